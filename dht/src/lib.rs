@@ -1,1 +1,24 @@
-//! Placeholder while the workspace is laid out.
+//! Sharing between nodes over OpenDHT.
+//!
+//! What is here: the record that SentryPeer 4.x publishes, read and written within bounds
+//! ([`record`]), and the proof that the library in this binary is the one that it was built for
+//! ([`linked`]). What is not here yet: a node. Nothing opens a socket, starts a thread or reads the
+//! clock, so nothing is published and nothing is received.
+//!
+//! - With the feature `opendht` (on by default) OpenDHT's C library is linked. Without it the crate
+//!   builds everywhere, and [`linked()`] says that the library is not there.
+//! - Every line of `unsafe` is in `ffi.rs`, each with its reason; the rest of the crate denies it.
+//! - What comes from another node is hostile until it is read: [`record::Record::read`] is the only
+//!   way in, and it bounds every member.
+//!
+//! Read `limits.rs`, then `record.rs`, then `linked.rs` with `ffi.rs`.
+
+#![deny(unsafe_code)]
+
+#[cfg(feature = "opendht")]
+mod ffi;
+pub mod limits;
+mod linked;
+pub mod record;
+
+pub use linked::{Linked, linked};

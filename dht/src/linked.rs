@@ -1,0 +1,80 @@
+//! Whether this binary holds OpenDHT, and whether it is the library that it was built for.
+
+use std::fmt;
+
+/// What this binary knows of OpenDHT. Its text is for the operator: it is part of a start-up line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Linked {
+    /// The binary was built without the feature `opendht`.
+    No,
+    /// The library is there and puts keys where SentryPeer 4.x puts them.
+    Yes {
+        /// What the library calls its version.
+        version: String,
+    },
+    /// A library is there, but it is not one that this binary can talk to: it puts the key of
+    /// SentryPeer 4.x elsewhere, so nodes would never meet.
+    Foreign {
+        /// What the library calls its version.
+        version: String,
+    },
+}
+
+impl fmt::Display for Linked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::No => f.write_str("built without OpenDHT")?,
+            Self::Yes { version } => write!(f, "OpenDHT {version}")?,
+            Self::Foreign { version } => {
+                write!(f, "OpenDHT {version}, which places keys as no other node does")?;
+            }
+        }
+        f.write_str("; sharing with other nodes is not in this version")
+    }
+}
+
+/// Asks the linked library, if there is one, where the key of SentryPeer 4.x lies.
+///
+/// It opens no socket and starts no thread.
+#[must_use]
+pub fn linked() -> Linked {
+    #[cfg(feature = "opendht")]
+    {
+        let version = crate::ffi::version();
+        if crate::ffi::infohash_of(crate::record::KEY) == crate::record::KEY_HASH {
+            Linked::Yes { version }
+        } else {
+            Linked::Foreign { version }
+        }
+    }
+    #[cfg(not(feature = "opendht"))]
+    Linked::No
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(feature = "opendht")]
+    #[test]
+    fn with_the_feature_the_library_is_the_expected_one() {
+        assert!(matches!(linked(), Linked::Yes { .. }), "{}", linked());
+    }
+
+    #[cfg(not(feature = "opendht"))]
+    #[test]
+    fn without_the_feature_the_binary_says_that_the_library_is_not_there() {
+        assert_eq!(linked(), Linked::No);
+        assert!(linked().to_string().starts_with("built without OpenDHT"));
+    }
+
+    #[test]
+    fn no_state_claims_that_sharing_works() {
+        let version = "2.4.12".to_owned();
+        let states =
+            [Linked::No, Linked::Yes { version: version.clone() }, Linked::Foreign { version }];
+        for state in states {
+            assert!(state.to_string().ends_with("sharing with other nodes is not in this version"));
+        }
+    }
+}
