@@ -1,6 +1,18 @@
-//! Benches of sentrypeer.
+//! What the benches of sentrypeer are made of.
 //!
-//! `src/bin/blast.rs` sends paced SIP over UDP to this machine; `src/bin/sink.rs` is the bare loop
-//! that `scripts/bench` compares the program with; `benches/` holds the criterion benches.
+//! `scripts/bench` starts the program and, in turn and on the same cores, `sink`, a bare loop that
+//! receives and throws away; `blast` sends both the same paced load from a process of its own. What
+//! the program costs is told as a ratio to what the sink costs in the same run, because absolute
+//! figures move with the machine.
+//!
+//! - [`request`] writes the SIP requests, [`pace`] says how many are due: both pure.
+//! - [`mmsg`] sends and receives many datagrams in one system call. Its file holds every unsafe line.
+//! - `src/bin/` holds the two programs, `benches/` the criterion benches.
+//!
+//! Nothing here sends to another machine: [`request::loopback`] is the only way to a target.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
+
+pub mod mmsg;
+pub mod pace;
+pub mod request;
