@@ -1,0 +1,32 @@
+//! What every request can reach.
+
+use std::sync::Arc;
+
+use sentrypeer_storage::policy::Policy;
+use sentrypeer_storage::writer::Store;
+
+use crate::counters::Counters;
+
+/// What the router answers from. One for all fronts and the control socket.
+pub struct Context {
+    /// The database, for readers.
+    pub store: Store,
+    /// Gives the policy that holds now. Called once a request, so that one request sees one policy.
+    pub policy: Box<dyn Fn() -> Arc<Policy> + Send + Sync>,
+    /// The program's version, `X.Y.Z`.
+    pub version: &'static str,
+    /// Appends the families of the program above to `/metrics`.
+    pub metrics: Box<dyn Fn(&mut String) + Send + Sync>,
+    /// What `/api/v1/status` shows: flat, small, and nothing secret.
+    pub status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
+    /// Whether what lies above the database is ready too: listeners open, for example.
+    pub ready: Box<dyn Fn() -> bool + Send + Sync>,
+    /// What the HTTP side counts.
+    pub counters: Counters,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("version", &self.version).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,194 @@
+//! What the HTTP side counts about itself. Relaxed atomics: each figure stands alone.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::exchange::Lane;
+use crate::routes::Route;
+
+/// Classes of status codes, 1xx to 5xx.
+const CLASSES: usize = 5;
+const ROUTES: usize = Route::NAMES.len();
+
+/// What can happen on a front beside a request that is answered. Each is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happening {
+    /// A connection was taken.
+    Accepted,
+    /// A connection was closed at once: there were as many as may be.
+    RefusedConnection,
+    /// The kernel did not hand over a connection, for want of a descriptor, say.
+    AcceptFailed,
+    /// A request's head did not come in time.
+    SlowHead,
+    /// Nothing was asked for as long as a connection may be idle.
+    Idle,
+    /// The answer was not taken in time.
+    SlowReader,
+    /// The connection had lived, or been answered, as long as one may.
+    LifeOver,
+    /// A document was asked for while as many were sent as may be.
+    Busy,
+    /// A request came with a body. Nothing here takes one.
+    RequestBody,
+    /// What came was not HTTP, or broke off.
+    Broken,
+    /// The dip lane was asked for something that only the API has.
+    NotForThisLane,
+}
+
+impl Happening {
+    /// All of them, in order.
+    pub const ALL: [Self; 11] = [
+        Self::Accepted,
+        Self::RefusedConnection,
+        Self::AcceptFailed,
+        Self::SlowHead,
+        Self::Idle,
+        Self::SlowReader,
+        Self::LifeOver,
+        Self::Busy,
+        Self::RequestBody,
+        Self::Broken,
+        Self::NotForThisLane,
+    ];
+
+    /// Its label in `/metrics`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::RefusedConnection => "refused_connection",
+            Self::AcceptFailed => "accept_failed",
+            Self::SlowHead => "slow_head",
+            Self::Idle => "idle",
+            Self::SlowReader => "slow_reader",
+            Self::LifeOver => "life_over",
+            Self::Busy => "busy",
+            Self::RequestBody => "request_body",
+            Self::Broken => "broken",
+            Self::NotForThisLane => "not_for_this_lane",
+        }
+    }
+}
+
+/// The counters of one lane.
+#[derive(Debug)]
+struct LaneCounters {
+    requests: [[AtomicU64; CLASSES]; ROUTES],
+    happenings: [AtomicU64; Happening::ALL.len()],
+    connections: AtomicU64,
+}
+
+/// The counters of all lanes.
+#[derive(Debug)]
+pub struct Counters {
+    lanes: [LaneCounters; 3],
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self { lanes: std::array::from_fn(|_| LaneCounters::new()) }
+    }
+}
+
+impl LaneCounters {
+    fn new() -> Self {
+        Self {
+            requests: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
+            happenings: std::array::from_fn(|_| AtomicU64::new(0)),
+            connections: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Lane {
+    /// All of them, in order.
+    pub const ALL: [Self; 3] = [Self::Api, Self::Dip, Self::Control];
+
+    /// Its label in `/metrics`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Dip => "dip",
+            Self::Control => "control",
+        }
+    }
+}
+
+impl Counters {
+    fn lane(&self, lane: Lane) -> &LaneCounters {
+        &self.lanes[lane as usize]
+    }
+
+    pub(crate) fn request(&self, lane: Lane, route: usize, status: u16) {
+        let class = usize::from(status / 100).clamp(1, CLASSES) - 1;
+        self.lane(lane).requests[route][class].fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn happened(&self, lane: Lane, what: Happening) {
+        self.lane(lane).happenings[what as usize].fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn opened(&self, lane: Lane) {
+        self.happened(lane, Happening::Accepted);
+        self.lane(lane).connections.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn closed(&self, lane: Lane) {
+        self.lane(lane).connections.fetch_sub(1, Relaxed);
+    }
+
+    /// Connections that are open on a lane.
+    #[must_use]
+    pub fn open_connections(&self, lane: Lane) -> u64 {
+        self.lane(lane).connections.load(Relaxed)
+    }
+
+    /// How often something happened on a lane.
+    #[must_use]
+    pub fn happenings(&self, lane: Lane, what: Happening) -> u64 {
+        self.lane(lane).happenings[what as usize].load(Relaxed)
+    }
+
+    /// Calls `each` with lane, route, class (`2xx`) and number of the requests that came.
+    pub(crate) fn each_request(&self, mut each: impl FnMut(Lane, &str, &str, u64)) {
+        const CLASS_NAMES: [&str; CLASSES] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+        for lane in Lane::ALL {
+            for (route, classes) in Route::NAMES.iter().zip(&self.lane(lane).requests) {
+                for (class, number) in CLASS_NAMES.iter().zip(classes) {
+                    let number = number.load(Relaxed);
+                    if number > 0 {
+                        each(lane, route, class, number);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_happening_is_counted_where_its_name_is() {
+        for (index, what) in Happening::ALL.into_iter().enumerate() {
+            assert_eq!(what as usize, index);
+        }
+        for (index, lane) in Lane::ALL.into_iter().enumerate() {
+            assert_eq!(lane as usize, index);
+        }
+    }
+
+    #[test]
+    fn a_request_is_counted_by_lane_route_and_class() {
+        let counters = Counters::default();
+        counters.request(Lane::Dip, Route::Root.index(), 404);
+        let mut seen = Vec::new();
+        counters.each_request(|lane, route, class, number| {
+            seen.push((lane, route.to_owned(), class.to_owned(), number));
+        });
+        assert_eq!(seen, [(Lane::Dip, "/".to_owned(), "4xx".to_owned(), 1)]);
+    }
+}

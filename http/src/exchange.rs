@@ -1,0 +1,221 @@
+//! One request and its response, as the router sees them: no sockets, no bytes of HTTP.
+
+use std::borrow::Cow;
+
+use sentrypeer_storage::event::Time;
+use serde::Serialize;
+
+use crate::json;
+
+/// Where a request came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// The API front.
+    Api,
+    /// The dip lane: a handful of small questions, nothing else.
+    Dip,
+    /// The control socket: the operator, whose identity has been checked.
+    Control,
+}
+
+/// What the router is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The method as sent: methods are case-sensitive (RFC 9110, section 9.1).
+    pub method: &'a str,
+    /// The path as sent, still percent-encoded, without the query.
+    pub path: &'a str,
+    /// The query as sent, without its `?`; empty if there is none.
+    pub query: &'a str,
+    /// The request's `Content-Type`: 4.x takes it to say which form `/health-check` has.
+    pub content_type: Option<&'a str>,
+    /// The request's `Accept`.
+    pub accept: Option<&'a str>,
+    /// The request's `If-None-Match`.
+    pub if_none_match: Option<&'a str>,
+    /// When it arrived.
+    pub now: Time,
+    /// Where it came in.
+    pub lane: Lane,
+}
+
+/// The bytes of an answer.
+pub enum Body {
+    /// None. `length` is what a `GET` would have had, if that is known.
+    Empty {
+        /// In bytes.
+        length: Option<u64>,
+    },
+    /// All of it.
+    Bytes(Vec<u8>),
+    /// Slice by slice, made while it is sent.
+    Chunks(Chunks),
+}
+
+/// The slices of a streamed body; none of them is empty.
+pub type Chunks = Box<dyn Iterator<Item = Vec<u8>> + Send>;
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Empty { length } => write!(f, "Empty({length:?})"),
+            Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+            Self::Chunks(_) => f.write_str("Chunks"),
+        }
+    }
+}
+
+impl Body {
+    /// The whole body in one piece. For the control socket and for tests: a large document takes
+    /// as much memory as it is long.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Empty { .. } => Vec::new(),
+            Self::Bytes(bytes) => bytes,
+            Self::Chunks(chunks) => chunks.flatten().collect(),
+        }
+    }
+
+    /// The same answer to `HEAD`.
+    fn omitted(self) -> Self {
+        match self {
+            Self::Bytes(bytes) => Self::Empty { length: Some(bytes.len() as u64) },
+            Self::Chunks(_) => Self::Empty { length: None },
+            empty @ Self::Empty { .. } => empty,
+        }
+    }
+}
+
+/// `Content-Type` of JSON, as 4.x writes it.
+pub const JSON: &str = "application/json";
+/// `Content-Type` of a web page.
+pub const HTML: &str = "text/html; charset=utf-8";
+/// `Content-Type` of plain text.
+pub const TEXT: &str = "text/plain; charset=utf-8";
+/// `Content-Type` of the Prometheus text format 0.0.4.
+pub const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Every type of body that the router gives.
+pub const CONTENT_TYPES: [&str; 4] = [JSON, HTML, TEXT, PROMETHEUS];
+
+/// What the router answers.
+#[derive(Debug)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// `Content-Type`, one of [`CONTENT_TYPES`]; 304 has none.
+    pub content_type: Option<&'static str>,
+    /// `ETag`, with its quotes.
+    pub etag: Option<String>,
+    /// `Allow`: the methods that the path has, where the request's is not one of them.
+    pub allow: Option<&'static str>,
+    /// `Retry-After`, in seconds.
+    pub retry_after_s: Option<u32>,
+    /// Whether pages of any origin may read the answer: on the paths of 4.x only.
+    pub any_origin: bool,
+    /// `X-SentryPeer-Version`.
+    pub version: &'static str,
+    /// The body.
+    pub body: Body,
+}
+
+/// `X-Powered-By` of every answer.
+pub const POWERED_BY: &str = "SentryPeer";
+
+impl Response {
+    fn new(status: u16, content_type: &'static str, body: Body) -> Self {
+        Self {
+            status,
+            content_type: Some(content_type),
+            etag: None,
+            allow: None,
+            retry_after_s: None,
+            any_origin: false,
+            version: "",
+            body,
+        }
+    }
+
+    /// JSON in the style of 4.x.
+    pub(crate) fn json(status: u16, value: &impl Serialize) -> Self {
+        Self::new(status, JSON, Body::Bytes(json::to_vec(value)))
+    }
+
+    /// JSON slice by slice.
+    pub(crate) fn json_chunks(chunks: Chunks) -> Self {
+        Self::new(200, JSON, Body::Chunks(chunks))
+    }
+
+    /// `{"error": "…"}`.
+    pub(crate) fn error(status: u16, reason: &str) -> Self {
+        #[derive(Serialize)]
+        struct Refusal<'a> {
+            error: &'a str,
+        }
+        Self::json(status, &Refusal { error: reason })
+    }
+
+    /// `{"message": "…"}`: how 4.x says that there is nothing.
+    pub(crate) fn nothing(message: &str) -> Self {
+        #[derive(Serialize)]
+        struct Nothing<'a> {
+            message: &'a str,
+        }
+        Self::json(404, &Nothing { message })
+    }
+
+    /// Text of a type.
+    pub(crate) fn text(status: u16, content_type: &'static str, text: impl Into<Vec<u8>>) -> Self {
+        Self::new(status, content_type, Body::Bytes(text.into()))
+    }
+
+    /// Plain text slice by slice.
+    pub(crate) fn text_chunks(chunks: Chunks) -> Self {
+        Self::new(200, TEXT, Body::Chunks(chunks))
+    }
+
+    /// The client has it already (RFC 9110, section 15.4.5).
+    pub(crate) fn not_modified() -> Self {
+        let mut response = Self::new(304, JSON, Body::Empty { length: None });
+        response.content_type = None;
+        response
+    }
+
+    pub(crate) fn with_etag(mut self, etag: String) -> Self {
+        self.etag = Some(etag);
+        self
+    }
+
+    pub(crate) fn with_retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    pub(crate) fn with_allow(mut self, methods: &'static str) -> Self {
+        self.allow = Some(methods);
+        self
+    }
+
+    /// The same answer to `HEAD`: its headers alone (RFC 9110, section 9.3.2).
+    pub(crate) fn without_body(mut self) -> Self {
+        self.body = self.body.omitted();
+        self
+    }
+
+    /// The header lines, less what belongs to the connection (`Date`, `Content-Length`).
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
+        let any_origin = self.any_origin.then_some("*");
+        [
+            ("Content-Type", self.content_type.map(Cow::Borrowed)),
+            ("Access-Control-Allow-Origin", any_origin.map(Cow::Borrowed)),
+            ("X-Powered-By", Some(Cow::Borrowed(POWERED_BY))),
+            ("X-SentryPeer-Version", Some(Cow::Borrowed(self.version))),
+            ("ETag", self.etag.as_deref().map(Cow::Borrowed)),
+            ("Allow", self.allow.map(Cow::Borrowed)),
+            ("Retry-After", self.retry_after_s.map(|s| Cow::Owned(s.to_string()))),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+    }
+}

@@ -1,0 +1,396 @@
+//! The dip lane: may_minihttp on loopback, for what a PBX on the same machine asks during call
+//! set-up.
+//!
+//! may_minihttp 0.1.11 is fast and has no limits: it runs an unread body as the next request,
+//! ignores `Connection: close`, answers `HEAD` with a body, keeps answers for a peer that does not
+//! read, and waits for ever. Hence what stands here:
+//!
+//! - A request that is not one of the few that the lane answers, or that says that it has a body,
+//!   is refused, and so is everything that was sent behind it. Then the connection ends.
+//! - A request's body is never asked for: the crate panics on a length that is no number.
+//! - A connection ends after so many bytes of answers, after so long without a request, and at
+//!   once when there are too many.
+//!
+//! What can only be done from outside the crate is done with the connection's descriptor, which it
+//! hands over as the "id" of a service: shutting down the reading side makes it read the end of
+//! the stream once it has answered what it had. The service is dropped before the stream is, so
+//! while its entry is in [`Connections`] the descriptor is that connection's and no other's.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use may_minihttp::{HttpService, HttpServiceFactory};
+use nix::sys::socket::{Shutdown, shutdown};
+use sentrypeer_storage::event::Time;
+
+use super::FrontError;
+use crate::context::Context;
+use crate::counters::Happening;
+use crate::exchange::{Body, CONTENT_TYPES, Lane, POWERED_BY, Request, Response};
+use crate::limits::{
+    DIP_ANSWER_BYTES_MAX, DIP_CONNECTIONS_MAX, DIP_IDLE_TIME_MAX, DIP_REFUSALS_MAX,
+    DIP_STACK_WORDS, DIP_STACKS_KEPT, DIP_SWEEP_PERIOD, DIP_WORKERS,
+};
+use crate::routes::{handle, misdirected};
+
+/// The running dip lane. Its threads live as long as the process, for the crate cannot end them;
+/// when this is dropped they have no connection left and take no new one.
+#[derive(Debug)]
+pub struct DipFront {
+    address: SocketAddr,
+    connections: Arc<Connections>,
+    /// Closing it ends the sweeper.
+    _stop_sweeper: SyncSender<()>,
+}
+
+/// Serves the dip lane on `address`, which must be loopback. Port 0 takes a free one.
+///
+/// # Errors
+///
+/// Where `address` is not loopback, or cannot be listened on.
+pub fn serve(address: SocketAddr, ctx: Arc<Context>) -> Result<DipFront, FrontError> {
+    if !address.ip().to_canonical().is_loopback() {
+        return Err(FrontError::NotLoopback { address });
+    }
+    let refused = |source| FrontError::Listen { address, source };
+    // may binds with SO_REUSEPORT: beside a second instance it would take half of the connections
+    // without a word. The standard library binds without, so this finds out.
+    let probe = TcpListener::bind(address).and_then(|l| l.local_addr()).map_err(refused)?;
+    may::config()
+        .set_workers(DIP_WORKERS)
+        .set_stack_size(DIP_STACK_WORDS)
+        .set_pool_capacity(DIP_STACKS_KEPT)
+        // The shards' threads are pinned; these must be free to keep out of their way.
+        .set_worker_pin(false);
+    let connections = Arc::new(Connections::new(Arc::clone(&ctx)));
+    let lines = HeaderLines::new(ctx.version);
+    let factory = Factory { ctx, connections: Arc::clone(&connections), lines };
+    factory.start(probe).map_err(refused)?;
+    let (stop_sweeper, stopped) = sync_channel(0);
+    let swept = Arc::clone(&connections);
+    std::thread::Builder::new()
+        .name("dip-sweep".to_owned())
+        .spawn(move || sweep(&swept, &stopped))
+        .map_err(refused)?;
+    Ok(DipFront { address: probe, connections, _stop_sweeper: stop_sweeper })
+}
+
+impl DipFront {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for DipFront {
+    fn drop(&mut self) {
+        self.connections.close();
+    }
+}
+
+/// Ends connections that have been idle for too long, until the front is dropped.
+fn sweep(connections: &Connections, stopped: &Receiver<()>) {
+    while stopped.recv_timeout(DIP_SWEEP_PERIOD) == Err(RecvTimeoutError::Timeout) {
+        connections.end_idle(Time::now());
+    }
+}
+
+/// The open connections: descriptor, and the time of the last request in nanoseconds.
+#[derive(Debug)]
+struct Connections {
+    ctx: Arc<Context>,
+    /// `None` once the front is closed.
+    open: Mutex<Option<HashMap<RawFd, Arc<AtomicU64>>>>,
+}
+
+impl Connections {
+    fn new(ctx: Arc<Context>) -> Self {
+        Self { ctx, open: Mutex::new(Some(HashMap::new())) }
+    }
+
+    fn with_open<T>(
+        &self,
+        act: impl FnOnce(&mut Option<HashMap<RawFd, Arc<AtomicU64>>>) -> T,
+    ) -> T {
+        act(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes a connection in, unless there are as many as may be.
+    fn enter(&self, fd: RawFd) -> Option<Arc<AtomicU64>> {
+        let used = Arc::new(AtomicU64::new(Time::now().0));
+        let entered = self.with_open(|open| {
+            let open = open.as_mut().filter(|open| open.len() < DIP_CONNECTIONS_MAX)?;
+            open.insert(fd, Arc::clone(&used));
+            Some(())
+        });
+        match entered {
+            Some(()) => self.ctx.counters.opened(Lane::Dip),
+            None => self.ctx.counters.happened(Lane::Dip, Happening::RefusedConnection),
+        }
+        entered.map(|()| used)
+    }
+
+    fn leave(&self, fd: RawFd) {
+        self.with_open(|open| open.as_mut().map(|open| open.remove(&fd)));
+        self.ctx.counters.closed(Lane::Dip);
+    }
+
+    fn end_idle(&self, now: Time) {
+        let idle_ns = u64::try_from(DIP_IDLE_TIME_MAX.as_nanos()).unwrap_or(u64::MAX);
+        let oldest = now.minus_ns(idle_ns).0;
+        self.with_open(|open| {
+            for (fd, _) in open.iter().flatten().filter(|(_, used)| used.load(Relaxed) < oldest) {
+                self.ctx.counters.happened(Lane::Dip, Happening::Idle);
+                end(*fd, Shutdown::Both);
+            }
+        });
+    }
+
+    fn close(&self) {
+        self.with_open(|open| {
+            for fd in open.take().iter().flatten().map(|(fd, _)| *fd) {
+                end(fd, Shutdown::Both);
+            }
+        });
+    }
+}
+
+/// Shuts a side of a connection down. A peer that has left already is what was wanted.
+fn end(fd: RawFd, side: Shutdown) {
+    let _ = shutdown(fd, side);
+}
+
+struct Factory {
+    ctx: Arc<Context>,
+    connections: Arc<Connections>,
+    lines: HeaderLines,
+}
+
+impl HttpServiceFactory for Factory {
+    type Service = Dip;
+
+    fn new_service(&self, id: usize) -> Dip {
+        // It was a descriptor, an i32, before the crate made it a usize.
+        let fd = RawFd::try_from(id).unwrap_or(-1);
+        let used = self.connections.enter(fd);
+        if used.is_none() {
+            end(fd, Shutdown::Both);
+        }
+        Dip {
+            ctx: Arc::clone(&self.ctx),
+            connections: Arc::clone(&self.connections),
+            lines: self.lines,
+            fd,
+            used,
+            refusals: 0,
+            answered_bytes: 0,
+        }
+    }
+}
+
+/// One connection.
+struct Dip {
+    ctx: Arc<Context>,
+    connections: Arc<Connections>,
+    lines: HeaderLines,
+    fd: RawFd,
+    /// When it was last used; `None` for a connection that was not taken in.
+    used: Option<Arc<AtomicU64>>,
+    /// Above zero the connection is about to end, and nothing is answered any more.
+    refusals: u32,
+    answered_bytes: usize,
+}
+
+impl Drop for Dip {
+    fn drop(&mut self) {
+        if self.used.is_some() {
+            self.connections.leave(self.fd);
+        }
+    }
+}
+
+/// What becomes of the connection after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Keep,
+    End,
+}
+
+impl HttpService for Dip {
+    fn call(
+        &mut self,
+        request: may_minihttp::Request<'_, '_, '_>,
+        reply: &mut may_minihttp::Response<'_>,
+    ) -> io::Result<()> {
+        let now = Time::now();
+        if let Some(used) = &self.used {
+            used.store(now.0, Relaxed);
+        }
+        let (response, then) = self.answer(&request, now);
+        let head = request.method() == "HEAD";
+        self.write(response, then, head, reply);
+        Ok(())
+    }
+}
+
+impl Dip {
+    fn answer(
+        &mut self,
+        request: &may_minihttp::Request<'_, '_, '_>,
+        now: Time,
+    ) -> (Response, Then) {
+        if self.refusals > 0 || self.used.is_none() {
+            return self.refuse();
+        }
+        let Some((target, then)) = Target::of(request) else { return self.refuse() };
+        let response = handle(
+            &self.ctx,
+            &Request {
+                method: request.method(),
+                path: target.uri.path(),
+                query: target.uri.query().unwrap_or(""),
+                content_type: target.content_type,
+                accept: target.accept,
+                if_none_match: None,
+                now,
+                lane: Lane::Dip,
+            },
+        );
+        if response.status == 421 {
+            return self.refuse();
+        }
+        (response, then)
+    }
+
+    /// From here on everything is refused: what follows may be the body of what was refused.
+    fn refuse(&mut self) -> (Response, Then) {
+        self.refusals += 1;
+        if self.refusals == 1 {
+            self.ctx.counters.happened(Lane::Dip, Happening::NotForThisLane);
+        }
+        if self.refusals > DIP_REFUSALS_MAX {
+            end(self.fd, Shutdown::Both);
+        }
+        (misdirected(), Then::End)
+    }
+
+    fn write(
+        &mut self,
+        response: Response,
+        mut then: Then,
+        head: bool,
+        reply: &mut may_minihttp::Response<'_>,
+    ) {
+        let status = response.status;
+        reply.status_code(usize::from(status), reason(status));
+        self.lines.write(&response, reply);
+        let Body::Bytes(bytes) = response.body else { return };
+        self.answered_bytes += bytes.len() + HeaderLines::BYTES_ABOUT;
+        if self.answered_bytes > DIP_ANSWER_BYTES_MAX && then == Then::Keep {
+            self.ctx.counters.happened(Lane::Dip, Happening::LifeOver);
+            then = Then::End;
+        }
+        // The crate would send a body to HEAD, which the client takes for the next answer.
+        if !head {
+            reply.body_vec(bytes);
+        }
+        if then == Then::End {
+            self.refusals = self.refusals.max(1);
+            reply.header("Connection: close");
+            end(self.fd, Shutdown::Read);
+        }
+    }
+}
+
+/// What of a request the router looks at.
+struct Target<'a> {
+    /// Taken apart by the same code as on the API, so that both see the same path.
+    uri: http::Uri,
+    content_type: Option<&'a str>,
+    accept: Option<&'a str>,
+}
+
+impl<'a> Target<'a> {
+    /// `None` for what this lane does not take: a body, or a target that is no URI.
+    fn of(request: &'a may_minihttp::Request<'_, '_, '_>) -> Option<(Self, Then)> {
+        let mut target =
+            Self { uri: request.path().parse().ok()?, content_type: None, accept: None };
+        // Before HTTP/1.1 a connection ends after its answer (RFC 9112, section 9.3).
+        let mut then = if request.version() == 1 { Then::Keep } else { Then::End };
+        for header in request.headers() {
+            let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+            let value = std::str::from_utf8(header.value).ok();
+            if is("Content-Length") || is("Transfer-Encoding") {
+                return None;
+            } else if is("Connection") && value.is_none_or(says_close) {
+                then = Then::End;
+            } else if is("Content-Type") {
+                target.content_type = target.content_type.or(value);
+            } else if is("Accept") {
+                target.accept = target.accept.or(value);
+            }
+        }
+        Some((target, then))
+    }
+}
+
+fn says_close(connection: &str) -> bool {
+    connection.split(',').any(|option| option.trim().eq_ignore_ascii_case("close"))
+}
+
+/// The header lines that an answer of this lane can have. The crate takes only text that lives as
+/// long as the program, so they are made once; an `ETag` could not be, and there is none.
+#[derive(Clone, Copy)]
+struct HeaderLines {
+    content_types: [&'static str; CONTENT_TYPES.len()],
+    powered_by: &'static str,
+    version: &'static str,
+}
+
+impl HeaderLines {
+    /// What the head of an answer takes, in bytes, for the bound on a connection's answers.
+    const BYTES_ABOUT: usize = 256;
+
+    fn new(version: &str) -> Self {
+        let kept = |line: String| -> &'static str { Box::leak(line.into_boxed_str()) };
+        Self {
+            content_types: CONTENT_TYPES.map(|name| kept(format!("Content-Type: {name}"))),
+            powered_by: kept(format!("X-Powered-By: {POWERED_BY}")),
+            version: kept(format!("X-SentryPeer-Version: {version}")),
+        }
+    }
+
+    fn write(&self, response: &Response, reply: &mut may_minihttp::Response<'_>) {
+        for (name, line) in CONTENT_TYPES.into_iter().zip(self.content_types) {
+            if response.content_type == Some(name) {
+                reply.header(line);
+            }
+        }
+        if response.any_origin {
+            reply.header("Access-Control-Allow-Origin: *");
+        }
+        reply.header(self.powered_by).header(self.version);
+        if response.retry_after_s.is_some() {
+            reply.header("Retry-After: 1");
+        }
+    }
+}
+
+/// The reason phrases of what the router answers on this lane.
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        400 => "Bad Request",
+        404 => "Not Found",
+        414 => "URI Too Long",
+        421 => "Misdirected Request",
+        503 => "Service Unavailable",
+        _ => "Error",
+    }
+}

@@ -1,0 +1,122 @@
+//! Every bound of this crate, each with its reason.
+
+use std::time::Duration;
+
+/// Connections that the API front keeps open at once; more are closed at once and counted. Each
+/// may hold [`HTTP1_BUFFER_BYTES_MAX`] twice, so this is 128 MiB at the very worst.
+pub const API_CONNECTIONS_MAX: usize = 1_024;
+
+/// Worker threads of the API front. Answers are short or stream in slices, so two are enough to
+/// keep a dip from waiting behind a list, and the cores belong to the shards.
+pub const API_WORKERS: usize = 2;
+
+/// Documents that walk a whole table (lists, feeds) at once. Each holds 16 bytes a row while it is
+/// sent, so this bounds what many readers of a large node can take together.
+pub const API_DOCUMENTS_MAX: usize = 16;
+
+/// Threads that prepare such documents. Preparing one is pure computing, so more would only take
+/// time from the shards.
+pub const API_DOCUMENT_THREADS: usize = 2;
+
+/// How long a request waits for its turn among [`API_DOCUMENTS_MAX`] before it is told to come
+/// back: shorter than what clients wait, long enough to bridge a burst.
+pub const API_DOCUMENT_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Longest request line with headers, in bytes. A request here is a path and a token.
+pub const REQUEST_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Most header lines in a request.
+pub const REQUEST_HEADERS_MAX: usize = 64;
+
+/// Buffer of one direction of a connection, in bytes: what a reader that stops reading can make
+/// us keep beyond the kernel's own buffer.
+pub const HTTP1_BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// From a request's first byte to its last. A client on a slow line needs one second; one that
+/// drips a byte at a time is not waited for.
+pub const REQUEST_HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How long a connection may wait for its next request: what common proxies keep.
+pub const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// How long a reader may take nothing of an answer that waits for it.
+pub const WRITE_STALL_MAX: Duration = Duration::from_secs(10);
+
+/// Life of a connection from end to end. It ends a reader who takes just enough not to stall; a
+/// million rows at 250 kB/s fit.
+pub const CONNECTION_TIME_MAX: Duration = Duration::from_secs(600);
+
+/// How long answers that are under way may take when the front stops.
+pub const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Pause after the kernel refused to accept (no descriptor left): trying again at once would
+/// spin.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Size at which a slice of a streamed document is handed over, in bytes.
+pub const CHUNK_BYTES: usize = 32 * 1024;
+
+/// Longest single row of a streamed document, in bytes; a slice is made with so much room to
+/// spare. A number of 128 control characters takes 6 bytes each in JSON, plus the other members.
+pub const ROW_BYTES_MAX: usize = 2 * 1024;
+
+/// Longest path with query that the router looks at, in bytes; a number of 128 escaped bytes and
+/// an address fit many times.
+pub const TARGET_BYTES_MAX: usize = 4 * 1024;
+
+/// What a client is told to wait before it asks a starting node again, in seconds.
+pub const RETRY_AFTER_S: u32 = 1;
+
+/// Longest body on the dip lane, in bytes: its server keeps every answer whole in memory.
+pub const DIP_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Connections on the dip lane; more are closed at once and counted. A PBX on the same machine
+/// keeps a handful. Each costs about 100 KiB while open.
+pub const DIP_CONNECTIONS_MAX: usize = 256;
+
+/// Bytes that one connection on the dip lane is answered before it is closed in good order. Its
+/// server puts no bound on answers to a peer that sends and never reads; this is that bound.
+pub const DIP_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Requests behind a refused one that are refused too before the connection is cut hard.
+pub const DIP_REFUSALS_MAX: u32 = 16;
+
+/// How long a connection on the dip lane may go without a request. A PBX may well be quiet for
+/// minutes.
+pub const DIP_IDLE_TIME_MAX: Duration = Duration::from_secs(300);
+
+/// How often idle connections are looked for.
+pub const DIP_SWEEP_PERIOD: Duration = Duration::from_secs(5);
+
+/// Threads of the dip lane's scheduler: with one, a single slow answer would hold up all.
+pub const DIP_WORKERS: usize = 2;
+
+/// Stack of one connection on the dip lane, in words: what JSON and the router need with room to
+/// spare (a smaller one overflowed in trials). Only touched pages take memory.
+pub const DIP_STACK_WORDS: usize = 0x8000;
+
+/// Stacks that the dip lane keeps ready. All are made at start, so few.
+pub const DIP_STACKS_KEPT: usize = 16;
+
+/// `maxelem` of every set. The same on every document of every node, because `create … -exist`
+/// fails where a set exists with another one. 1,048,576 addresses take about 40 MB in the kernel.
+pub const IPSET_ENTRIES_MAX: usize = 1 << 20;
+
+/// Longest name that the kernel takes for a set (`IPSET_MAXNAMELEN` less its NUL), in bytes.
+pub const IPSET_NAME_BYTES_MAX: usize = 31;
+
+/// Largest timeout of an entry, in seconds: the kernel keeps it in milliseconds in 31 bits.
+pub const IPSET_TIMEOUT_S_MAX: u64 = 2_147_483;
+
+/// Smallest and largest `hashsize` that a document asks for. The kernel grows a set by itself;
+/// starting near the right size saves it from rehashing while it fills.
+pub const IPSET_HASHSIZE: std::ops::RangeInclusive<usize> = 1_024..=(1 << 19);
+
+// A chunk must have room for a row, and an answer on the dip lane must fit into its buffers' bound.
+const _: () = assert!(ROW_BYTES_MAX < CHUNK_BYTES);
+const _: () = assert!(DIP_BODY_BYTES_MAX < DIP_ANSWER_BYTES_MAX);
+const _: () = assert!(REQUEST_HEAD_BYTES_MAX <= HTTP1_BUFFER_BYTES_MAX);
+const _: () = assert!(TARGET_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
+const _: () = assert!(IPSET_HASHSIZE.end().is_power_of_two());
+// With fewer, the fd of a connection and that of the listener could starve the API's share.
+const _: () = assert!(DIP_CONNECTIONS_MAX < API_CONNECTIONS_MAX);

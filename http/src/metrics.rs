@@ -1,0 +1,134 @@
+//! `/metrics`, in the Prometheus text format 0.0.4.
+//!
+//! A label is always one of a fixed set of words: never an address, a number or anything else that
+//! comes from the network. This document needs no snapshot: a node that replays for long is when
+//! its figures are wanted.
+
+use std::fmt::{Display, Write as _};
+
+use sentrypeer_storage::event::{Transport, Verification};
+use sentrypeer_storage::method::Method;
+use sentrypeer_storage::snapshot::Snapshot;
+
+use crate::context::Context;
+use crate::counters::{Counters, Happening};
+use crate::exchange::{Lane, PROMETHEUS, Response};
+use crate::health;
+
+/// The kinds of families that we have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows while the process lives.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+}
+
+/// Begins a family of samples: its `HELP` and `TYPE` lines.
+///
+/// `help` is one line without backslashes.
+pub fn family(out: &mut String, name: &str, kind: Kind, help: &str) {
+    let kind = match kind {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+    };
+    // Writing into a String does not fail.
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+/// Appends a sample of the family `name`. Label values are words that need no escape.
+pub fn sample(out: &mut String, name: &str, labels: &[(&str, &str)], value: impl Display) {
+    out.push_str(name);
+    for (index, (label, word)) in labels.iter().enumerate() {
+        let opening = if index == 0 { '{' } else { ',' };
+        let _ = write!(out, "{opening}{label}=\"{word}\"");
+    }
+    let closing = if labels.is_empty() { "" } else { "}" };
+    let _ = writeln!(out, "{closing} {value}");
+}
+
+/// A family of one sample.
+fn single(out: &mut String, name: &str, kind: Kind, help: &str, value: impl Display) {
+    family(out, name, kind, help);
+    sample(out, name, &[], value);
+}
+
+/// Everything that the node counts.
+pub(crate) fn metrics(ctx: &Context) -> Response {
+    let mut out = String::with_capacity(16 * 1024);
+    family(&mut out, "sentrypeer_info", Kind::Gauge, "What runs here.");
+    sample(&mut out, "sentrypeer_info", &[("version", ctx.version)], 1);
+    let phase = [("phase", health::status_name(ctx.store.phase()))];
+    family(&mut out, "sentrypeer_phase", Kind::Gauge, "Which phase the database is in.");
+    sample(&mut out, "sentrypeer_phase", &phase, 1);
+    if let Some(snapshot) = ctx.store.snapshot() {
+        of_snapshot(&mut out, &snapshot);
+    }
+    of_writer(&mut out, ctx.store.stats());
+    of_http(&mut out, &ctx.counters);
+    (ctx.metrics)(&mut out);
+    Response::text(200, PROMETHEUS, out)
+}
+
+fn of_snapshot(out: &mut String, snapshot: &Snapshot) {
+    let sizes = [
+        ("sources", snapshot.sources.len()),
+        ("numbers", snapshot.numbers.len()),
+        ("user_agents", snapshot.agents.len()),
+    ];
+    let name = "sentrypeer_snapshot_rows";
+    family(out, name, Kind::Gauge, "Rows of the published generation.");
+    for (table, rows) in sizes {
+        sample(out, name, &[("table", table)], rows);
+    }
+    let name = "sentrypeer_snapshot_generation";
+    single(out, name, Kind::Gauge, "The published generation.", snapshot.generation);
+    let name = "sentrypeer_snapshot_time_seconds";
+    let published_s = snapshot.time.0 as f64 / 1e9;
+    single(out, name, Kind::Gauge, "When it was published, Unix time.", published_s);
+    totals(out, snapshot);
+}
+
+/// What was counted since the database was made: the figures go on over restarts.
+fn totals(out: &mut String, snapshot: &Snapshot) {
+    let totals = &snapshot.totals;
+    let name = "sentrypeer_events_by_transport_total";
+    family(out, name, Kind::Counter, "Events stored, by transport.");
+    for (transport, events) in Transport::ALL.into_iter().zip(totals.by_transport) {
+        sample(out, name, &[("transport", transport.name())], events);
+    }
+    let name = "sentrypeer_events_by_method_total";
+    family(out, name, Kind::Counter, "Events stored, by SIP method.");
+    for (method, events) in Method::ALL.into_iter().zip(totals.by_method) {
+        sample(out, name, &[("method", method.name())], events);
+    }
+    let name = "sentrypeer_events_by_verification_total";
+    family(out, name, Kind::Counter, "Events stored, by how well their source is proven.");
+    for (level, events) in Verification::ALL.into_iter().zip(totals.by_verification) {
+        sample(out, name, &[("verification", level.name())], events);
+    }
+}
+
+fn of_writer(_: &mut String, _: &sentrypeer_storage::writer::WriterStats) {}
+
+fn of_http(out: &mut String, counters: &Counters) {
+    let name = "sentrypeer_http_requests_total";
+    family(out, name, Kind::Counter, "Requests answered, by lane, route and class of status.");
+    counters.each_request(|lane, route, class, requests| {
+        let labels = [("lane", lane.name()), ("route", route), ("status", class)];
+        sample(out, name, &labels, requests);
+    });
+    let name = "sentrypeer_http_connections";
+    family(out, name, Kind::Gauge, "Open connections, by lane.");
+    for lane in [Lane::Api, Lane::Dip] {
+        sample(out, name, &[("lane", lane.name())], counters.open_connections(lane));
+    }
+    let name = "sentrypeer_http_happenings_total";
+    family(out, name, Kind::Counter, "What happened on a lane beside answers, by kind.");
+    for lane in [Lane::Api, Lane::Dip] {
+        for what in Happening::ALL {
+            let labels = [("lane", lane.name()), ("kind", what.name())];
+            sample(out, name, &labels, counters.happenings(lane, what));
+        }
+    }
+}

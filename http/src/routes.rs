@@ -1,0 +1,247 @@
+//! One match of path and method. A pure function of request, snapshot, policy and `now`.
+
+use std::sync::Arc;
+
+use sentrypeer_storage::policy::Policy;
+use sentrypeer_storage::snapshot::Snapshot;
+
+use crate::context::Context;
+use crate::exchange::{Body, Lane, Request, Response};
+use crate::limits::{DIP_BODY_BYTES_MAX, RETRY_AFTER_S, TARGET_BYTES_MAX};
+use crate::{check, feed, health, listing, lookup, metrics};
+
+/// What a path asks for. Parts of the path are as sent, percent-encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route<'a> {
+    /// `/`
+    Root,
+    /// `/health-check`
+    HealthCheck,
+    /// `/livez`
+    Live,
+    /// `/readyz`
+    Ready,
+    /// `/metrics`
+    Metrics,
+    /// `/ip-addresses`
+    IpAddresses,
+    /// `/ip-addresses/ipset`
+    Ipset,
+    /// `/ip-addresses/{ip}`
+    IpAddress(&'a str),
+    /// `/numbers`
+    Numbers,
+    /// `/numbers/{number}`
+    Number(&'a str),
+    /// `/api/v1/check`
+    Check,
+    /// `/api/v1/status`
+    Status,
+    /// Anything else.
+    Unknown,
+}
+
+impl<'a> Route<'a> {
+    /// The labels of the routes in `/metrics`, in the order of [`Route::index`].
+    pub(crate) const NAMES: [&'static str; 13] = [
+        "/",
+        "/health-check",
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/ip-addresses",
+        "/ip-addresses/ipset",
+        "/ip-addresses/{ip}",
+        "/numbers",
+        "/numbers/{number}",
+        "/api/v1/check",
+        "/api/v1/status",
+        "other",
+    ];
+
+    /// The route of a path. A path matches whole: one slash more is another path.
+    #[must_use]
+    pub fn of(path: &'a str) -> Self {
+        match path {
+            "/" => Self::Root,
+            "/health-check" => Self::HealthCheck,
+            "/livez" => Self::Live,
+            "/readyz" => Self::Ready,
+            "/metrics" => Self::Metrics,
+            "/ip-addresses" => Self::IpAddresses,
+            "/ip-addresses/ipset" => Self::Ipset,
+            "/numbers" => Self::Numbers,
+            "/api/v1/check" => Self::Check,
+            "/api/v1/status" => Self::Status,
+            _ => Self::of_segment(path),
+        }
+    }
+
+    fn of_segment(path: &'a str) -> Self {
+        let segment = |prefix| {
+            let rest: &'a str = path.strip_prefix(prefix)?;
+            (!rest.is_empty() && !rest.contains('/')).then_some(rest)
+        };
+        match (segment("/ip-addresses/"), segment("/numbers/")) {
+            (Some(ip), _) => Self::IpAddress(ip),
+            (_, Some(number)) => Self::Number(number),
+            (None, None) => Self::Unknown,
+        }
+    }
+
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::Root => 0,
+            Self::HealthCheck => 1,
+            Self::Live => 2,
+            Self::Ready => 3,
+            Self::Metrics => 4,
+            Self::IpAddresses => 5,
+            Self::Ipset => 6,
+            Self::IpAddress(_) => 7,
+            Self::Numbers => 8,
+            Self::Number(_) => 9,
+            Self::Check => 10,
+            Self::Status => 11,
+            Self::Unknown => 12,
+        }
+    }
+
+    /// Whether the answer walks a whole table, so that a front had better not prepare it between
+    /// two dips.
+    #[must_use]
+    pub fn walks_a_table(self) -> bool {
+        matches!(self, Self::IpAddresses | Self::Ipset | Self::Numbers)
+    }
+
+    /// Whether SentryPeer 4.x has this path too. Pages of any origin may read those, as there.
+    fn is_of_4x(self) -> bool {
+        matches!(
+            self,
+            Self::Root
+                | Self::HealthCheck
+                | Self::IpAddresses
+                | Self::IpAddress(_)
+                | Self::Numbers
+                | Self::Number(_)
+        )
+    }
+
+    fn is_on_the_dip_lane(self) -> bool {
+        matches!(self, Self::IpAddress(_) | Self::Number(_) | Self::Check | Self::HealthCheck)
+    }
+}
+
+/// What a request sees: one generation and one policy from start to end.
+pub(crate) struct View {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) policy: Arc<Policy>,
+}
+
+/// Answers a request. Never panics, whatever the request says.
+#[must_use]
+pub fn handle(ctx: &Context, request: &Request<'_>) -> Response {
+    let route = Route::of(request.path);
+    let mut response = match request.lane {
+        Lane::Dip => dip_answer(ctx, route, request),
+        Lane::Api | Lane::Control => answer(ctx, route, request),
+    };
+    response.any_origin = route.is_of_4x();
+    response.version = ctx.version;
+    ctx.counters.request(request.lane, route.index(), response.status);
+    response
+}
+
+/// The dip lane's few questions; anything else is misdirected (RFC 9110, section 15.5.20).
+fn dip_answer(ctx: &Context, route: Route<'_>, request: &Request<'_>) -> Response {
+    if request.method != "GET" || !route.is_on_the_dip_lane() {
+        return misdirected();
+    }
+    let response = answer(ctx, route, request);
+    match &response.body {
+        Body::Bytes(bytes) if bytes.len() <= DIP_BODY_BYTES_MAX => response,
+        _ => misdirected(),
+    }
+}
+
+/// What the dip lane says to what it does not take.
+pub(crate) fn misdirected() -> Response {
+    Response::error(
+        421,
+        "The dip lane answers GET of /ip-addresses/{ip}, /numbers/{number}, /api/v1/check and \
+         /health-check, without a body. Ask the API.",
+    )
+}
+
+fn answer(ctx: &Context, route: Route<'_>, request: &Request<'_>) -> Response {
+    if request.path.len() + request.query.len() > TARGET_BYTES_MAX {
+        return Response::error(414, "The path and query are too long.");
+    }
+    match request.method {
+        _ if route == Route::Unknown => unknown(),
+        "GET" => get(ctx, route, request),
+        "HEAD" => get(ctx, route, request).without_body(),
+        _ => Response::error(405, "Only GET and HEAD work here.").with_allow("GET, HEAD"),
+    }
+}
+
+/// The words are those of 4.x.
+fn unknown() -> Response {
+    Response::error(404, "The requested resource could not be found.")
+}
+
+/// Routes that answer while the database is being opened come first; the rest needs a snapshot.
+fn get(ctx: &Context, route: Route<'_>, request: &Request<'_>) -> Response {
+    match route {
+        Route::Live => return health::live(),
+        Route::Ready => return health::ready(ctx),
+        Route::Metrics => return metrics::metrics(ctx),
+        Route::Status => return Response::json(200, &(ctx.status)()),
+        Route::Unknown => return unknown(),
+        _ => {}
+    }
+    let Some(snapshot) = ctx.store.snapshot() else { return starting(ctx, route, request) };
+    let view = View { snapshot, policy: (ctx.policy)() };
+    match route {
+        Route::Root => health::root(),
+        Route::HealthCheck => health::check(ctx, request),
+        Route::IpAddresses => listing::sources(&view, request),
+        Route::Ipset => feed::ipset::document(&view, request),
+        Route::IpAddress(ip) => lookup::source(&view, ip, request.now),
+        Route::Numbers => listing::numbers(&view, request),
+        Route::Number(number) => lookup::number(&view, number, request.now),
+        Route::Check => check::check(&view, request),
+        Route::Live | Route::Ready | Route::Metrics | Route::Status | Route::Unknown => unknown(),
+    }
+}
+
+/// Until the replay has ended nobody may take "unknown" for "harmless", nor an empty feed for the
+/// truth.
+fn starting(ctx: &Context, route: Route<'_>, request: &Request<'_>) -> Response {
+    let response = match route {
+        Route::HealthCheck => health::starting(ctx, request),
+        _ => Response::error(503, health::why_not_ready(ctx.store.phase())),
+    };
+    response.with_retry_after(RETRY_AFTER_S)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_matches_whole() {
+        for path in ["", "//", "/ip-addresses/", "/ip-addresses/1.2.3.4/", "/numbers//", "/x"] {
+            assert_eq!(Route::of(path), Route::Unknown, "{path}");
+        }
+        assert_eq!(Route::of("/numbers/+44%2F1"), Route::Number("+44%2F1"));
+    }
+
+    #[test]
+    fn every_route_has_its_own_label() {
+        let paths = Route::NAMES.map(|name| name.replace("{ip}", "::1").replace("{number}", "1"));
+        for (index, path) in paths.iter().enumerate() {
+            assert_eq!(Route::of(path).index(), index, "{path}");
+        }
+    }
+}
