@@ -1,0 +1,617 @@
+//! What is counted per source, number and user agent, and in all.
+//!
+//! A row is the sum of the events of its key within an interval of the log, and rows add up:
+//! merging the rows of two sets of events gives the row of both, in any order. So the writer
+//! gathers a commit's events in fresh rows and merges those into what was there, and replaying part
+//! of the log after a crash gives the same rows as before it.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::event::{EventRef, NumberKind, Seq, SourceKey, Time, Transport, Verification};
+use crate::limits::NS_PER_S;
+use crate::method::{Method, MethodSet};
+
+/// When and how often something was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Time of the earliest event since the row exists; it stays when that event expires.
+    pub first: Time,
+    /// Time of the latest event.
+    pub last: Time,
+    /// Events that are within the retention.
+    pub count: u64,
+    /// The row counts no event before this one: it did not exist then, or they had expired when
+    /// it was last loaded.
+    pub(crate) since: Seq,
+}
+
+impl Seen {
+    const NOTHING: Self =
+        Self { first: Time(u64::MAX), last: Time(0), count: 0, since: Seq(u64::MAX) };
+
+    fn add(&mut self, seq: Seq, time: Time) {
+        self.merge(&Self { first: time, last: time, count: 1, since: seq });
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.count += other.count;
+        self.since = self.since.min(other.since);
+    }
+}
+
+/// When each level of verification was last reached, in whole seconds; 0 is never.
+///
+/// A forged datagram can make a source *seen* at any time, but not proven: so what blocks an address
+/// ages by these times and not by [`Seen::last`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Proofs([u32; Verification::ALL.len() - 1]);
+
+impl Proofs {
+    fn add(&mut self, level: Verification, time: Time) {
+        if let Some(at) = (level as usize).checked_sub(1) {
+            let seconds = u32::try_from(time.0 / NS_PER_S).unwrap_or(u32::MAX);
+            self.0[at] = self.0[at].max(seconds);
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine = (*mine).max(theirs);
+        }
+    }
+
+    /// The best level with a proof not older than `oldest`.
+    #[must_use]
+    pub fn level(&self, oldest: Time) -> Verification {
+        let level = |(at, seconds): (usize, &u32)| {
+            let proven = *seconds > 0 && upper(*seconds) >= oldest;
+            proven.then(|| Verification::ALL[at + 1])
+        };
+        self.0.iter().enumerate().rev().find_map(level).unwrap_or_default()
+    }
+
+    /// When level `min` or a better one was last reached, to the second, rounded up. `None` for
+    /// [`Verification::Unverified`], which needs no proof.
+    #[must_use]
+    pub fn last(&self, min: Verification) -> Option<Time> {
+        let from = (min as usize).checked_sub(1)?;
+        let seconds = self.0[from..].iter().copied().max().filter(|seconds| *seconds > 0)?;
+        Some(upper(seconds))
+    }
+
+    fn encode(self, out: &mut Encoder) {
+        for seconds in self.0 {
+            out.put(&seconds.to_le_bytes());
+        }
+    }
+
+    fn decode(bytes: &mut Decoder<'_>) -> Option<Self> {
+        let mut proofs = Self::default();
+        for seconds in &mut proofs.0 {
+            *seconds = u32::from_le_bytes(bytes.take()?);
+        }
+        Some(proofs)
+    }
+}
+
+/// The end of a second.
+fn upper(seconds: u32) -> Time {
+    Time((u64::from(seconds) + 1) * NS_PER_S - 1)
+}
+
+/// A row of a [`crate::snapshot::Table`].
+pub trait Row: Clone {
+    /// When and how often the key was seen.
+    fn seen(&self) -> &Seen;
+
+    #[doc(hidden)]
+    fn seen_mut(&mut self) -> &mut Seen;
+
+    /// The sum of no events.
+    #[doc(hidden)]
+    fn nothing() -> Self;
+
+    /// Adds what `newer` counts to this row.
+    #[doc(hidden)]
+    fn merge(&mut self, newer: &Self);
+
+    /// Whether an event of this row has proven its source.
+    #[doc(hidden)]
+    fn is_proven(&self) -> bool;
+
+    /// The publication in which the row last changed, counted from the start of this process.
+    #[doc(hidden)]
+    fn tick(&self) -> u32;
+
+    #[doc(hidden)]
+    fn set_tick(&mut self, tick: u32);
+
+    #[doc(hidden)]
+    fn encode_own(&self, out: &mut Encoder);
+
+    #[doc(hidden)]
+    fn decode_own(seen: Seen, bytes: &mut Decoder<'_>) -> Option<Self>;
+}
+
+/// What is known about one source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceRow {
+    /// When and how often it was seen.
+    pub seen: Seen,
+    /// When it was proven to own its address.
+    pub proofs: Proofs,
+    /// The lower half of the last IPv6 address that was seen; 0 for IPv4.
+    interface: u64,
+    tick: u32,
+    /// The methods that it used since the row exists.
+    pub methods: MethodSet,
+    /// The transports that it used since the row exists: bit `code - 1` of [`Transport`].
+    pub transports: u8,
+}
+
+impl SourceRow {
+    pub(crate) fn add(&mut self, seq: Seq, event: &EventRef<'_>, method: Method) {
+        if event.time >= self.seen.last {
+            self.interface = interface(event.source.ip());
+        }
+        self.seen.add(seq, event.time);
+        self.proofs.add(event.verification, event.time);
+        self.methods.insert(method);
+        self.transports |= 1 << (event.transport as u8 - 1);
+    }
+
+    /// The best level of verification that the source has reached since `oldest`.
+    #[must_use]
+    pub fn verification(&self, oldest: Time) -> Verification {
+        self.proofs.level(oldest)
+    }
+
+    /// When level `min` or a better one was last reached.
+    #[must_use]
+    pub fn verified_at(&self, min: Verification) -> Option<Time> {
+        if min == Verification::Unverified {
+            return Some(self.seen.last);
+        }
+        self.proofs.last(min).map(|time| time.min(self.seen.last))
+    }
+
+    /// The address that was last seen under `key`.
+    #[must_use]
+    pub fn ip(&self, key: &SourceKey) -> IpAddr {
+        match key.ip() {
+            IpAddr::V4(v4) => IpAddr::V4(v4),
+            IpAddr::V6(_) => {
+                let mut octets = key.0;
+                octets[8..].copy_from_slice(&self.interface.to_be_bytes());
+                IpAddr::V6(Ipv6Addr::from(octets))
+            }
+        }
+    }
+
+    /// The transports that it used since the row exists.
+    pub fn transports(&self) -> impl Iterator<Item = Transport> + use<> {
+        let bits = self.transports;
+        Transport::ALL.into_iter().filter(move |transport| bits & 1 << (*transport as u8 - 1) != 0)
+    }
+}
+
+/// The lower half of an IPv6 address.
+fn interface(ip: IpAddr) -> u64 {
+    match ip.to_canonical() {
+        IpAddr::V4(_) => 0,
+        IpAddr::V6(v6) => (v6.to_bits() & u128::from(u64::MAX)) as u64,
+    }
+}
+
+impl Row for SourceRow {
+    fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    fn seen_mut(&mut self) -> &mut Seen {
+        &mut self.seen
+    }
+
+    fn nothing() -> Self {
+        Self {
+            seen: Seen::NOTHING,
+            proofs: Proofs::default(),
+            interface: 0,
+            tick: 0,
+            methods: MethodSet::default(),
+            transports: 0,
+        }
+    }
+
+    fn merge(&mut self, newer: &Self) {
+        if newer.seen.last >= self.seen.last {
+            self.interface = newer.interface;
+        }
+        self.seen.merge(&newer.seen);
+        self.proofs.merge(&newer.proofs);
+        self.methods.0 |= newer.methods.0;
+        self.transports |= newer.transports;
+    }
+
+    fn is_proven(&self) -> bool {
+        self.proofs.last(Verification::ReturnPath).is_some()
+    }
+
+    fn tick(&self) -> u32 {
+        self.tick
+    }
+
+    fn set_tick(&mut self, tick: u32) {
+        self.tick = tick;
+    }
+
+    fn encode_own(&self, out: &mut Encoder) {
+        self.proofs.encode(out);
+        out.put(&self.interface.to_le_bytes());
+        out.put(&self.methods.0.to_le_bytes());
+        out.put(&[self.transports]);
+    }
+
+    fn decode_own(seen: Seen, bytes: &mut Decoder<'_>) -> Option<Self> {
+        Some(Self {
+            seen,
+            proofs: Proofs::decode(bytes)?,
+            interface: u64::from_le_bytes(bytes.take()?),
+            tick: 0,
+            methods: MethodSet(u16::from_le_bytes(bytes.take()?)),
+            transports: u8::from_le_bytes(bytes.take()?),
+        })
+    }
+}
+
+/// What is known about one number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumberRow {
+    /// When and how often it was tried.
+    pub seen: Seen,
+    /// When sources that tried it were proven.
+    pub proofs: Proofs,
+    tick: u32,
+    /// What it is: bit `code - 1` of [`NumberKind`], since the row exists.
+    pub kinds: u8,
+}
+
+impl NumberRow {
+    pub(crate) fn add(&mut self, seq: Seq, event: &EventRef<'_>) {
+        self.seen.add(seq, event.time);
+        self.proofs.add(event.verification, event.time);
+        if event.number_kind != NumberKind::None {
+            self.kinds |= 1 << (event.number_kind as u8 - 1);
+        }
+    }
+
+    /// The best level of verification of an event since `oldest`.
+    #[must_use]
+    pub fn verification(&self, oldest: Time) -> Verification {
+        self.proofs.level(oldest)
+    }
+
+    /// Whether it was called, and not only tried as an account.
+    #[must_use]
+    pub fn is_called(&self) -> bool {
+        self.kinds & 1 << (NumberKind::Called as u8 - 1) != 0
+    }
+
+    /// Whether it was tried as an account.
+    #[must_use]
+    pub fn is_account(&self) -> bool {
+        self.kinds & 1 << (NumberKind::Account as u8 - 1) != 0
+    }
+}
+
+impl Row for NumberRow {
+    fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    fn seen_mut(&mut self) -> &mut Seen {
+        &mut self.seen
+    }
+
+    fn nothing() -> Self {
+        Self { seen: Seen::NOTHING, proofs: Proofs::default(), tick: 0, kinds: 0 }
+    }
+
+    fn merge(&mut self, newer: &Self) {
+        self.seen.merge(&newer.seen);
+        self.proofs.merge(&newer.proofs);
+        self.kinds |= newer.kinds;
+    }
+
+    fn is_proven(&self) -> bool {
+        self.proofs.last(Verification::ReturnPath).is_some()
+    }
+
+    fn tick(&self) -> u32 {
+        self.tick
+    }
+
+    fn set_tick(&mut self, tick: u32) {
+        self.tick = tick;
+    }
+
+    fn encode_own(&self, out: &mut Encoder) {
+        self.proofs.encode(out);
+        out.put(&[self.kinds]);
+    }
+
+    fn decode_own(seen: Seen, bytes: &mut Decoder<'_>) -> Option<Self> {
+        let proofs = Proofs::decode(bytes)?;
+        Some(Self { seen, proofs, tick: 0, kinds: u8::from_le_bytes(bytes.take()?) })
+    }
+}
+
+/// What is known about one user agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountRow {
+    /// When and how often it was seen.
+    pub seen: Seen,
+    tick: u32,
+    proven: bool,
+}
+
+impl CountRow {
+    pub(crate) fn add(&mut self, seq: Seq, event: &EventRef<'_>) {
+        self.seen.add(seq, event.time);
+        self.proven |= event.verification >= Verification::ReturnPath;
+    }
+}
+
+impl Row for CountRow {
+    fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    fn seen_mut(&mut self) -> &mut Seen {
+        &mut self.seen
+    }
+
+    fn nothing() -> Self {
+        Self { seen: Seen::NOTHING, tick: 0, proven: false }
+    }
+
+    fn merge(&mut self, newer: &Self) {
+        self.seen.merge(&newer.seen);
+        self.proven |= newer.proven;
+    }
+
+    fn is_proven(&self) -> bool {
+        self.proven
+    }
+
+    fn tick(&self) -> u32 {
+        self.tick
+    }
+
+    fn set_tick(&mut self, tick: u32) {
+        self.tick = tick;
+    }
+
+    fn encode_own(&self, out: &mut Encoder) {
+        out.put(&[u8::from(self.proven)]);
+    }
+
+    fn decode_own(seen: Seen, bytes: &mut Decoder<'_>) -> Option<Self> {
+        Some(Self { seen, tick: 0, proven: u8::from_le_bytes(bytes.take()?) != 0 })
+    }
+}
+
+/// The stored form of a row: it counts its key's events after `expired` and up to `through`.
+pub(crate) fn encode_row<R: Row>(row: &R, expired: Seq, through: Seq) -> Encoder {
+    let mut out = Encoder::default();
+    let seen = row.seen();
+    for number in [
+        seen.first.0,
+        seen.last.0,
+        seen.count,
+        seen.since.0.max(expired.0.saturating_add(1)),
+        through.0,
+    ] {
+        out.put(&number.to_le_bytes());
+    }
+    row.encode_own(&mut out);
+    out
+}
+
+/// The row that was stored, and its `through`. `None` if the bytes are no row.
+pub(crate) fn decode_row<R: Row>(bytes: &[u8]) -> Option<(R, Seq)> {
+    let mut bytes = Decoder(bytes);
+    let mut number = || bytes.take().map(u64::from_le_bytes);
+    let (first, last, count) = (Time(number()?), Time(number()?), number()?);
+    let (since, through) = (Seq(number()?), Seq(number()?));
+    let row = R::decode_own(Seen { first, last, count, since }, &mut bytes)?;
+    bytes.0.is_empty().then_some((row, through))
+}
+
+/// Stored rows are at most this long, in bytes.
+const ROW_BYTES_MAX: usize = 72;
+
+/// Bytes of one stored row, without an allocation.
+#[derive(Clone, Copy)]
+pub struct Encoder {
+    bytes: [u8; ROW_BYTES_MAX],
+    len: usize,
+}
+
+impl Default for Encoder {
+    fn default() -> Self {
+        Self { bytes: [0; ROW_BYTES_MAX], len: 0 }
+    }
+}
+
+impl Encoder {
+    fn put(&mut self, bytes: &[u8]) {
+        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    /// What was put in.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// The rest of the bytes of a stored row.
+pub struct Decoder<'a>(&'a [u8]);
+
+impl Decoder<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*head)
+    }
+}
+
+/// What was counted since the database was made. Nothing here expires.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Events by transport, in the order of [`Transport::ALL`].
+    pub by_transport: [u64; Transport::ALL.len()],
+    /// Events by verification, in the order of [`Verification::ALL`].
+    pub by_verification: [u64; Verification::ALL.len()],
+    /// Events by method, in the order of [`Method::ALL`].
+    pub by_method: [u64; Method::ALL.len()],
+    /// Events whose source, number or user agent found its table full and was not counted there,
+    /// in this order.
+    pub refused: [u64; 3],
+    /// Events that retention has taken out of the log.
+    pub expired: u64,
+}
+
+impl Totals {
+    pub(crate) fn add(&mut self, event: &EventRef<'_>, method: Method) {
+        self.by_transport[event.transport as usize - 1] += 1;
+        self.by_verification[event.verification as usize] += 1;
+        self.by_method[method as usize] += 1;
+    }
+
+    /// All events.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.by_transport.iter().sum()
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let numbers = self.by_transport.iter().chain(&self.by_verification).chain(&self.by_method);
+        let numbers = numbers.chain(&self.refused).chain([&self.expired]);
+        numbers.flat_map(|number| number.to_le_bytes()).collect()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut bytes = Decoder(bytes);
+        let mut totals = Self::default();
+        let numbers = totals.by_transport.iter_mut().chain(&mut totals.by_verification);
+        let numbers = numbers.chain(&mut totals.by_method).chain(&mut totals.refused);
+        for number in numbers.chain([&mut totals.expired]) {
+            *number = u64::from_le_bytes(bytes.take()?);
+        }
+        bytes.0.is_empty().then_some(totals)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Collected;
+
+    fn event(source: &str, time: u64, verification: Verification) -> EventRef<'static> {
+        EventRef {
+            time: Time(time),
+            source: source.parse().unwrap(),
+            destination: "192.0.2.1:5060".parse().unwrap(),
+            transport: Transport::Tcp,
+            verification,
+            collected: Collected::Passive,
+            number_kind: NumberKind::Called,
+            anomalies: Default::default(),
+            method: b"INVITE",
+            number: b"100",
+            user_agent: b"",
+            message: b"INVITE",
+        }
+    }
+
+    #[test]
+    fn a_source_row_is_as_small_as_a_cache_line() {
+        assert_eq!(size_of::<SourceRow>(), 64);
+        assert!(size_of::<NumberRow>() <= 56);
+    }
+
+    #[test]
+    fn the_order_of_events_does_not_matter() {
+        let events = [
+            event("[2001:db8::1]:1", 5 * NS_PER_S, Verification::Unverified),
+            event("[2001:db8::2]:1", 9 * NS_PER_S, Verification::Tls),
+            event("[2001:db8::3]:1", 2 * NS_PER_S, Verification::ReturnPath),
+        ];
+        let mut forward = SourceRow::nothing();
+        let mut backward = SourceRow::nothing();
+        for (at, event) in events.iter().enumerate() {
+            forward.add(Seq(at as u64 + 1), event, Method::Invite);
+        }
+        for (at, event) in events.iter().enumerate().rev() {
+            let mut one = SourceRow::nothing();
+            one.add(Seq(at as u64 + 1), event, Method::Invite);
+            backward.merge(&one);
+        }
+        assert_eq!(forward, backward);
+        assert_eq!(forward.seen.first, Time(2 * NS_PER_S));
+        assert_eq!(forward.seen.count, 3);
+        let key = SourceKey::of("2001:db8::9".parse().unwrap());
+        assert_eq!(forward.ip(&key), "2001:db8::2".parse::<IpAddr>().unwrap());
+    }
+
+    #[test]
+    fn a_proof_ages_by_itself_and_a_weaker_newer_one_takes_over() {
+        let mut row = SourceRow::nothing();
+        row.add(Seq(1), &event("192.0.2.7:1", 10 * NS_PER_S, Verification::Tls), Method::Invite);
+        row.add(
+            Seq(2),
+            &event("192.0.2.7:1", 20 * NS_PER_S, Verification::ReturnPath),
+            Method::Invite,
+        );
+        row.add(
+            Seq(3),
+            &event("192.0.2.7:1", 90 * NS_PER_S, Verification::Unverified),
+            Method::Invite,
+        );
+        assert_eq!(row.verification(Time(0)), Verification::Tls);
+        assert_eq!(row.verification(Time(15 * NS_PER_S)), Verification::ReturnPath);
+        assert_eq!(row.verification(Time(30 * NS_PER_S)), Verification::Unverified);
+        let at = row.verified_at(Verification::ReturnPath).unwrap();
+        assert_eq!(at, Time(21 * NS_PER_S - 1));
+        assert_eq!(row.verified_at(Verification::Unverified), Some(Time(90 * NS_PER_S)));
+    }
+
+    #[test]
+    fn a_stored_row_reads_back_with_its_interval() {
+        let mut row = SourceRow::nothing();
+        row.add(Seq(7), &event("192.0.2.7:1", 10, Verification::Connected), Method::Invite);
+        let bytes = encode_row(&row, Seq(3), Seq(9));
+        let (back, through) = decode_row::<SourceRow>(bytes.as_bytes()).unwrap();
+        assert_eq!((back, through), (row.clone(), Seq(9)));
+        let later = encode_row(&row, Seq(8), Seq(9));
+        let (back, _) = decode_row::<SourceRow>(later.as_bytes()).unwrap();
+        assert_eq!(back.seen.since, Seq(9));
+        assert!(decode_row::<SourceRow>(&bytes.as_bytes()[1..]).is_none());
+        assert!(decode_row::<NumberRow>(bytes.as_bytes()).is_none());
+    }
+
+    #[test]
+    fn totals_read_back() {
+        let mut totals = Totals::default();
+        totals.add(&event("192.0.2.7:1", 10, Verification::Connected), Method::Invite);
+        totals.refused[2] = 5;
+        totals.expired = 9;
+        assert_eq!(Totals::decode(&totals.encode()), Some(totals.clone()));
+        assert_eq!(totals.events(), 1);
+    }
+}

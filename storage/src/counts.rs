@@ -1,0 +1,286 @@
+//! The aggregates of the writer: the tables of the last generation, and what has come since.
+//!
+//! There is no second map of everything. The events of one commit are gathered per key in small
+//! hash maps, and [`Counts::apply`] merges those into the tables, which makes the next generation.
+//! The hash maps are seeded at random at each start: their keys are chosen by attackers.
+
+use foldhash::quality::RandomState;
+use hashbrown::HashMap;
+
+use crate::aggregate::{CountRow, NumberRow, Row, SourceRow, Totals};
+use crate::event::{EventRef, Seq, SourceKey};
+use crate::key::{AgentKey, Key, NumberKey};
+use crate::limits::{AGENTS_MAX, NUMBERS_MAX, PROVEN_FACTOR, SOURCES_MAX};
+use crate::method::Method;
+use crate::snapshot::{Decision, ShardKey, Table};
+
+/// What one commit does to one key.
+pub(crate) struct Pending<R> {
+    /// The events that it adds.
+    added: R,
+    /// How many events retention takes out.
+    expired: u64,
+}
+
+impl<R: Row> Pending<R> {
+    fn nothing() -> Self {
+        Self { added: R::nothing(), expired: 0 }
+    }
+}
+
+/// One table and what has come since.
+pub(crate) struct Gathered<K, R> {
+    pub(crate) table: Table<K, R>,
+    pending: HashMap<K, Pending<R>, RandomState>,
+    max: usize,
+}
+
+/// What one [`Gathered::apply`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Applied {
+    /// A row changed.
+    pub(crate) changed: bool,
+    /// A key appeared, or was proven at another level.
+    pub(crate) members: bool,
+    /// Events that were not counted because the table is full.
+    pub(crate) refused: u64,
+}
+
+impl<K: Key, R: Row> Gathered<K, R> {
+    fn new(key: ShardKey, max: usize) -> Self {
+        Self { table: Table::new(key), pending: HashMap::with_hasher(RandomState::default()), max }
+    }
+
+    /// The row that gathers what comes for `key`.
+    fn entry(&mut self, key: K) -> &mut Pending<R> {
+        self.pending.entry(key).or_insert_with(Pending::nothing)
+    }
+
+    /// Takes event `seq`, which retention removes from the log, out of the row of `key`, if that
+    /// row counts it.
+    fn expire(&mut self, seq: Seq, key: K) {
+        // A row that is not in the table yet begins with an event that came later.
+        if self.table.get(&key).is_some_and(|row| row.seen().since <= seq) {
+            self.entry(key).expired += 1;
+        }
+    }
+
+    /// Merges what has come into the table. `level` says which changes of a row count as a change
+    /// of the membership.
+    fn apply(&mut self, tick: u32, level: impl Fn(&R) -> u8) -> Applied {
+        let shard_key = self.table.shard_key();
+        let mut changes: Vec<_> = self
+            .pending
+            .drain()
+            .map(|(key, change)| (shard_key.shard_of(key.as_bytes()), key, change))
+            .collect();
+        // What one large burst needed is not kept for ever.
+        self.pending.shrink_to(2 * changes.len());
+        changes.sort_unstable_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        let mut applied = Applied::default();
+        let max = self.max;
+        self.table = self.table.apply(&changes, tick, |row, change, len| {
+            let next = match row {
+                Some(row) => merged(row, change),
+                None if change.added.seen().count == 0 => return Decision::Keep,
+                None if !admits(max, len, change.added.is_proven()) => {
+                    applied.refused += change.added.seen().count;
+                    return Decision::Keep;
+                }
+                None => change.added.clone(),
+            };
+            applied.changed = true;
+            applied.members |= row.is_none_or(|row| level(row) != level(&next));
+            let mut next = next;
+            next.set_tick(tick);
+            Decision::Put(next)
+        });
+        applied
+    }
+}
+
+fn merged<R: Row>(row: &R, change: &Pending<R>) -> R {
+    let mut next = row.clone();
+    next.merge(&change.added);
+    let seen = next.seen_mut();
+    debug_assert!(change.expired <= seen.count, "more expired than was counted");
+    seen.count = seen.count.saturating_sub(change.expired);
+    next
+}
+
+/// Whether a newcomer finds room among `len` others.
+fn admits(max: usize, len: usize, proven: bool) -> bool {
+    len < if proven { max * PROVEN_FACTOR } else { max }
+}
+
+/// All aggregates.
+pub(crate) struct Counts {
+    pub(crate) sources: Gathered<SourceKey, SourceRow>,
+    pub(crate) numbers: Gathered<NumberKey, NumberRow>,
+    pub(crate) agents: Gathered<AgentKey, CountRow>,
+    pub(crate) totals: Totals,
+}
+
+/// What one [`Counts::apply`] changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changed {
+    pub(crate) sources: bool,
+    pub(crate) numbers: bool,
+    pub(crate) members: bool,
+    /// Events that found a table full, in the order of [`Totals::refused`].
+    pub(crate) refused: [u64; 3],
+}
+
+/// Which tables an event is counted in: during a replay a row may include it already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CountIn {
+    pub(crate) source: bool,
+    pub(crate) number: bool,
+    pub(crate) agent: bool,
+}
+
+impl CountIn {
+    pub(crate) const ALL: Self = Self { source: true, number: true, agent: true };
+}
+
+impl Counts {
+    pub(crate) fn new(key: ShardKey) -> Self {
+        Self {
+            sources: Gathered::new(key, SOURCES_MAX),
+            numbers: Gathered::new(key, NUMBERS_MAX),
+            agents: Gathered::new(key, AGENTS_MAX),
+            totals: Totals::default(),
+        }
+    }
+
+    /// Counts an event that is new.
+    pub(crate) fn add(&mut self, seq: Seq, event: &EventRef<'_>) {
+        let method = Method::of(event.method);
+        self.totals.add(event, method);
+        self.add_rows(seq, event, method, CountIn::ALL);
+    }
+
+    /// Counts an event in the rows, and not in the totals.
+    pub(crate) fn add_rows(
+        &mut self,
+        seq: Seq,
+        event: &EventRef<'_>,
+        method: Method,
+        count_in: CountIn,
+    ) {
+        if count_in.source {
+            let key = SourceKey::of(event.source.ip());
+            self.sources.entry(key).added.add(seq, event, method);
+        }
+        if count_in.number && !event.number.is_empty() {
+            self.numbers.entry(NumberKey::of(event.number)).added.add(seq, event);
+        }
+        if count_in.agent && !event.user_agent.is_empty() {
+            self.agents.entry(AgentKey::of(event.user_agent)).added.add(seq, event);
+        }
+    }
+
+    /// Takes an event that leaves the log out of every row that counts it.
+    pub(crate) fn expire(&mut self, seq: Seq, event: &EventRef<'_>) {
+        self.totals.expired += 1;
+        self.sources.expire(seq, SourceKey::of(event.source.ip()));
+        if !event.number.is_empty() {
+            self.numbers.expire(seq, NumberKey::of(event.number));
+        }
+        if !event.user_agent.is_empty() {
+            self.agents.expire(seq, AgentKey::of(event.user_agent));
+        }
+    }
+
+    /// Makes the tables of the next generation.
+    pub(crate) fn apply(&mut self, tick: u32) -> Changed {
+        let oldest = crate::event::Time(1);
+        let sources = self.sources.apply(tick, |row| row.verification(oldest) as u8);
+        let numbers = self.numbers.apply(tick, |_| 0);
+        let agents = self.agents.apply(tick, |_| 0);
+        let refused = [sources.refused, numbers.refused, agents.refused];
+        for (total, refused) in self.totals.refused.iter_mut().zip(refused) {
+            *total += refused;
+        }
+        Changed {
+            sources: sources.changed,
+            numbers: numbers.changed,
+            members: sources.members,
+            refused,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Anomalies, Collected, NumberKind, Time, Transport, Verification};
+
+    fn event(source: u32, verification: Verification) -> EventRef<'static> {
+        EventRef {
+            time: Time(1_000_000_000),
+            source: (std::net::Ipv4Addr::from_bits(source), 5060).into(),
+            destination: "192.0.2.1:5060".parse().unwrap(),
+            transport: Transport::Udp,
+            verification,
+            collected: Collected::Passive,
+            number_kind: NumberKind::Called,
+            anomalies: Anomalies::default(),
+            method: b"INVITE",
+            number: b"100",
+            user_agent: b"scan",
+            message: b"",
+        }
+    }
+
+    fn small() -> Counts {
+        let mut counts = Counts::new(ShardKey([1, 2]));
+        counts.sources.max = 3;
+        counts
+    }
+
+    #[test]
+    fn a_full_table_refuses_the_unproven_and_counts_them_and_admits_the_proven_up_to_twice() {
+        let mut counts = small();
+        for source in 0..5 {
+            counts.add(Seq(u64::from(source) + 1), &event(source, Verification::Unverified));
+        }
+        let changed = counts.apply(1);
+        assert_eq!(counts.sources.table.len(), 3);
+        assert_eq!(changed.refused, [2, 0, 0]);
+        for source in 10..20 {
+            counts.add(Seq(u64::from(source)), &event(source, Verification::Connected));
+        }
+        assert_eq!(counts.apply(2).refused, [7, 0, 0]);
+        assert_eq!(counts.sources.table.len(), 6);
+        assert_eq!(counts.totals.refused, [9, 0, 0]);
+        assert_eq!(counts.totals.events(), 15);
+    }
+
+    #[test]
+    fn only_what_a_row_counted_is_taken_out_of_it() {
+        let mut counts = Counts::new(ShardKey([1, 2]));
+        let event = event(7, Verification::Unverified);
+        counts.add(Seq(5), &event);
+        counts.add(Seq(6), &event);
+        counts.apply(1);
+        counts.expire(Seq(4), &event);
+        counts.expire(Seq(5), &event);
+        counts.apply(2);
+        let key = SourceKey::of(event.source.ip());
+        assert_eq!(counts.sources.table.get(&key).unwrap().seen.count, 1);
+        assert_eq!(counts.numbers.table.get(&NumberKey::of(b"100")).unwrap().seen.count, 1);
+    }
+
+    #[test]
+    fn members_change_when_a_source_appears_or_is_proven_and_not_with_each_event() {
+        let mut counts = Counts::new(ShardKey([1, 2]));
+        counts.add(Seq(1), &event(7, Verification::Unverified));
+        assert!(counts.apply(1).members);
+        counts.add(Seq(2), &event(7, Verification::Unverified));
+        let again = counts.apply(2);
+        assert!(again.sources && !again.members);
+        counts.add(Seq(3), &event(7, Verification::ReturnPath));
+        assert!(counts.apply(3).members);
+    }
+}

@@ -1,0 +1,149 @@
+//! Who this node is: made once, kept in small files beside the database.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+/// Who this node is.
+#[derive(Clone)]
+pub struct Identity {
+    /// Its name towards others, a random UUID (version 4).
+    pub node_id: Uuid,
+    /// The key of everything that it signs for itself.
+    pub secret: [u8; 32],
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity").field("node_id", &self.node_id).finish_non_exhaustive()
+    }
+}
+
+/// Why the identity could not be loaded or made.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// A file cannot be read.
+    #[error(
+        "{}: cannot be read ({reason}); give the user who runs this program the right to read it",
+        path.display()
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// A file cannot be made.
+    #[error(
+        "{}: cannot be made ({reason}); the folder must exist and the user who runs this program \
+         must have the right to write in it", path.display()
+    )]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// A file holds something else.
+    #[error(
+        "{}: this is not {expected}; restore the file, or delete it and this node will be a new one",
+        path.display()
+    )]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        expected: &'static str,
+    },
+}
+
+/// The identity of the node with this database, made now if it has none.
+///
+/// It is in two files with mode 0600 beside the database: `<database>.node`, the node id as a line of
+/// text, and `<database>.key`, 32 random bytes. Each is written under another name, synced, and then
+/// renamed, so it is there whole or not at all.
+///
+/// # Errors
+///
+/// [`IdentityError`]. An existing file is never overwritten.
+pub fn load_or_create(db_path: &Path) -> Result<Identity, IdentityError> {
+    let node_path = beside(db_path, "node");
+    let node_id = match load(&node_path)? {
+        Some(bytes) => parse_node_id(&bytes).ok_or(IdentityError::Invalid {
+            path: node_path,
+            expected: "a node id, which is a UUID",
+        })?,
+        None => {
+            let node_id = Uuid::new_v4();
+            create(&node_path, format!("{node_id}\n").as_bytes())?;
+            node_id
+        }
+    };
+    let key_path = beside(db_path, "key");
+    let secret = match load(&key_path)? {
+        Some(bytes) => bytes.try_into().map_err(|_| IdentityError::Invalid {
+            path: key_path,
+            expected: "a key, which is 32 bytes",
+        })?,
+        None => {
+            let mut secret = [0; 32];
+            getrandom::fill(&mut secret).map_err(|error| IdentityError::Unwritable {
+                path: key_path.clone(),
+                reason: io::Error::other(error),
+            })?;
+            create(&key_path, &secret)?;
+            secret
+        }
+    };
+    Ok(Identity { node_id, secret })
+}
+
+/// The path of a file beside the database: its whole name and a further extension.
+fn beside(db_path: &Path, extension: &str) -> PathBuf {
+    let mut name = db_path.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    name.into()
+}
+
+fn parse_node_id(bytes: &[u8]) -> Option<Uuid> {
+    Uuid::try_parse(std::str::from_utf8(bytes).ok()?.trim()).ok()
+}
+
+/// Nothing that belongs here is longer.
+const FILE_BYTES_MAX: u64 = 64;
+
+fn load(path: &Path) -> Result<Option<Vec<u8>>, IdentityError> {
+    let unreadable = |reason| IdentityError::Unreadable { path: path.to_owned(), reason };
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(unreadable)?,
+    };
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(Some(bytes))
+}
+
+fn create(path: &Path, bytes: &[u8]) -> Result<(), IdentityError> {
+    write_whole(path, bytes)
+        .map_err(|reason| IdentityError::Unwritable { path: path.to_owned(), reason })
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = beside(path, &format!("new-{}", std::process::id()));
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&new, path)?;
+    sync_folder(path)
+}
+
+/// Makes a new name in the folder of `path` durable.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}

@@ -1,0 +1,139 @@
+//! Every bound of this crate, with the reason for its value and how the bounds relate.
+
+use std::time::Duration;
+
+use crate::event::{MESSAGE_BYTES_MAX, METHOD_BYTES_MAX, NUMBER_BYTES_MAX, USER_AGENT_BYTES_MAX};
+
+/// Most bytes of raw events that one arena takes. A channel send costs 6 to 48 ns an event at this
+/// size, and a shard on its own core fills it in some milliseconds under load.
+pub const ARENA_BYTES: usize = 256 * 1024;
+
+/// Arenas that all shards together may have made, at least: 128 MiB, about one second of 300,000
+/// events a second, so that a disk which stalls that long loses nothing.
+pub const ARENAS_IN_ALL_MIN: usize = 512;
+
+/// Arenas that one shard may have made, at least, on a machine with so many cores that its part of
+/// [`ARENAS_IN_ALL_MIN`] would be too small to fill one while others wait.
+pub const ARENAS_PER_SHARD_MIN: usize = 64;
+
+/// Idle arenas that a shard keeps; what a burst needed beyond them is freed when it comes back.
+pub const ARENAS_KEPT: usize = 8;
+
+/// Shards, at most: their number is a `u16` in an arena.
+pub const SHARDS_MAX: usize = 4096;
+
+/// A block is closed when its raw messages reach this size: zstd gains little from more, and a
+/// reader that wants one event must unpack all of it.
+pub const BLOCK_RAW_BYTES: usize = 1024 * 1024;
+
+/// Events in one block, at most. Without it a block of empty messages would never be closed.
+pub const BLOCK_EVENTS_MAX: usize = 16 * 1024;
+
+/// Raw messages of one block, at most, in bytes: the last event may reach over
+/// [`BLOCK_RAW_BYTES`] by its own size.
+pub const BLOCK_MESSAGES_MAX: usize = BLOCK_RAW_BYTES + EVENT_BLOB_MAX;
+
+/// Raw columns of one block, at most, in bytes. What one event adds is bounded by
+/// [`crate::block::EVENT_COLUMNS_MAX`].
+pub const BLOCK_COLUMNS_MAX: usize = BLOCK_EVENTS_MAX * crate::block::EVENT_COLUMNS_MAX;
+
+/// The last block of the log is rewritten with what came since, until it holds this many bytes of
+/// raw messages. So an idle node, whose commits hold one or two events, still stores blocks that
+/// compress, and a commit rewrites little.
+pub const TAIL_RAW_BYTES: usize = 64 * 1024;
+
+/// The last block of the log is closed when its first event is older than this, full or not, so that
+/// the events of a quiet node expire when they should and not with their youngest neighbour.
+pub const TAIL_AGE_MAX_NS: u64 = 3600 * NS_PER_S;
+
+/// Largest value that is stored, in bytes. redb rounds a large value's pages up to a power of two
+/// and adds some bytes of its own, so this stays just under 256 KiB.
+pub const VALUE_BYTES_MAX: usize = 256 * 1024 - PAGE_SLACK;
+
+/// What redb adds to a value in its pages, in bytes, rounded up: a header of 4 to 12 bytes and the
+/// key.
+pub const PAGE_SLACK: usize = 64;
+
+/// Most values that one block is split into.
+pub const BLOCK_PARTS_MAX: usize = 64;
+
+/// Packed blocks that wait for their commit, at most, in bytes: past it the commit is made early.
+pub const PENDING_PACKED_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Pause between two commits. Shorter costs a sync each, longer shows events later.
+pub const COMMIT_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Pause between two looks at the clock when there is nothing to store: how late an entry may leave
+/// the snapshot after it has expired.
+pub const IDLE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Pause between two attempts to store what the disk refused.
+pub const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// While the disk refuses writes, one line is logged about every so many seconds.
+pub const RETRY_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long the writer tries to store the last events when the process ends while the disk refuses
+/// writes.
+pub const STOP_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Rows that one commit writes for the sweep, at most. With the rows of a table in the order in
+/// which they are stored, this is some hundred pages and 20 to 30 ms.
+pub const SWEEP_ROWS_MAX: usize = 16 * 1024;
+
+/// Pause between the beginnings of two sweeps: how much of the log is replayed after a crash,
+/// against how often a row that changes all the time is written.
+pub const SWEEP_INTERVAL_NS: u64 = 5 * NS_PER_S;
+
+/// Blocks that one commit takes out of the rows, at most: 80 a second, faster than 100,000
+/// events/s fill them.
+pub const EXPIRE_BLOCKS_MAX: usize = 16;
+
+/// Blocks that one commit deletes, at most.
+pub const DELETE_BLOCKS_MAX: usize = 64;
+
+/// Rows that one commit removes from a table because of their age, at most.
+pub const AGE_OUT_ROWS_MAX: usize = 8 * 1024;
+
+/// Parts that a table is divided into: an update copies one part in the worst case.
+pub const TABLE_SHARDS: usize = 1024;
+
+/// Sources that are kept, at most: about 100 bytes each. An unproven newcomer is refused and
+/// counted beyond it; a proven source is admitted up to [`PROVEN_FACTOR`] times as many, so that
+/// a flood of forged addresses cannot keep real ones out.
+pub const SOURCES_MAX: usize = 2_000_000;
+
+/// Numbers that are kept, at most. See [`SOURCES_MAX`].
+pub const NUMBERS_MAX: usize = 2_000_000;
+
+/// User agents that are kept, at most. There are some hundred honest ones; the rest is random.
+pub const AGENTS_MAX: usize = 65_536;
+
+/// By how much proven entries may exceed the size of a table.
+pub const PROVEN_FACTOR: usize = 2;
+
+/// Memory that redb may use to keep pages, in bytes. It fills up only when pages are read or
+/// written; its own default of 1 GiB would be the largest part of the program.
+pub const CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+/// How long events and rows are kept when nothing else is said: 7 days.
+pub const RETENTION_NS: u64 = 7 * 86_400 * NS_PER_S;
+
+/// Messages that one read of the log returns, at most, in bytes of memory.
+pub const LOG_READ_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The largest blob of one event: its message, and the fields that are not part of it.
+pub const EVENT_BLOB_MAX: usize =
+    MESSAGE_BYTES_MAX + METHOD_BYTES_MAX + NUMBER_BYTES_MAX + USER_AGENT_BYTES_MAX;
+
+pub(crate) const NS_PER_S: u64 = 1_000_000_000;
+
+const _: () = assert!(EVENT_BLOB_MAX + crate::arena::HEADER_BYTES <= ARENA_BYTES);
+const _: () = assert!(TAIL_RAW_BYTES < BLOCK_RAW_BYTES);
+const _: () = assert!(BLOCK_COLUMNS_MAX + BLOCK_MESSAGES_MAX <= 4 * 1024 * 1024);
+const _: () = assert!(TABLE_SHARDS <= u16::MAX as usize + 1);
+const _: () = assert!(ARENAS_KEPT < ARENAS_PER_SHARD_MIN);
+const _: () = assert!(ARENAS_IN_ALL_MIN * ARENA_BYTES >= 128 * 1024 * 1024);
+// An incompressible block still fits: zstd adds less than one part in 128.
+const _: () =
+    assert!((BLOCK_COLUMNS_MAX + BLOCK_MESSAGES_MAX) / VALUE_BYTES_MAX + 8 <= BLOCK_PARTS_MAX);

@@ -1,0 +1,160 @@
+//! The log of events, read beside the writer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::event::{
+    Anomalies, Collected, EventRef, NumberKind, Seq, Time, Transport, Verification,
+};
+use crate::store::Shared;
+
+/// One event as it was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Its place in the log.
+    pub seq: Seq,
+    /// Its id, derived from the node, the place and the time.
+    pub id: Uuid,
+    /// When it arrived.
+    pub time: Time,
+    /// Who sent it.
+    pub source: SocketAddr,
+    /// Where it was sent to.
+    pub destination: SocketAddr,
+    /// How it travelled.
+    pub transport: Transport,
+    /// How well `source` is proven by this message.
+    pub verification: Verification,
+    /// Whether the node answered.
+    pub collected: Collected,
+    /// What `number` is.
+    pub number_kind: NumberKind,
+    /// What was wrong with it.
+    pub anomalies: Anomalies,
+    /// The method as sent; empty if there was none.
+    pub method: Box<[u8]>,
+    /// The called number, percent-decoded; empty if there was none.
+    pub number: Box<[u8]>,
+    /// The user agent as sent; empty if there was none.
+    pub user_agent: Box<[u8]>,
+    /// The whole message as received.
+    pub message: Box<[u8]>,
+}
+
+impl StoredEvent {
+    pub(crate) fn new(node: Uuid, seq: Seq, event: &EventRef<'_>) -> Self {
+        Self {
+            seq,
+            id: crate::event::event_id(node, seq, event.time),
+            time: event.time,
+            source: event.source,
+            destination: event.destination,
+            transport: event.transport,
+            verification: event.verification,
+            collected: event.collected,
+            number_kind: event.number_kind,
+            anomalies: event.anomalies,
+            method: event.method.into(),
+            number: event.number.into(),
+            user_agent: event.user_agent.into(),
+            message: event.message.into(),
+        }
+    }
+
+    /// The event, borrowed.
+    #[must_use]
+    pub fn event(&self) -> EventRef<'_> {
+        EventRef {
+            time: self.time,
+            source: self.source,
+            destination: self.destination,
+            transport: self.transport,
+            verification: self.verification,
+            collected: self.collected,
+            number_kind: self.number_kind,
+            anomalies: self.anomalies,
+            method: &self.method,
+            number: &self.number,
+            user_agent: &self.user_agent,
+            message: &self.message,
+        }
+    }
+}
+
+/// Why the log could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The database is not open now: the disk has failed, or the program ends. Try again later.
+    #[error("the database is not open")]
+    Closed,
+    /// A block cannot be read.
+    #[error("the block of events that begins at {0} is damaged: {1}")]
+    Damaged(u64, String),
+    /// The database could not be read.
+    #[error("the database cannot be read: {0}")]
+    Storage(String),
+}
+
+/// The log of a [`crate::Store`].
+#[derive(Clone, Debug)]
+pub struct Log {
+    shared: Arc<Shared>,
+}
+
+impl Log {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The events after `after`, in their order: at most `max_events`, and fewer when they are large
+    /// (see [`crate::limits::LOG_READ_BYTES_MAX`]), but at least one if there is any.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`].
+    pub fn since(&self, after: Seq, max_events: usize) -> Result<Vec<StoredEvent>, LogError> {
+        let _ = (self.shared.database().ok_or(LogError::Closed)?, after, max_events);
+        Ok(Vec::new())
+    }
+
+    /// The last event that is stored durably; [`Seq`] 0 if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`].
+    pub fn last(&self) -> Result<Seq, LogError> {
+        Ok(Seq(0))
+    }
+
+    /// The first event that retention has not taken; one after the last if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`].
+    pub fn first(&self) -> Result<Seq, LogError> {
+        Ok(Seq(1))
+    }
+
+    /// Calls `visit` with each event after `after` until it returns `false` or the log ends.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`].
+    pub fn for_each(
+        &self,
+        after: Seq,
+        mut visit: impl FnMut(&StoredEvent) -> bool,
+    ) -> Result<(), LogError> {
+        let mut after = after;
+        loop {
+            let events = self.since(after, 4096)?;
+            let Some(last) = events.last() else { return Ok(()) };
+            after = last.seq;
+            if !events.iter().all(&mut visit) {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,499 @@
+//! One immutable generation for readers.
+//!
+//! A [`Table`] is divided into [`TABLE_SHARDS`] parts by a keyed hash of the key; each part is a
+//! sorted array and a small sorted delta over it. A commit makes new parts only for the keys that
+//! changed and shares all others with the generation before it. A part's delta is merged into its
+//! array when it is longer than a quarter of it. Readers hold one generation as long as they like
+//! and never wait; the writer keeps no other map.
+//!
+//! The hash is keyed with a secret of the database, or somebody could choose addresses and numbers
+//! that all fall into one part. The rows are stored in the same order, by part and then by key, so
+//! writing the rows of some parts touches neighbouring pages, and loading needs no sorting.
+
+use std::fmt;
+use std::hash::Hasher;
+use std::sync::Arc;
+
+use siphasher::sip::SipHasher13;
+use uuid::Uuid;
+
+use crate::aggregate::{CountRow, NumberRow, Row, SourceRow, Totals};
+use crate::counts::Counts;
+use crate::event::{EventRef, Seq, SourceKey, Time};
+use crate::key::{AgentKey, Key, NumberKey};
+use crate::limits::TABLE_SHARDS;
+
+/// Everything that is known at one moment.
+#[derive(Clone)]
+pub struct Snapshot {
+    /// Which database it is from: made once, with the database.
+    pub database_id: Uuid,
+    /// Which node collects.
+    pub node_id: Uuid,
+    /// Grows with every publication, also over restarts.
+    pub generation: u64,
+    /// The last event that it includes.
+    pub through: Seq,
+    /// When it was published.
+    pub time: Time,
+    /// Sources.
+    pub sources: Table<SourceKey, SourceRow>,
+    /// Numbers.
+    pub numbers: Table<NumberKey, NumberRow>,
+    /// User agents.
+    pub agents: Table<AgentKey, CountRow>,
+    /// Counts in all.
+    pub totals: Totals,
+    /// The generation in which a source's row last changed.
+    pub sources_changed: u64,
+    /// The generation in which a number's row last changed.
+    pub numbers_changed: u64,
+    /// The generation in which a source last appeared, left, or was proven at another level.
+    pub members_changed: u64,
+}
+
+impl Snapshot {
+    /// What a new database would know after these events, for tests and tools. Nothing is stored.
+    #[must_use]
+    pub fn of_events<'a>(
+        database_id: Uuid,
+        node_id: Uuid,
+        events: impl IntoIterator<Item = EventRef<'a>>,
+        now: Time,
+    ) -> Self {
+        let mut counts = Counts::new(ShardKey([database_id.as_u64_pair().0, 0]));
+        let mut through = Seq(0);
+        for event in events {
+            through.0 += 1;
+            counts.add(through, &event);
+        }
+        counts.apply(1);
+        Self {
+            database_id,
+            node_id,
+            generation: 1,
+            through,
+            time: now,
+            sources: counts.sources.table,
+            numbers: counts.numbers.table,
+            agents: counts.agents.table,
+            totals: counts.totals,
+            sources_changed: 1,
+            numbers_changed: 1,
+            members_changed: 1,
+        }
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("generation", &self.generation)
+            .field("through", &self.through)
+            .field("sources", &self.sources.len())
+            .field("numbers", &self.numbers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The secret that decides which part of a table a key is in.
+#[derive(Clone, Copy)]
+pub struct ShardKey(pub(crate) [u64; 2]);
+
+impl ShardKey {
+    /// The part that `key` is in.
+    pub(crate) fn shard_of(self, key: &[u8]) -> u16 {
+        let mut hasher = SipHasher13::new_with_keys(self.0[0], self.0[1]);
+        hasher.write(key);
+        // The remainder of TABLE_SHARDS, which a u16 holds: see the assertion in limits.rs.
+        (hasher.finish() % TABLE_SHARDS as u64) as u16
+    }
+}
+
+/// An immutable map.
+pub struct Table<K, R> {
+    shards: Arc<[Arc<Shard<K, R>>]>,
+    key: ShardKey,
+    len: usize,
+}
+
+impl<K, R> Clone for Table<K, R> {
+    fn clone(&self) -> Self {
+        Self { shards: self.shards.clone(), key: self.key, len: self.len }
+    }
+}
+
+/// A reader's place in a [`Table`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cursor {
+    shard: usize,
+    base: usize,
+    delta: usize,
+}
+
+impl<K: Key, R: Row> Table<K, R> {
+    pub(crate) fn new(key: ShardKey) -> Self {
+        let empty = Arc::new(Shard::default());
+        Self { shards: (0..TABLE_SHARDS).map(|_| empty.clone()).collect(), key, len: 0 }
+    }
+
+    /// A table of rows that come in the order in which they are stored.
+    pub(crate) fn load(key: ShardKey, rows: impl Iterator<Item = (u16, K, R)>) -> Self {
+        let mut table = Self::new(key);
+        let mut shards: Vec<Vec<(K, R)>> = (0..TABLE_SHARDS).map(|_| Vec::new()).collect();
+        for (shard, key, row) in rows {
+            shards[usize::from(shard)].push((key, row));
+            table.len += 1;
+        }
+        let full = |rows: Vec<_>| Arc::new(Shard::of(rows, 0));
+        table.shards = shards.into_iter().map(full).collect();
+        table
+    }
+
+    /// The row of `key`.
+    #[must_use]
+    pub fn get(&self, key: &K) -> Option<&R> {
+        self.shards[usize::from(self.key.shard_of(key.as_bytes()))].get(key)
+    }
+
+    /// Every key with its row, in no useful order.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &R)> + '_ {
+        let mut cursor = Cursor::default();
+        std::iter::from_fn(move || self.step(&mut cursor))
+    }
+
+    /// The entry at the cursor, which then stands behind it: for iterations that own the
+    /// generation and outlive a borrow of the table.
+    pub fn step(&self, cursor: &mut Cursor) -> Option<(&K, &R)> {
+        while let Some(shard) = self.shards.get(cursor.shard) {
+            if let Some(entry) = shard.step(&mut cursor.base, &mut cursor.delta) {
+                return Some(entry);
+            }
+            *cursor = Cursor { shard: cursor.shard + 1, base: 0, delta: 0 };
+        }
+        None
+    }
+
+    /// How many keys there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) fn shard_key(&self) -> ShardKey {
+        self.key
+    }
+
+    pub(crate) fn shard(&self, shard: usize) -> &Shard<K, R> {
+        &self.shards[shard]
+    }
+
+    /// The table after `changes`, which are sorted by part and key, each key once. `decide` says
+    /// what becomes of a key, given its row, the change and how many keys there are by then.
+    pub(crate) fn apply<D>(
+        &self,
+        changes: &[(u16, K, D)],
+        tick: u32,
+        mut decide: impl FnMut(Option<&R>, &D, usize) -> Decision<R>,
+    ) -> Self {
+        if changes.is_empty() {
+            return self.clone();
+        }
+        let mut shards = self.shards.to_vec();
+        let mut len = self.len;
+        for group in changes.chunk_by(|a, b| a.0 == b.0) {
+            let shard = &mut shards[usize::from(group[0].0)];
+            let before = shard.len;
+            let after = shard
+                .apply(group, tick, |row, change, here| decide(row, change, len - before + here));
+            len = len - before + after.len;
+            *shard = Arc::new(after);
+        }
+        Self { shards: shards.into(), key: self.key, len }
+    }
+
+    /// The table with one part replaced.
+    pub(crate) fn with_shard(&self, at: usize, shard: Shard<K, R>) -> Self {
+        let len = self.len - self.shards[at].len + shard.len;
+        let mut shards = self.shards.to_vec();
+        shards[at] = Arc::new(shard);
+        Self { shards: shards.into(), key: self.key, len }
+    }
+}
+
+/// What becomes of a key.
+pub(crate) enum Decision<R> {
+    /// It has this row now.
+    Put(R),
+    /// It stays as it is.
+    Keep,
+}
+
+/// One part of a table.
+pub(crate) struct Shard<K, R> {
+    base: Arc<[(K, R)]>,
+    /// Newer rows of keys in `base`, and new keys. Keys leave only when a part is made anew.
+    delta: Arc<[(K, R)]>,
+    len: usize,
+    /// The publication in which the part last changed.
+    pub(crate) tick: u32,
+    /// No row was last seen before this.
+    pub(crate) oldest: Time,
+}
+
+impl<K, R> Default for Shard<K, R> {
+    fn default() -> Self {
+        Self { base: Arc::new([]), delta: Arc::new([]), len: 0, tick: 0, oldest: Time(u64::MAX) }
+    }
+}
+
+impl<K: Key, R: Row> Shard<K, R> {
+    /// A part of sorted rows.
+    fn of(rows: Vec<(K, R)>, tick: u32) -> Self {
+        let oldest = rows.iter().map(|(_, row)| row.seen().last).min();
+        Self {
+            len: rows.len(),
+            base: rows.into(),
+            tick,
+            oldest: oldest.unwrap_or(Time(u64::MAX)),
+            ..Self::default()
+        }
+    }
+
+    fn get(&self, key: &K) -> Option<&R> {
+        if let Ok(at) = self.delta.binary_search_by(|(k, _)| k.cmp(key)) {
+            return Some(&self.delta[at].1);
+        }
+        let at = self.base.binary_search_by(|(k, _)| k.cmp(key)).ok()?;
+        Some(&self.base[at].1)
+    }
+
+    fn step(&self, base: &mut usize, delta: &mut usize) -> Option<(&K, &R)> {
+        let from_base = self.base.get(*base);
+        let Some((key, row)) = self.delta.get(*delta) else {
+            *base += 1;
+            return from_base.map(|(key, row)| (key, row));
+        };
+        match from_base {
+            Some((base_key, row)) if base_key < key => {
+                *base += 1;
+                return Some((base_key, row));
+            }
+            Some((base_key, _)) if base_key == key => *base += 1,
+            _ => {}
+        }
+        *delta += 1;
+        Some((key, row))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &R)> {
+        let (mut base, mut delta) = (0, 0);
+        std::iter::from_fn(move || self.step(&mut base, &mut delta))
+    }
+
+    fn apply<D>(
+        &self,
+        changes: &[(u16, K, D)],
+        tick: u32,
+        mut decide: impl FnMut(Option<&R>, &D, usize) -> Decision<R>,
+    ) -> Self {
+        let mut delta = Vec::with_capacity(self.delta.len() + changes.len());
+        let (mut len, mut oldest) = (self.len, self.oldest);
+        let mut old = self.delta.iter().peekable();
+        for (_, key, change) in changes {
+            while let Some(entry) = old.next_if(|(k, _)| k < key) {
+                delta.push(entry.clone());
+            }
+            let over = old.next_if(|(k, _)| k == key);
+            let current = match over {
+                Some((_, row)) => Some(row),
+                None => self.base_row(key),
+            };
+            match decide(current, change, len) {
+                Decision::Put(row) => {
+                    len += usize::from(current.is_none());
+                    oldest = oldest.min(row.seen().last);
+                    delta.push((key.clone(), row));
+                }
+                Decision::Keep => delta.extend(over.cloned()),
+            }
+        }
+        delta.extend(old.cloned());
+        let next = Self { base: self.base.clone(), delta: delta.into(), len, tick, oldest };
+        if next.delta.len() * 4 > next.base.len() { next.merged(tick) } else { next }
+    }
+
+    fn base_row(&self, key: &K) -> Option<&R> {
+        let at = self.base.binary_search_by(|(k, _)| k.cmp(key)).ok()?;
+        Some(&self.base[at].1)
+    }
+
+    /// The same part without a delta.
+    fn merged(&self, tick: u32) -> Self {
+        let mut rows = Vec::with_capacity(self.len);
+        rows.extend(self.iter().map(|(key, row)| (key.clone(), row.clone())));
+        Self::of(rows, tick)
+    }
+
+    /// The part without the rows that were last seen before `oldest`, at most `max` of them; their
+    /// keys are appended to `removed`.
+    pub(crate) fn without_older(
+        &self,
+        oldest: Time,
+        max: usize,
+        tick: u32,
+        removed: &mut Vec<K>,
+    ) -> Self {
+        let mut rows = Vec::with_capacity(self.len);
+        let mut left = max;
+        for (key, row) in self.iter() {
+            if row.seen().last < oldest && left > 0 {
+                left -= 1;
+                removed.push(key.clone());
+            } else {
+                rows.push((key.clone(), row.clone()));
+            }
+        }
+        let tick = if left == max { self.tick } else { tick };
+        Self::of(rows, tick)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::key::AgentKey;
+
+    fn row(count: u64) -> CountRow {
+        let mut row = CountRow::nothing();
+        row.seen_mut().count = count;
+        row.seen_mut().last = Time(count);
+        row
+    }
+
+    fn key(number: u16) -> AgentKey {
+        AgentKey::of(format!("agent {number}").as_bytes())
+    }
+
+    type Change = (u16, AgentKey, Option<u64>);
+
+    /// Applies the changes to both and compares everything that a reader can see.
+    fn check(
+        table: Table<AgentKey, CountRow>,
+        model: &mut BTreeMap<AgentKey, u64>,
+        changes: &BTreeMap<u16, u64>,
+        tick: u32,
+    ) -> Table<AgentKey, CountRow> {
+        let shard_key = table.shard_key();
+        let mut list: Vec<Change> = changes
+            .iter()
+            .map(|(number, count)| {
+                let key = key(*number);
+                model.insert(key.clone(), *count);
+                (shard_key.shard_of(key.as_bytes()), key, Some(*count))
+            })
+            .collect();
+        list.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        let table = table.apply(&list, tick, |_, count, _| match count {
+            Some(count) => Decision::Put(row(*count)),
+            None => Decision::Keep,
+        });
+        assert_eq!(table.len(), model.len());
+        let mut seen: Vec<_> = table.iter().map(|(k, r)| (k.clone(), r.seen().count)).collect();
+        seen.sort();
+        assert_eq!(seen, model.clone().into_iter().collect::<Vec<_>>());
+        for (key, count) in model.iter() {
+            assert_eq!(table.get(key).map(|row| row.seen().count), Some(*count));
+        }
+        table
+    }
+
+    /// Ages out every row below `oldest`, from both.
+    fn age(
+        mut table: Table<AgentKey, CountRow>,
+        model: &mut BTreeMap<AgentKey, u64>,
+        oldest: u64,
+    ) -> Table<AgentKey, CountRow> {
+        for at in 0..TABLE_SHARDS {
+            let mut removed = Vec::new();
+            if table.shard(at).oldest >= Time(oldest) {
+                assert!(table.shard(at).iter().all(|(_, row)| row.seen().last >= Time(oldest)));
+                continue;
+            }
+            let shard = table.shard(at).without_older(Time(oldest), 1000, 1, &mut removed);
+            table = table.with_shard(at, shard);
+            for key in removed {
+                assert!(model.remove(&key).is_some_and(|count| count < oldest));
+            }
+        }
+        assert!(model.values().all(|count| *count >= oldest));
+        assert_eq!(table.len(), model.len());
+        table
+    }
+
+    proptest! {
+        #[test]
+        fn a_table_is_what_a_plain_map_would_be(
+            steps in prop::collection::vec(
+                (prop::collection::btree_map(0..3000u16, 1..1000u64, 0..200), 0..400u64),
+                1..12,
+            ),
+        ) {
+            let mut model = BTreeMap::new();
+            let mut table = Table::new(ShardKey([1, 2]));
+            for (tick, (changes, oldest)) in steps.iter().enumerate() {
+                let tick = u32::try_from(tick).unwrap();
+                table = check(table, &mut model, changes, tick);
+                if *oldest < 100 {
+                    table = age(table, &mut model, *oldest);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_older_generation_does_not_change() {
+        let shard_key = ShardKey([7, 7]);
+        let table: Table<AgentKey, CountRow> = Table::new(shard_key);
+        let mut model = BTreeMap::new();
+        let first = check(table, &mut model, &BTreeMap::from([(1, 1), (2, 2)]), 1);
+        let _second = check(first.clone(), &mut model, &BTreeMap::from([(1, 50), (3, 3)]), 2);
+        assert_eq!(first.len(), 2);
+        assert_eq!(first.get(&key(1)).unwrap().seen().count, 1);
+        assert!(first.get(&key(3)).is_none());
+    }
+
+    #[test]
+    fn a_big_part_keeps_a_delta_and_finds_rows_in_both() {
+        let rows = (0..100u16).map(|n| (key(n), row(u64::from(n))));
+        let mut rows: Vec<_> = rows.collect();
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        let shard = Shard::of(rows, 0);
+        let changes = [(0, key(5), ()), (0, key(500), ())];
+        let shard = shard.apply(&changes, 1, |_, (), _| Decision::Put(row(9)));
+        assert_eq!(shard.delta.len(), 2);
+        assert_eq!(shard.get(&key(5)).unwrap().seen().count, 9);
+        assert_eq!(shard.get(&key(500)).unwrap().seen().count, 9);
+        assert_eq!(shard.get(&key(6)).unwrap().seen().count, 6);
+        assert_eq!(shard.iter().count(), 101);
+    }
+
+    #[test]
+    fn a_table_has_as_many_parts_as_a_key_can_name() {
+        let shard_key = ShardKey([3, 4]);
+        assert!(
+            (0..1000u16)
+                .all(|n| { usize::from(shard_key.shard_of(key(n).as_bytes())) < TABLE_SHARDS })
+        );
+    }
+}

@@ -1,0 +1,201 @@
+//! The readers' handle: what the writer publishes, without locks.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use arc_swap::ArcSwapOption;
+use redb::Database;
+use uuid::Uuid;
+
+use crate::limits::{CACHE_BYTES, RETENTION_NS};
+use crate::log::Log;
+use crate::snapshot::Snapshot;
+
+/// What the writer is to open, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The database file. It is made when it does not exist; its folder is not.
+    pub path: PathBuf,
+    /// The node that collects.
+    pub node_id: Uuid,
+    /// Age at which events and rows expire, in ns.
+    pub retention_ns: u64,
+    /// Memory that the database may use to keep pages, in bytes.
+    pub cache_bytes: usize,
+}
+
+impl Options {
+    /// The defaults: 7 days, and [`CACHE_BYTES`].
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, node_id: Uuid) -> Self {
+        Self { path: path.into(), node_id, retention_ns: RETENTION_NS, cache_bytes: CACHE_BYTES }
+    }
+}
+
+/// What the writer is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Phase {
+    /// It opens the database.
+    Opening,
+    /// It counts what the rows did not include when the process last ended.
+    Replaying,
+    /// It stores what comes.
+    Ready,
+    /// The disk refuses writes. What is published stays; nothing new is taken until it recovers.
+    Degraded,
+    /// The database could not be opened, or the writer died.
+    Failed,
+    /// It has stored everything and ended.
+    Stopped,
+}
+
+impl Phase {
+    const ALL: [Self; 6] =
+        [Self::Opening, Self::Replaying, Self::Ready, Self::Degraded, Self::Failed, Self::Stopped];
+
+    /// One word for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Replaying => "replaying",
+            Self::Ready => "ready",
+            Self::Degraded => "degraded",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// A number that the writer sets and anybody reads.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// The number now.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, to: u64) {
+        self.0.store(to, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    pub(crate) fn max(&self, other: u64) {
+        self.0.fetch_max(other, Ordering::Relaxed);
+    }
+}
+
+/// What the writer has done since the process started.
+#[derive(Debug, Default)]
+pub struct WriterStats {
+    /// Events in durable commits.
+    pub events_stored: Gauge,
+    /// Durable commits.
+    pub commits: Gauge,
+    /// Duration of the last commit, of all together, and of the longest, in ns.
+    pub commit_ns_last: Gauge,
+    /// See [`WriterStats::commit_ns_last`].
+    pub commit_ns_sum: Gauge,
+    /// See [`WriterStats::commit_ns_last`].
+    pub commit_ns_max: Gauge,
+    /// Blocks written, with those that were written again with more events.
+    pub blocks: Gauge,
+    /// Bytes of packed blocks written.
+    pub packed_bytes: Gauge,
+    /// Bytes of events before they were packed.
+    pub raw_bytes: Gauge,
+    /// Commits that failed.
+    pub commit_errors: Gauge,
+    /// Events that were counted in no row because the table of sources, numbers or user agents was
+    /// full, in this order.
+    pub rows_refused: [Gauge; 3],
+    /// Events that retention took out of the log.
+    pub events_expired: Gauge,
+    /// Rows that were removed because of their age.
+    pub rows_expired: Gauge,
+    /// Events that were counted again at the start.
+    pub replay_events: Gauge,
+    /// How long that took, in ns.
+    pub replay_ns: Gauge,
+    /// Events that were lost because the process ended while the disk refused writes.
+    pub events_lost: Gauge,
+}
+
+/// What the writer and the readers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    snapshot: ArcSwapOption<Snapshot>,
+    database: ArcSwapOption<Database>,
+    phase: AtomicU8,
+    pub(crate) stats: WriterStats,
+    pub(crate) node_id: Uuid,
+}
+
+impl Shared {
+    pub(crate) fn new(node_id: Uuid) -> Self {
+        Self {
+            snapshot: ArcSwapOption::empty(),
+            database: ArcSwapOption::empty(),
+            phase: AtomicU8::new(Phase::Opening as u8),
+            stats: WriterStats::default(),
+            node_id,
+        }
+    }
+
+    pub(crate) fn publish(&self, snapshot: Arc<Snapshot>) {
+        self.snapshot.store(Some(snapshot));
+    }
+
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Release);
+    }
+
+    /// The database, for as long as one read takes. Nobody keeps it: the writer must be able to
+    /// close and open it again when the disk has failed.
+    pub(crate) fn database(&self) -> Option<Arc<Database>> {
+        self.database.load_full()
+    }
+
+    pub(crate) fn set_database(&self, database: Option<Arc<Database>>) {
+        self.database.store(database);
+    }
+}
+
+/// A reader's handle, cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store(pub(crate) Arc<Shared>);
+
+impl Store {
+    /// The last generation, without locking. `None` until the replay has ended.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.0.snapshot.load_full()
+    }
+
+    /// What the writer is doing.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        let code = self.0.phase.load(Ordering::Acquire);
+        Phase::ALL.into_iter().find(|phase| *phase as u8 == code).unwrap_or(Phase::Failed)
+    }
+
+    /// What the writer has done.
+    #[must_use]
+    pub fn stats(&self) -> &WriterStats {
+        &self.0.stats
+    }
+
+    /// The log of events. `None` while the database is not open.
+    #[must_use]
+    pub fn log(&self) -> Option<Log> {
+        self.0.database().map(|_| Log::new(self.0.clone()))
+    }
+}
