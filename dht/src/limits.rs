@@ -10,7 +10,8 @@ pub const RECORD_READ_BYTES_MAX: usize = 16 * 1024;
 /// Largest record that is written, in bytes.
 ///
 /// Our records carry no message and no user agent. What an attacker chooses in them is the number
-/// and the method; the rest has a fixed length of less than 512 bytes.
+/// and the method; the rest is less than 512 bytes. An honest one stays below 600 bytes, which
+/// OpenDHT sends in one packet.
 pub const RECORD_WRITTEN_BYTES_MAX: usize =
     512 + ESCAPED_MAX * (NUMBER_BYTES_MAX + METHOD_BYTES_MAX);
 

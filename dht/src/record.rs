@@ -10,7 +10,9 @@ use std::ffi::CStr;
 use std::net::{IpAddr, SocketAddr};
 
 use sentrypeer_storage::event::canonical;
-use serde::{Deserialize, Serialize};
+use sentrypeer_storage::event_json::{self, Producer};
+use sentrypeer_storage::log::StoredEvent;
+use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::limits::{
@@ -85,8 +87,12 @@ pub enum Refused {
     },
 }
 
-/// The object on the wire: thirteen members, all strings, in the order in which 4.x writes them.
-#[derive(Deserialize, Serialize)]
+/// Members that 4.x demands, and that are sent empty, because none of them is anybody's business:
+/// where our sensor is, what was said to it, and by which software.
+const WITHHELD: [&str; 3] = ["destination_ip", "sip_message", "sip_user_agent"];
+
+/// The object on the wire. Members that are not named here are skipped without being kept.
+#[derive(Deserialize)]
 struct Wire<'a> {
     #[serde(borrow)]
     app_name: Cow<'a, str>,
@@ -104,16 +110,16 @@ struct Wire<'a> {
     transport_type: Cow<'a, str>,
     #[serde(borrow)]
     source_ip: Cow<'a, str>,
-    #[serde(borrow)]
-    destination_ip: Cow<'a, str>,
+    #[serde(borrow, rename = "destination_ip")]
+    _destination_ip: Cow<'a, str>,
     #[serde(borrow)]
     called_number: Cow<'a, str>,
     #[serde(borrow)]
     sip_method: Cow<'a, str>,
     #[serde(borrow)]
     sip_user_agent: Cow<'a, str>,
-    #[serde(borrow)]
-    sip_message: Cow<'a, str>,
+    #[serde(borrow, rename = "sip_message")]
+    _sip_message: Cow<'a, str>,
 }
 
 impl Record {
@@ -143,31 +149,17 @@ impl Record {
             user_agent: cut(&wire.sip_user_agent, USER_AGENT_BYTES_MAX).to_owned(),
         })
     }
+}
 
-    /// The bytes that go over the wire. `destination_ip` and `sip_message` are there, for 4.x
-    /// demands them, and empty: neither is anybody's business.
-    #[must_use]
-    pub fn write(&self) -> Vec<u8> {
-        let (event_id, node_id) = (self.event_id.to_string(), self.node_id.to_string());
-        let source = self.source.to_string();
-        let wire = Wire {
-            app_name: Cow::Borrowed(&self.app_name),
-            app_version: Cow::Borrowed(&self.app_version),
-            event_timestamp: Cow::Borrowed(&self.time),
-            event_uuid: Cow::Owned(event_id),
-            created_by_node_id: Cow::Owned(node_id),
-            collected_method: Cow::Borrowed(&self.collected),
-            transport_type: Cow::Borrowed(&self.transport),
-            source_ip: Cow::Owned(source),
-            destination_ip: Cow::Borrowed(""),
-            called_number: Cow::Borrowed(&self.number),
-            sip_method: Cow::Borrowed(&self.method),
-            sip_user_agent: Cow::Borrowed(&self.user_agent),
-            sip_message: Cow::Borrowed(""),
-        };
-        // Cannot fail: every member is a string, and a vector takes every write.
-        serde_json::to_vec(&wire).unwrap_or_default()
+/// What we publish of an event of our own. Whether it may be published at all is for the caller to
+/// decide, by policy; that nothing private is in it is decided here.
+#[must_use]
+pub fn write(event: &StoredEvent, producer: &Producer) -> Vec<u8> {
+    let mut value = event_json::to_value(event, producer);
+    for member in WITHHELD {
+        value[member] = "".into();
     }
+    value.to_string().into_bytes()
 }
 
 /// A member that has a short, fixed form.
@@ -197,7 +189,12 @@ fn cut(text: &str, bytes_max: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use sentrypeer_storage::event::{
+        Anomalies, Collected, NumberKind, Seq, Time, Transport, Verification, event_id,
+    };
+
     use super::*;
+    use crate::limits::RECORD_WRITTEN_BYTES_MAX;
 
     const EVENT: &str = "019ab0e4-6b8a-7c3e-8f10-2b0b6a1c9d77";
     const NODE: &str = "7c1a3c52-5f0e-4a39-9d2b-6e0f4f1b8a10";
@@ -321,15 +318,60 @@ mod tests {
         }
     }
 
+    fn own_event(method: &[u8], number: &[u8]) -> (StoredEvent, Producer) {
+        let node_id: Uuid = NODE.parse().unwrap();
+        let time = Time(1_795_477_956_740_127_093);
+        let event = StoredEvent {
+            seq: Seq(9),
+            id: event_id(node_id, Seq(9), time),
+            time,
+            source: "203.0.113.7:5066".parse().unwrap(),
+            destination: "198.51.100.2:5060".parse().unwrap(),
+            transport: Transport::Tcp,
+            verification: Verification::Connected,
+            collected: Collected::Responsive,
+            number_kind: NumberKind::Called,
+            anomalies: Anomalies::default(),
+            method: method.into(),
+            number: number.into(),
+            user_agent: b"friendly-scanner".as_slice().into(),
+            message: b"INVITE sip:+442071234567@198.51.100.2 SIP/2.0\r\n\r\n".as_slice().into(),
+        };
+        let app = (Cow::Borrowed("sentrypeer"), Cow::Borrowed("0.1.0"));
+        (event, Producer { app_name: app.0, app_version: app.1, node_id })
+    }
+
     #[test]
-    fn what_is_written_is_read_again_and_names_neither_destination_nor_message() {
-        let record = Record::read(&published(|_| ())).unwrap();
-        let bytes = record.write();
-        assert_eq!(Record::read(&bytes).unwrap(), record);
-        let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
-        assert_eq!(value["destination_ip"], "");
-        assert_eq!(value["sip_message"], "");
-        assert_eq!(value["source_ip"], "203.0.113.7");
+    fn what_we_publish_can_be_read_and_tells_what_4_x_wants_to_know() {
+        let (event, producer) = own_event(b"INVITE", b"+442071234567");
+        let record = Record::read(&write(&event, &producer)).unwrap();
+        assert_eq!((record.event_id, record.node_id), (event.id, producer.node_id));
+        assert_eq!(record.source, event.source.ip());
+        assert_eq!((record.number.as_str(), record.method.as_str()), ("+442071234567", "INVITE"));
+        assert_eq!(record.time, "2026-11-23 23:52:36.740127093");
+        assert_eq!((record.transport.as_str(), record.collected.as_str()), ("TCP", "responsive"));
+    }
+
+    #[test]
+    fn what_we_publish_names_no_sensor_and_repeats_no_message() {
+        let (event, producer) = own_event(b"INVITE", b"+442071234567");
+        let text = String::from_utf8(write(&event, &producer)).unwrap();
+        for private in ["198.51.100.2", "SIP/2.0", "friendly-scanner", "5066"] {
+            assert!(!text.contains(private), "{private} in {text}");
+        }
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value.as_object().unwrap().len(), 13);
+        assert!(WITHHELD.iter().all(|member| value[member] == ""));
+    }
+
+    #[test]
+    fn the_worst_that_an_attacker_writes_stays_within_bounds() {
+        for byte in [0, b'"', b'\\', 0xff, b'x'] {
+            let (method, number) = ([byte; METHOD_BYTES_MAX], [byte; NUMBER_BYTES_MAX]);
+            let (event, producer) = own_event(&method, &number);
+            let bytes = write(&event, &producer);
+            assert!(bytes.len() <= RECORD_WRITTEN_BYTES_MAX, "{} bytes", bytes.len());
+            assert!(Record::read(&bytes).is_ok());
+        }
     }
 }
