@@ -9,6 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use sentrypeer_benches::mmsg::{self, BATCH, Datagram};
 use sentrypeer_benches::pace::{Pace, Turn};
 use sentrypeer_benches::request::{self, Plan, SOURCES_MAX};
@@ -20,8 +22,11 @@ fn main() -> io::Result<()> {
     signal_hook::flag::register(SIGTERM, Arc::clone(&stop))?;
     signal_hook::flag::register(SIGINT, Arc::clone(&stop))?;
     let sent = Load::of(&options).send(&stop)?;
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    let cpu_us = (usage.user_time() + usage.system_time()).num_microseconds();
     println!(
-        "{{\"sent\":{},\"seconds\":{:.4},\"pps\":{:.1},\"mean_bytes\":{:.1},\"send_errors\":{}}}",
+        "{{\"sent\":{},\"seconds\":{:.4},\"pps\":{:.1},\"mean_bytes\":{:.1},\"send_errors\":{},\
+         \"cpu_us\":{cpu_us}}}",
         sent.packets,
         sent.seconds,
         sent.packets as f64 / sent.seconds.max(f64::EPSILON),
