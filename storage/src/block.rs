@@ -1,4 +1,723 @@
-//! The packed block.
+//! The packed block of events, as stored: version 1.
+//!
+//! A block is a head of [`HEAD_BYTES`] bytes and a payload. All numbers are little-endian.
+//!
+//! | offset | bytes | head |
+//! |---|---|---|
+//! | 0 | 3 | `SPB` |
+//! | 3 | 1 | version: 1 |
+//! | 4 | 4 | CRC-32 (IEEE) of the head from offset 8 and of the payload |
+//! | 8 | 8 | sequence number of the first event; the others follow without gaps |
+//! | 16 | 4 | number of events, 1 to [`BLOCK_EVENTS_MAX`] |
+//! | 20 | 4 | length of the columns, at most [`BLOCK_COLUMNS_MAX`] |
+//! | 24 | 4 | length of the packed columns |
+//! | 28 | 4 | length of the messages, at most [`BLOCK_MESSAGES_MAX`] |
+//! | 32 | 4 | length of the packed messages |
+//! | 36 | 4 | 0 |
+//! | 40 | 8 | earliest time, ns since 1970 UTC |
+//! | 48 | 8 | latest time |
+//!
+//! The payload is the packed columns and then the packed messages, each one zstd frame, so that what
+//! is asked about times or addresses need not unpack the messages.
+//!
+//! The columns begin with the length of each, 4 bytes, in the order of this table. `v` is a number in
+//! 7-bit groups, lowest first, the top bit set in all but the last.
+//!
+//! | column | for each event |
+//! |---|---|
+//! | time | v: difference to the event before it (to 0 for the first), wrapping, zigzag |
+//! | flags | bits 0-1 transport - 1, bit 2 responsive, bits 3-5 verification, bit 6 source is IPv6, bit 7 destination is IPv6 |
+//! | kind | bits 0-1 kind of number, bit 2 there are anomalies |
+//! | source | 4 or 16 bytes |
+//! | source port | 2 bytes |
+//! | destination | 4 or 16 bytes |
+//! | destination port | 2 bytes |
+//! | anomalies | only if flagged: v observed, v invalid |
+//! | message length | v |
+//! | appended length | v: bytes after the message that are not part of it |
+//! | places | for method, number and user agent: v length, and unless that is 0, v offset |
+//!
+//! The messages are one after the other, each followed by its appended bytes; offsets count from the
+//! begin of the message.
+//!
+//! Reading is safe with any bytes: it gives the events or [`Damaged`], never a panic, and takes less
+//! memory than 4 MiB and the payload.
 
-/// Most bytes that one event adds to the columns.
-pub const EVENT_COLUMNS_MAX: usize = 112;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use zstd::bulk::{Compressor, Decompressor};
+
+use crate::arena::{RawEvent, collected_from_code, kind_from_code};
+use crate::event::{Anomalies, EventRef, Seq, Time, Transport, Verification};
+use crate::limits::{
+    BLOCK_COLUMNS_MAX, BLOCK_EVENTS_MAX, BLOCK_MESSAGES_MAX, BLOCK_RAW_BYTES, EVENT_BLOB_MAX,
+};
+
+/// Length of a block's head, in bytes.
+pub const HEAD_BYTES: usize = 56;
+
+/// Most bytes that one event adds to the columns: three numbers of up to 10 bytes, 38 fixed bytes,
+/// and eight lengths of up to 3 bytes.
+pub const EVENT_COLUMNS_MAX: usize = 3 * 10 + 38 + 8 * 3;
+
+const MAGIC: [u8; 4] = *b"SPB\x01";
+
+/// What zstd is asked for: MEASURED.md compares levels; higher ones cost more than they save.
+const ZSTD_LEVEL: i32 = 1;
+
+/// The bytes are not a block, or not the one that was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Damaged(pub &'static str);
+
+/// A block's head: what can be known without unpacking it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The first event.
+    pub first: Seq,
+    /// How many events there are, at least 1.
+    pub count: u32,
+    /// Time of the earliest event.
+    pub earliest: Time,
+    /// Time of the latest event.
+    pub latest: Time,
+    columns: u32,
+    columns_packed: u32,
+    messages: u32,
+    messages_packed: u32,
+    crc: u32,
+}
+
+impl Head {
+    /// The last event.
+    #[must_use]
+    pub fn last(&self) -> Seq {
+        Seq(self.first.0.saturating_add(u64::from(self.count) - 1))
+    }
+
+    /// Length of the payload, in bytes.
+    #[must_use]
+    pub fn payload_bytes(&self) -> usize {
+        self.columns_packed as usize + self.messages_packed as usize
+    }
+
+    /// Bytes of the events before they were packed.
+    #[must_use]
+    pub fn raw_bytes(&self) -> u64 {
+        u64::from(self.columns) + u64::from(self.messages)
+    }
+
+    /// The head as it is stored.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; HEAD_BYTES] {
+        let mut bytes = [0; HEAD_BYTES];
+        bytes[..4].copy_from_slice(&MAGIC);
+        bytes[4..8].copy_from_slice(&self.crc.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.first.0.to_le_bytes());
+        let lengths =
+            [self.count, self.columns, self.columns_packed, self.messages, self.messages_packed];
+        for (place, length) in bytes[16..36].chunks_exact_mut(4).zip(lengths) {
+            place.copy_from_slice(&length.to_le_bytes());
+        }
+        bytes[40..48].copy_from_slice(&self.earliest.0.to_le_bytes());
+        bytes[48..56].copy_from_slice(&self.latest.0.to_le_bytes());
+        bytes
+    }
+
+    /// Reads a head.
+    ///
+    /// # Errors
+    ///
+    /// [`Damaged`] if it is none, or of another version, or claims more than a block may hold.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Damaged> {
+        let bytes: &[u8; HEAD_BYTES] = bytes.try_into().map_err(|_| Damaged("no block head"))?;
+        if bytes[..3] != MAGIC[..3] {
+            return Err(Damaged("no block head"));
+        }
+        if bytes[3] != MAGIC[3] {
+            return Err(Damaged("a block of another version"));
+        }
+        let u32_at = |at: usize| {
+            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
+        let u64_at = |at: usize| u64::from(u32_at(at)) | u64::from(u32_at(at + 4)) << 32;
+        if u32_at(36) != 0 {
+            return Err(Damaged("a block head with unknown fields"));
+        }
+        let head = Self {
+            first: Seq(u64_at(8)),
+            count: u32_at(16),
+            earliest: Time(u64_at(40)),
+            latest: Time(u64_at(48)),
+            columns: u32_at(20),
+            columns_packed: u32_at(24),
+            messages: u32_at(28),
+            messages_packed: u32_at(32),
+            crc: u32_at(4),
+        };
+        head.check()
+    }
+
+    fn check(self) -> Result<Self, Damaged> {
+        let fits = (1..=BLOCK_EVENTS_MAX).contains(&(self.count as usize))
+            && self.columns as usize <= BLOCK_COLUMNS_MAX
+            && self.messages as usize <= BLOCK_MESSAGES_MAX
+            && self.first.0.checked_add(u64::from(self.count)).is_some();
+        if fits { Ok(self) } else { Err(Damaged("a block head with impossible sizes")) }
+    }
+
+    fn checksum(&self, payload: &[u8]) -> u32 {
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&self.to_bytes()[8..]);
+        crc.update(payload);
+        crc.finalize()
+    }
+}
+
+/// A block that is ready to be stored.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    /// Its head.
+    pub head: Head,
+    /// What follows it.
+    pub payload: Vec<u8>,
+}
+
+const COLUMNS: usize = 11;
+const TIME: usize = 0;
+const FLAGS: usize = 1;
+const KIND: usize = 2;
+const SOURCE: usize = 3;
+const SOURCE_PORT: usize = 4;
+const DESTINATION: usize = 5;
+const DESTINATION_PORT: usize = 6;
+const ANOMALIES: usize = 7;
+const MESSAGE_LEN: usize = 8;
+const APPENDED_LEN: usize = 9;
+const PLACES: usize = 10;
+
+/// Bytes of the lengths with which the columns begin.
+const COLUMN_TABLE_BYTES: usize = COLUMNS * 4;
+const _: () = assert!(COLUMN_TABLE_BYTES + 38 < BLOCK_COLUMNS_MAX / 100);
+
+const FLAG_RESPONSIVE: u8 = 1 << 2;
+const FLAG_SOURCE_V6: u8 = 1 << 6;
+const FLAG_DESTINATION_V6: u8 = 1 << 7;
+const KIND_ANOMALIES: u8 = 1 << 2;
+
+/// Gathers the events of one block.
+pub struct Builder {
+    columns: [Vec<u8>; COLUMNS],
+    messages: Vec<u8>,
+    count: u32,
+    previous: Time,
+    earliest: Time,
+    latest: Time,
+    compressor: Compressor<'static>,
+    scratch: Vec<u8>,
+}
+
+impl Builder {
+    /// An empty block.
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory for the compressor.
+    pub fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            columns: Default::default(),
+            messages: Vec::new(),
+            count: 0,
+            previous: Time(0),
+            earliest: Time(u64::MAX),
+            latest: Time(0),
+            compressor: Compressor::new(ZSTD_LEVEL)?,
+            scratch: Vec::new(),
+        })
+    }
+
+    /// How many events there are.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        self.count
+    }
+
+    /// Whether there is no event.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Whether the block should be packed and a new one begun.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.messages.len() >= BLOCK_RAW_BYTES || self.count as usize >= BLOCK_EVENTS_MAX
+    }
+
+    /// Bytes of the messages so far.
+    #[must_use]
+    pub fn message_bytes(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Time of the earliest event, if there is one.
+    #[must_use]
+    pub fn earliest(&self) -> Option<Time> {
+        (self.count > 0).then_some(self.earliest)
+    }
+
+    /// Adds an event that lies in an arena. The block must not be full.
+    pub(crate) fn push(&mut self, raw: &RawEvent<'_>, event: &EventRef<'_>) {
+        debug_assert!(!self.is_full() && raw.blob.len() <= EVENT_BLOB_MAX);
+        let columns = &mut self.columns;
+        let delta = event.time.0.wrapping_sub(self.previous.0) as i64;
+        put_varint(&mut columns[TIME], ((delta << 1) ^ (delta >> 63)) as u64);
+        let mut flags = (event.transport as u8 - 1) | (event.verification as u8) << 3;
+        flags |= event.collected as u8 * FLAG_RESPONSIVE;
+        flags |= u8::from(event.source.is_ipv6()) * FLAG_SOURCE_V6;
+        flags |= u8::from(event.destination.is_ipv6()) * FLAG_DESTINATION_V6;
+        columns[FLAGS].push(flags);
+        put_address(&mut columns[SOURCE], event.source.ip());
+        columns[SOURCE_PORT].extend_from_slice(&event.source.port().to_le_bytes());
+        put_address(&mut columns[DESTINATION], event.destination.ip());
+        columns[DESTINATION_PORT].extend_from_slice(&event.destination.port().to_le_bytes());
+        let odd = event.anomalies != Anomalies::default();
+        columns[KIND].push(event.number_kind as u8 | u8::from(odd) * KIND_ANOMALIES);
+        if odd {
+            put_varint(&mut columns[ANOMALIES], event.anomalies.observed);
+            put_varint(&mut columns[ANOMALIES], event.anomalies.invalid);
+        }
+        put_varint(&mut columns[MESSAGE_LEN], raw.message_len() as u64);
+        put_varint(&mut columns[APPENDED_LEN], (raw.blob.len() - raw.message_len()) as u64);
+        for field in 0..3 {
+            let (offset, len) = raw.place(field);
+            put_varint(&mut columns[PLACES], len as u64);
+            if len > 0 {
+                put_varint(&mut columns[PLACES], offset as u64);
+            }
+        }
+        self.messages.extend_from_slice(raw.blob);
+        self.count += 1;
+        self.previous = event.time;
+        self.earliest = self.earliest.min(event.time);
+        self.latest = self.latest.max(event.time);
+    }
+
+    /// Packs what there is as a block that begins with event `first`, and keeps it.
+    ///
+    /// # Errors
+    ///
+    /// When the compressor fails, which is a lack of memory.
+    pub fn pack(&mut self, first: Seq) -> std::io::Result<Packed> {
+        let mut columns = Vec::with_capacity(self.column_bytes());
+        for column in &self.columns {
+            columns.extend_from_slice(&(column.len() as u32).to_le_bytes());
+        }
+        self.columns.iter().for_each(|column| columns.extend_from_slice(column));
+        let mut payload = Vec::new();
+        let (zstd, scratch) = (&mut self.compressor, &mut self.scratch);
+        let columns_packed = append_packed(&columns, zstd, scratch, &mut payload)?;
+        let messages_packed = append_packed(&self.messages, zstd, scratch, &mut payload)?;
+        let mut head = Head {
+            first,
+            count: self.count,
+            earliest: self.earliest,
+            latest: self.latest,
+            columns: columns.len() as u32,
+            columns_packed,
+            messages: self.messages.len() as u32,
+            messages_packed,
+            crc: 0,
+        };
+        head.crc = head.checksum(&payload);
+        Ok(Packed { head, payload })
+    }
+
+    fn column_bytes(&self) -> usize {
+        COLUMN_TABLE_BYTES + self.columns.iter().map(Vec::len).sum::<usize>()
+    }
+
+    /// Removes all events and keeps the memory.
+    pub fn clear(&mut self) {
+        self.columns.iter_mut().for_each(Vec::clear);
+        self.messages.clear();
+        self.count = 0;
+        self.previous = Time(0);
+        self.earliest = Time(u64::MAX);
+        self.latest = Time(0);
+    }
+}
+
+/// Appends `raw` as one zstd frame and returns how long that is.
+fn append_packed(
+    raw: &[u8],
+    zstd: &mut Compressor<'_>,
+    scratch: &mut Vec<u8>,
+    to: &mut Vec<u8>,
+) -> std::io::Result<u32> {
+    scratch.clear();
+    scratch.reserve(zstd::zstd_safe::compress_bound(raw.len()));
+    let len = zstd.compress_to_buffer(raw, scratch)?;
+    to.extend_from_slice(scratch);
+    Ok(len as u32)
+}
+
+fn put_varint(to: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        to.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    to.push(number as u8);
+}
+
+fn put_address(to: &mut Vec<u8>, ip: IpAddr) {
+    match ip {
+        IpAddr::V4(v4) => to.extend_from_slice(&v4.octets()),
+        IpAddr::V6(v6) => to.extend_from_slice(&v6.octets()),
+    }
+}
+
+/// An unpacked block.
+pub struct Block {
+    head: Head,
+    columns: Vec<u8>,
+    messages: Vec<u8>,
+}
+
+impl Block {
+    /// Unpacks a block.
+    ///
+    /// # Errors
+    ///
+    /// [`Damaged`].
+    pub fn unpack(head: &Head, payload: &[u8]) -> Result<Self, Damaged> {
+        let head = head.check()?;
+        if payload.len() != head.payload_bytes() {
+            return Err(Damaged("a block of the wrong length"));
+        }
+        if head.checksum(payload) != head.crc {
+            return Err(Damaged("a block with a wrong checksum"));
+        }
+        let (columns, messages) = payload.split_at(head.columns_packed as usize);
+        Ok(Self {
+            head,
+            columns: unpack(columns, head.columns as usize)?,
+            messages: unpack(messages, head.messages as usize)?,
+        })
+    }
+
+    /// Unpacks a block whose payload directly follows its head.
+    ///
+    /// # Errors
+    ///
+    /// [`Damaged`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Damaged> {
+        let (head, payload) = bytes.split_at_checked(HEAD_BYTES).ok_or(Damaged("no block head"))?;
+        Self::unpack(&Head::parse(head)?, payload)
+    }
+
+    /// The block's head.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The events in their order. After an error there are no more.
+    pub fn events(&self) -> impl Iterator<Item = Result<(Seq, EventRef<'_>), Damaged>> {
+        let mut reader = Reader::new(self);
+        let mut left = self.head.count;
+        let mut seq = self.head.first;
+        std::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            let here = seq;
+            seq.0 += 1;
+            let read = match &mut reader {
+                Ok(reader) => reader.event().ok_or(Damaged("a block with wrong columns")),
+                Err(damaged) => Err(damaged.clone()),
+            };
+            left = if read.is_err() { 0 } else { left };
+            Some(read.map(|event| (here, event)))
+        })
+    }
+}
+
+fn unpack(packed: &[u8], len: usize) -> Result<Vec<u8>, Damaged> {
+    const BAD: Damaged = Damaged("a block that does not unpack");
+    let mut raw =
+        Decompressor::new().and_then(|mut zstd| zstd.decompress(packed, len)).map_err(|_| BAD)?;
+    raw.shrink_to_fit();
+    if raw.len() == len { Ok(raw) } else { Err(BAD) }
+}
+
+/// What is left of each column and of the messages.
+struct Reader<'a> {
+    columns: [&'a [u8]; COLUMNS],
+    messages: &'a [u8],
+    time: u64,
+}
+
+impl<'a> Reader<'a> {
+    fn new(block: &'a Block) -> Result<Self, Damaged> {
+        const BAD: Damaged = Damaged("a block without its columns");
+        let (mut lengths, mut rest) =
+            block.columns.split_at_checked(COLUMN_TABLE_BYTES).ok_or(BAD)?;
+        let mut columns = [&[][..]; COLUMNS];
+        for column in &mut columns {
+            let (length, others) = lengths.split_first_chunk().ok_or(BAD)?;
+            let length = u32::from_le_bytes(*length) as usize;
+            let (this, after) = rest.split_at_checked(length).ok_or(BAD)?;
+            (lengths, rest, *column) = (others, after, this);
+        }
+        Ok(Self { columns, messages: &block.messages, time: 0 })
+    }
+
+    fn event(&mut self) -> Option<EventRef<'a>> {
+        let zigzag = varint(&mut self.columns[TIME])?;
+        let delta = (zigzag >> 1) ^ (zigzag & 1).wrapping_neg();
+        self.time = self.time.wrapping_add(delta);
+        let [flags] = chunk(&mut self.columns[FLAGS])?;
+        let [kind] = chunk(&mut self.columns[KIND])?;
+        let source = self.address(SOURCE, flags & FLAG_SOURCE_V6 != 0)?;
+        let destination = self.address(DESTINATION, flags & FLAG_DESTINATION_V6 != 0)?;
+        let mut anomalies = Anomalies::default();
+        if kind & KIND_ANOMALIES != 0 {
+            anomalies.observed = varint(&mut self.columns[ANOMALIES])?;
+            anomalies.invalid = varint(&mut self.columns[ANOMALIES])?;
+        }
+        let message_len = length(&mut self.columns[MESSAGE_LEN])?;
+        let appended = length(&mut self.columns[APPENDED_LEN])?;
+        let (blob, rest) = self.messages.split_at_checked(message_len.checked_add(appended)?)?;
+        self.messages = rest;
+        Some(EventRef {
+            time: Time(self.time),
+            source,
+            destination,
+            transport: Transport::from_code((flags & 3) + 1)?,
+            verification: Verification::from_code(flags >> 3 & 7)?,
+            collected: collected_from_code(flags >> 2 & 1),
+            number_kind: kind_from_code(kind & 3),
+            anomalies,
+            method: self.field(blob)?,
+            number: self.field(blob)?,
+            user_agent: self.field(blob)?,
+            message: blob.get(..message_len)?,
+        })
+    }
+
+    /// The address in this column, with the port in the one after it.
+    fn address(&mut self, column: usize, v6: bool) -> Option<SocketAddr> {
+        let ip = if v6 {
+            IpAddr::V6(Ipv6Addr::from(chunk::<16>(&mut self.columns[column])?))
+        } else {
+            IpAddr::from(chunk::<4>(&mut self.columns[column])?)
+        };
+        Some(SocketAddr::new(ip, u16::from_le_bytes(chunk(&mut self.columns[column + 1])?)))
+    }
+
+    fn field(&mut self, blob: &'a [u8]) -> Option<&'a [u8]> {
+        let len = length(&mut self.columns[PLACES])?;
+        if len == 0 {
+            return Some(&[]);
+        }
+        let offset = length(&mut self.columns[PLACES])?;
+        blob.get(offset..offset.checked_add(len)?)
+    }
+}
+
+fn chunk<const N: usize>(column: &mut &[u8]) -> Option<[u8; N]> {
+    let (chunk, rest) = column.split_first_chunk()?;
+    *column = rest;
+    Some(*chunk)
+}
+
+fn varint(column: &mut &[u8]) -> Option<u64> {
+    let mut number = 0u64;
+    for shift in (0..64).step_by(7) {
+        let [byte] = chunk(column)?;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+/// A length or an offset: nothing in a block is longer than its messages.
+fn length(column: &mut &[u8]) -> Option<usize> {
+    let length = usize::try_from(varint(column)?).ok()?;
+    (length <= BLOCK_MESSAGES_MAX).then_some(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::arena::Arena;
+    use crate::event::{Collected, NumberKind};
+    use crate::log::StoredEvent;
+    use crate::testing;
+
+    fn packed(events: &[StoredEvent], first: Seq) -> Packed {
+        let mut builder = Builder::new().unwrap();
+        for event in events {
+            let mut arena = Arena::new(0);
+            arena.push(&event.event()).unwrap();
+            arena.raw().for_each(|raw| builder.push(&raw, &raw.event()));
+        }
+        builder.pack(first).unwrap()
+    }
+
+    fn bytes_of(packed: &Packed) -> Vec<u8> {
+        [&packed.head.to_bytes()[..], &packed.payload].concat()
+    }
+
+    fn any_address() -> impl Strategy<Value = SocketAddr> {
+        (any::<bool>(), any::<u32>(), any::<u128>(), any::<u16>()).prop_map(
+            |(v6, four, sixteen, port)| {
+                let ip = if v6 {
+                    IpAddr::V6(Ipv6Addr::from_bits(sixteen)).to_canonical()
+                } else {
+                    IpAddr::from(four.to_be_bytes())
+                };
+                SocketAddr::new(ip, port)
+            },
+        )
+    }
+
+    fn any_event() -> impl Strategy<Value = StoredEvent> {
+        let bytes = |max| prop::collection::vec(any::<u8>(), 0..max);
+        (
+            (any::<u64>(), any_address(), any_address(), 0..3usize, 0..5usize, 0..3usize),
+            (any::<bool>(), any::<u64>(), 0..4u64),
+            (bytes(32usize), bytes(128), bytes(256), bytes(2000)),
+        )
+            .prop_map(|(a, b, c)| StoredEvent {
+                seq: Seq(0),
+                id: uuid::Uuid::nil(),
+                time: Time(a.0),
+                source: a.1,
+                destination: a.2,
+                transport: Transport::ALL[a.3],
+                verification: Verification::ALL[a.4],
+                collected: if b.0 { Collected::Responsive } else { Collected::Passive },
+                number_kind: [NumberKind::None, NumberKind::Called, NumberKind::Account][a.5],
+                anomalies: Anomalies { observed: b.1, invalid: b.2 },
+                method: c.0.into(),
+                number: c.1.into(),
+                user_agent: c.2.into(),
+                message: c.3.into(),
+            })
+    }
+
+    /// Reads everything that there is to read.
+    fn read(block: &Block) -> Result<usize, Damaged> {
+        block.events().try_fold(0, |n, event| event.map(|_| n + 1))
+    }
+
+    proptest! {
+        #[test]
+        fn events_come_out_of_a_block_as_they_went_in(
+            events in prop::collection::vec(any_event(), 1..40),
+            first in 1..u64::MAX / 2,
+        ) {
+            let packed = packed(&events, Seq(first));
+            let block = Block::decode(&bytes_of(&packed)).unwrap();
+            prop_assert_eq!(block.head(), &packed.head);
+            let times = events.iter().map(|event| event.time);
+            prop_assert_eq!(Some(packed.head.earliest), times.clone().min());
+            prop_assert_eq!(Some(packed.head.latest), times.max());
+            for (n, (read, written)) in block.events().zip(&events).enumerate() {
+                let (seq, event) = read.unwrap();
+                prop_assert_eq!(seq, Seq(first + n as u64));
+                prop_assert_eq!(event, written.event());
+            }
+            prop_assert_eq!(block.events().count(), events.len());
+        }
+
+        #[test]
+        fn any_bytes_give_events_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            prop_assert!(Block::decode(&bytes).is_err());
+        }
+
+        #[test]
+        fn any_change_of_a_block_is_noticed(
+            events in prop::collection::vec(any_event(), 1..4),
+            place in any::<prop::sample::Index>(),
+            bit in 0..8u8,
+        ) {
+            let mut bytes = bytes_of(&packed(&events, Seq(9)));
+            let place = place.index(bytes.len());
+            bytes[place] ^= 1 << bit;
+            prop_assert!(Block::decode(&bytes).is_err());
+        }
+
+        /// A block with a right checksum, as a malicious writer would make it.
+        #[test]
+        fn hostile_columns_and_messages_never_panic(
+            columns in prop::collection::vec(any::<u8>(), 0..600),
+            lengths in prop::array::uniform11(0..60u32),
+            messages in prop::collection::vec(any::<u8>(), 0..600),
+            count in 1..100u32,
+        ) {
+            let mut table: Vec<u8> = lengths.iter().flat_map(|n| n.to_le_bytes()).collect();
+            table.extend(columns);
+            let payload = [
+                zstd::bulk::compress(&table, 1).unwrap(),
+                zstd::bulk::compress(&messages, 1).unwrap(),
+            ];
+            let mut head = Head {
+                first: Seq(1),
+                count,
+                earliest: Time(0),
+                latest: Time(0),
+                columns: table.len() as u32,
+                columns_packed: payload[0].len() as u32,
+                messages: messages.len() as u32,
+                messages_packed: payload[1].len() as u32,
+                crc: 0,
+            };
+            let payload = payload.concat();
+            head.crc = head.checksum(&payload);
+            let block = Block::unpack(&head, &payload).unwrap();
+            let _ = read(&block);
+        }
+    }
+
+    #[test]
+    fn a_head_that_claims_too_much_is_refused_before_memory_is_taken() {
+        let mut head =
+            packed(&[StoredEvent::new(uuid::Uuid::nil(), Seq(1), &testing::event(1))], Seq(1)).head;
+        head.messages = u32::MAX;
+        assert!(Head::parse(&head.to_bytes()).is_err());
+        assert!(Block::unpack(&head, &[]).is_err());
+    }
+
+    #[test]
+    fn a_frame_that_unpacks_to_more_than_the_head_says_is_refused() {
+        let zeros = vec![0; 8 << 20];
+        let bomb = zstd::bulk::compress(&zeros, 19).unwrap();
+        let mut head =
+            packed(&[StoredEvent::new(uuid::Uuid::nil(), Seq(1), &testing::event(1))], Seq(1)).head;
+        (head.columns, head.columns_packed) = (100, bomb.len() as u32);
+        (head.messages, head.messages_packed) = (0, 0);
+        head.crc = head.checksum(&bomb);
+        assert_eq!(
+            Block::unpack(&head, &bomb).err(),
+            Some(Damaged("a block that does not unpack"))
+        );
+    }
+
+    #[test]
+    fn a_block_of_empty_messages_is_full_at_some_time() {
+        let mut builder = Builder::new().unwrap();
+        let mut arena = Arena::new(0);
+        arena.push(&EventRef { message: b"", ..testing::event(1) }).unwrap();
+        let raw = arena.raw().next().unwrap();
+        while !builder.is_full() {
+            builder.push(&raw, &raw.event());
+        }
+        assert_eq!(builder.len() as usize, BLOCK_EVENTS_MAX);
+        assert!(builder.column_bytes() <= BLOCK_COLUMNS_MAX);
+    }
+}
