@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use sentrypeer_storage::Store;
 use sentrypeer_storage::policy::Policy;
-use sentrypeer_storage::writer::Store;
 
 use crate::counters::Counters;
 

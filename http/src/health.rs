@@ -1,6 +1,6 @@
 //! Whether the node lives, and whether it is ready.
 
-use sentrypeer_storage::writer::Phase;
+use sentrypeer_storage::Phase;
 use serde::Serialize;
 
 use crate::context::Context;

@@ -9,11 +9,11 @@ use std::fmt::{Display, Write as _};
 use sentrypeer_storage::event::{Transport, Verification};
 use sentrypeer_storage::method::Method;
 use sentrypeer_storage::snapshot::Snapshot;
+use sentrypeer_storage::{Gauge as Gauged, WriterStats};
 
 use crate::context::Context;
 use crate::counters::{Counters, Happening};
 use crate::exchange::{Lane, PROMETHEUS, Response};
-use crate::health;
 
 /// The kinds of families that we have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +58,8 @@ pub(crate) fn metrics(ctx: &Context) -> Response {
     let mut out = String::with_capacity(16 * 1024);
     family(&mut out, "sentrypeer_info", Kind::Gauge, "What runs here.");
     sample(&mut out, "sentrypeer_info", &[("version", ctx.version)], 1);
-    let phase = [("phase", health::status_name(ctx.store.phase()))];
-    family(&mut out, "sentrypeer_phase", Kind::Gauge, "Which phase the database is in.");
+    let phase = [("phase", ctx.store.phase().name())];
+    family(&mut out, "sentrypeer_phase", Kind::Gauge, "What the writer is doing.");
     sample(&mut out, "sentrypeer_phase", &phase, 1);
     if let Some(snapshot) = ctx.store.snapshot() {
         of_snapshot(&mut out, &snapshot);
@@ -70,15 +70,14 @@ pub(crate) fn metrics(ctx: &Context) -> Response {
     Response::text(200, PROMETHEUS, out)
 }
 
+/// The tables of a snapshot, as labels.
+const TABLES: [&str; 3] = ["sources", "numbers", "user_agents"];
+
 fn of_snapshot(out: &mut String, snapshot: &Snapshot) {
-    let sizes = [
-        ("sources", snapshot.sources.len()),
-        ("numbers", snapshot.numbers.len()),
-        ("user_agents", snapshot.agents.len()),
-    ];
+    let sizes = [snapshot.sources.len(), snapshot.numbers.len(), snapshot.agents.len()];
     let name = "sentrypeer_snapshot_rows";
     family(out, name, Kind::Gauge, "Rows of the published generation.");
-    for (table, rows) in sizes {
+    for (table, rows) in TABLES.into_iter().zip(sizes) {
         sample(out, name, &[("table", table)], rows);
     }
     let name = "sentrypeer_snapshot_generation";
@@ -109,7 +108,40 @@ fn totals(out: &mut String, snapshot: &Snapshot) {
     }
 }
 
-fn of_writer(_: &mut String, _: &sentrypeer_storage::writer::WriterStats) {}
+/// What the writer has done since the process started.
+fn of_writer(out: &mut String, stats: &WriterStats) {
+    use Kind::{Counter, Gauge};
+    let plain: [(&str, Kind, &str, &Gauged); 10] = [
+        ("events_stored_total", Counter, "Events in durable commits.", &stats.events_stored),
+        ("commits_total", Counter, "Durable commits.", &stats.commits),
+        ("commit_errors_total", Counter, "Commits that failed.", &stats.commit_errors),
+        ("blocks_total", Counter, "Blocks written, again or for the first time.", &stats.blocks),
+        ("packed_bytes_total", Counter, "Packed blocks written.", &stats.packed_bytes),
+        ("raw_bytes_total", Counter, "Events before packing.", &stats.raw_bytes),
+        ("events_expired_total", Counter, "Events that retention took.", &stats.events_expired),
+        ("rows_expired_total", Counter, "Rows removed for their age.", &stats.rows_expired),
+        ("events_lost_total", Counter, "Events that no disk took.", &stats.events_lost),
+        ("replay_events", Gauge, "Events counted again at the start.", &stats.replay_events),
+    ];
+    for (name, kind, help, value) in plain {
+        single(out, &format!("sentrypeer_writer_{name}"), kind, help, value.get());
+    }
+    let times: [(&str, Kind, &str, &Gauged); 4] = [
+        ("commit_seconds_total", Counter, "Time spent in commits.", &stats.commit_ns_sum),
+        ("last_commit_seconds", Gauge, "Time of the last commit.", &stats.commit_ns_last),
+        ("longest_commit_seconds", Gauge, "Time of the longest commit.", &stats.commit_ns_max),
+        ("replay_seconds", Gauge, "Time spent in the replay.", &stats.replay_ns),
+    ];
+    for (name, kind, help, ns) in times {
+        let seconds = ns.get() as f64 / 1e9;
+        single(out, &format!("sentrypeer_writer_{name}"), kind, help, seconds);
+    }
+    let name = "sentrypeer_writer_rows_refused_total";
+    family(out, name, Counter, "Events counted in no row of a table, for it was full.");
+    for (table, refused) in TABLES.into_iter().zip(&stats.rows_refused) {
+        sample(out, name, &[("table", table)], refused.get());
+    }
+}
 
 fn of_http(out: &mut String, counters: &Counters) {
     let name = "sentrypeer_http_requests_total";

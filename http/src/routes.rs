@@ -146,6 +146,9 @@ pub fn handle(ctx: &Context, request: &Request<'_>) -> Response {
         Lane::Dip => dip_answer(ctx, route, request),
         Lane::Api | Lane::Control => answer(ctx, route, request),
     };
+    if request.method == "HEAD" {
+        response = response.without_body();
+    }
     response.any_origin = route.is_of_4x();
     response.version = ctx.version;
     ctx.counters.request(request.lane, route.index(), response.status);
@@ -179,8 +182,7 @@ fn answer(ctx: &Context, route: Route<'_>, request: &Request<'_>) -> Response {
     }
     match request.method {
         _ if route == Route::Unknown => unknown(),
-        "GET" => get(ctx, route, request),
-        "HEAD" => get(ctx, route, request).without_body(),
+        "GET" | "HEAD" => get(ctx, route, request),
         _ => Response::error(405, "Only GET and HEAD work here.").with_allow("GET, HEAD"),
     }
 }

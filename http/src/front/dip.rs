@@ -31,7 +31,7 @@ use sentrypeer_storage::event::Time;
 use super::FrontError;
 use crate::context::Context;
 use crate::counters::Happening;
-use crate::exchange::{Body, CONTENT_TYPES, Lane, POWERED_BY, Request, Response};
+use crate::exchange::{CONTENT_TYPES, Lane, POWERED_BY, Request, Response};
 use crate::limits::{
     DIP_ANSWER_BYTES_MAX, DIP_CONNECTIONS_MAX, DIP_IDLE_TIME_MAX, DIP_REFUSALS_MAX,
     DIP_STACK_WORDS, DIP_STACKS_KEPT, DIP_SWEEP_PERIOD, DIP_WORKERS,
@@ -232,9 +232,11 @@ impl HttpService for Dip {
         if let Some(used) = &self.used {
             used.store(now.0, Relaxed);
         }
-        let (response, then) = self.answer(&request, now);
-        let head = request.method() == "HEAD";
-        self.write(response, then, head, reply);
+        let (mut response, then) = self.answer(&request, now);
+        if request.method() == "HEAD" {
+            response = response.without_body();
+        }
+        self.write(response, then, reply);
         Ok(())
     }
 }
@@ -284,21 +286,19 @@ impl Dip {
         &mut self,
         response: Response,
         mut then: Then,
-        head: bool,
         reply: &mut may_minihttp::Response<'_>,
     ) {
         let status = response.status;
         reply.status_code(usize::from(status), reason(status));
         self.lines.write(&response, reply);
-        let Body::Bytes(bytes) = response.body else { return };
+        // The crate would send a body to HEAD too, and the client take it for the next answer;
+        // the router leaves it out.
+        let bytes = response.body.into_bytes();
         self.answered_bytes += bytes.len() + HeaderLines::BYTES_ABOUT;
+        reply.body_vec(bytes);
         if self.answered_bytes > DIP_ANSWER_BYTES_MAX && then == Then::Keep {
             self.ctx.counters.happened(Lane::Dip, Happening::LifeOver);
             then = Then::End;
-        }
-        // The crate would send a body to HEAD, which the client takes for the next answer.
-        if !head {
-            reply.body_vec(bytes);
         }
         if then == Then::End {
             self.refusals = self.refusals.max(1);

@@ -1,0 +1,14 @@
+//! The router by its answers, the fronts over real sockets, the feed with the real tool.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod client;
+mod dip;
+mod etag;
+mod fuzz;
+mod golden;
+mod ipset;
+mod measure;
+mod node;
+mod public;
+mod starting;
