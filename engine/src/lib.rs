@@ -1,1 +1,44 @@
-//! Placeholder while the workspace is laid out.
+//! The engine of `sentrypeer`: a SIP honeypot that lets bad actors try to make phone calls, keeps
+//! the address that they came from and the number that they tried to call, and hands both to
+//! whatever can block them.
+//!
+//! # The map
+//!
+//! Cores push, one writer commits, everything else reads. A *shard* ([`shard`]) is one thread on one
+//! core; it owns its sockets ([`net`]), reads messages ([`sip`]), decides about answers
+//! ([`honeypot`]) and appends events to its *arena*. Full arenas go over a bounded channel to the
+//! one writer (the crate `sentrypeer-storage`), which commits them and publishes snapshots. The
+//! fronts (`sentrypeer-http`) and the control socket ([`control`]) answer from snapshots.
+//!
+//! # Invariants
+//!
+//! - [`sip`] and [`honeypot`] are pure: no sockets, no clock, no allocation for a message.
+//! - A shard never waits for anybody. What it cannot hand over it sheds, and counts.
+//! - What is answered has been recorded: without room for the event there is no answer.
+//! - An event is copied once between the wire and the arena.
+//! - Only [`net`] names the two drivers' libraries; only `net/syscall.rs` is unsafe.
+//! - Every bound is in [`limits`].
+//!
+//! # In which order to read
+//!
+//! [`shard`] first (the path of one message), then [`sip`] and [`honeypot`], then [`net::udp`] and
+//! [`net::stream`], then one driver ([`net::poll`] is the shorter one), and [`node`] at the end: how
+//! everything is started and ended.
+#![deny(unsafe_code)]
+
+pub mod command;
+pub mod config;
+pub mod context;
+pub mod control;
+pub mod counters;
+pub mod fronts;
+pub mod honeypot;
+pub mod limits;
+pub mod logging;
+pub mod net;
+pub mod node;
+pub mod reload;
+pub mod shard;
+pub mod shards;
+pub mod sip;
+pub mod startup;

@@ -1,2 +1,25 @@
-//! Placeholder while the workspace is laid out.
-fn main() {}
+//! The program `sentrypeer`.
+
+use std::process::ExitCode;
+
+use sentrypeer::{command, config, logging, node};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let home = std::env::home_dir();
+    let load = || config::load(std::env::args_os(), std::env::vars_os(), home.as_deref());
+    let loaded = match load() {
+        Ok(loaded) => loaded,
+        Err(error) => return command::report_config_error(&error),
+    };
+    logging::start(loaded.config.log_level);
+    for warning in &loaded.warnings {
+        log::warn!("{warning}");
+    }
+    match loaded.command {
+        config::Command::Run => node::run(loaded.config, &load),
+        other => command::run(&other, &loaded.config),
+    }
+}

@@ -132,7 +132,7 @@ struct Ranges {
 
 impl<'ast> Visit<'ast> for Ranges {
     fn visit_item(&mut self, item: &'ast syn::Item) {
-        if attributes(item).iter().any(|attribute| is_for_tests(attribute)) {
+        if attributes(item).iter().any(is_for_tests) {
             self.tests.push(lines_of(item));
         }
         visit::visit_item(self, item);

@@ -1,0 +1,282 @@
+//! From texts to typed values. Every value is looked at, also one that is not in use, and every
+//! problem is kept.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use log::LevelFilter;
+use sentrypeer_storage::event::Verification;
+
+use super::error::{Fault, Problem, Shown, Warning};
+use super::file::{self, Content};
+use super::layer::{Item, Layer};
+use super::limits::{ADDRESSES_PER_SETTING_MAX, SECRET_BYTES_MAX, SHARDS_MAX};
+use super::origin::Origin;
+use super::secret::{Secret, WebhookUrl};
+use super::setting::{Fallback, Id};
+use super::table::SETTINGS;
+use super::{
+    Bootstrap, Certificate, Config, Credentials, Driver, Listen, Webhook, address, relations,
+};
+
+/// Makes the configuration. If there are problems afterwards, it is not to be used.
+pub(super) fn check(
+    layer: &Layer,
+    config_file: Option<PathBuf>,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<Warning>,
+) -> Config {
+    let mut checker = Checker { layer, problems };
+    let config = checker.config(config_file);
+    relations::check(&config, problems);
+    warnings.extend(relations::warnings(layer, &config));
+    config
+}
+
+struct Checker<'a> {
+    layer: &'a Layer,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Checker<'_> {
+    fn config(&mut self, config_file: Option<PathBuf>) -> Config {
+        let layer = self.layer;
+        let on = |id| layer.is_on(id);
+        let (no_sip, no_tls, api) = (on(Id::NoSip), on(Id::NoTls), self.api_is_on());
+        let used = |in_use: bool, listens: Vec<Listen>| if in_use { listens } else { Vec::new() };
+        Config {
+            db: self.db(),
+            config_file,
+            sip_listen: used(!no_sip, self.listens(Id::SipListen)),
+            tls_listen: used(!no_sip && !no_tls, self.listens(Id::TlsListen)),
+            certificate: self.certificate(),
+            shards: self.shards(),
+            driver: self.driver(),
+            responsive: on(Id::Responsive),
+            test_addresses: on(Id::TestAddresses),
+            json_log: self.path(Id::JsonLogFile).filter(|_| on(Id::JsonLog)),
+            syslog: on(Id::Syslog),
+            webhook: self.webhook(),
+            bootstrap: self.bootstrap().filter(|_| on(Id::PeerToPeer)),
+            api_listen: used(api, self.listens(Id::ApiListen)),
+            insecure_api: on(Id::InsecureApi),
+            dip_listen: self.dip_listen(api),
+            legacy_min_verification: match on(Id::Strict) {
+                true => Verification::ReturnPath,
+                false => Verification::Unverified,
+            },
+            log_level: match (on(Id::Debug), on(Id::Verbose)) {
+                (true, _) => LevelFilter::Trace,
+                (false, true) => LevelFilter::Debug,
+                (false, false) => LevelFilter::Info,
+            },
+            origins: self.origins(),
+        }
+    }
+
+    fn problem(&mut self, origin: Origin, id: Id, fault: impl Into<Fault>) {
+        self.problems.push(Problem { origin, id: Some(id), fault: fault.into() });
+    }
+
+    /// A problem with the whole of a setting.
+    fn at(&mut self, id: Id, fault: impl Into<Fault>) {
+        self.problem(self.layer.origin(id), id, fault);
+    }
+
+    fn path(&self, id: Id) -> Option<PathBuf> {
+        self.layer.text(id).map(PathBuf::from)
+    }
+
+    /// The text of a value that is no path.
+    fn text(&mut self, id: Id) -> Option<String> {
+        let text = self.layer.text(id)?;
+        let valid = text.to_str().map(str::to_owned);
+        if valid.is_none() {
+            self.at(id, Fault::NotUtf8);
+        }
+        valid
+    }
+
+    /// Naming an address of the API switches it on, unless the same layer or a stronger one
+    /// switches it off.
+    fn api_is_on(&self) -> bool {
+        self.api_is_implied() || self.layer.is_on(Id::Api)
+    }
+
+    fn api_is_implied(&self) -> bool {
+        self.layer.origin(Id::ApiListen).rank() > self.layer.origin(Id::Api).rank()
+    }
+
+    fn origins(&self) -> Vec<Origin> {
+        let of = |id| match id {
+            Id::Api if self.api_is_implied() => self.layer.origin(Id::ApiListen),
+            _ => self.layer.origin(id),
+        };
+        SETTINGS.iter().map(|setting| of(setting.id)).collect()
+    }
+
+    fn db(&mut self) -> PathBuf {
+        let path = self.path(Id::Db).unwrap_or_default();
+        if path.is_dir() {
+            let inside = path.join(fallback(Id::Db));
+            self.at(Id::Db, Fault::IsFolder(Shown::path(&path), Shown::path(&inside)));
+        }
+        path
+    }
+
+    fn listens(&mut self, id: Id) -> Vec<Listen> {
+        let layer = self.layer;
+        let items = layer.texts(id);
+        if items.len() > ADDRESSES_PER_SETTING_MAX {
+            self.at(id, Fault::TooManyAddresses { count: items.len() });
+            return Vec::new();
+        }
+        items.iter().filter_map(|item| self.listen(id, item)).collect()
+    }
+
+    fn listen(&mut self, id: Id, item: &Item) -> Option<Listen> {
+        let parsed = match item.text.to_str() {
+            Some(text) => address::parse(text, first_default(id)).map_err(Fault::from),
+            None => Err(Fault::NotUtf8),
+        };
+        match parsed {
+            Ok(addr) => Some(Listen { addr, origin: item.origin.clone() }),
+            Err(fault) => {
+                self.problem(item.origin.clone(), id, fault);
+                None
+            }
+        }
+    }
+
+    /// By default the dip lane comes with the API; a named address opens it alone.
+    fn dip_listen(&mut self, api: bool) -> Option<Listen> {
+        let item = self.layer.texts(Id::DipListen).first()?;
+        if item.text.eq_ignore_ascii_case("none") {
+            return None;
+        }
+        let listen = self.listen(Id::DipListen, item)?;
+        (api || !listen.defaulted()).then_some(listen)
+    }
+
+    fn certificate(&mut self) -> Option<Certificate> {
+        match (self.path(Id::Cert), self.path(Id::Key)) {
+            (Some(cert), Some(key)) => return Some(Certificate { cert, key }),
+            (Some(_), None) => self.at(Id::Cert, Fault::Alone("key (--key)")),
+            (None, Some(_)) => self.at(Id::Key, Fault::Alone("cert (--cert)")),
+            (None, None) => {}
+        }
+        None
+    }
+
+    fn shards(&mut self) -> NonZeroUsize {
+        let Some(text) = self.text(Id::Shards) else { return processors() };
+        let digits = text.trim().trim_start_matches(['+', '-']);
+        let number = text.trim().parse().ok().and_then(NonZeroUsize::new);
+        match number.filter(|number| number.get() <= SHARDS_MAX) {
+            Some(number) => return number,
+            None if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
+                let text = Shown::text(&text);
+                self.at(Id::Shards, Fault::OutOfRange { text, min: 1, max: SHARDS_MAX });
+            }
+            None => self.at(Id::Shards, Fault::NotANumber(Shown::text(&text))),
+        }
+        NonZeroUsize::MIN
+    }
+
+    fn driver(&mut self) -> Driver {
+        let Some(text) = self.text(Id::Driver) else { return Driver::Auto };
+        let known = Driver::ALL.into_iter().find(|d| d.name().eq_ignore_ascii_case(text.trim()));
+        if known.is_none() {
+            self.at(Id::Driver, Fault::UnknownDriver(Shown::text(&text)));
+        }
+        known.unwrap_or(Driver::Auto)
+    }
+
+    fn bootstrap(&mut self) -> Option<Bootstrap> {
+        let text = self.text(Id::Bootstrap)?;
+        let node = Bootstrap::parse(text.trim());
+        if node.is_none() {
+            let fault = Fault::NotAHost(Shown::text(&text), fallback(Id::Bootstrap));
+            self.at(Id::Bootstrap, fault);
+        }
+        node
+    }
+
+    fn webhook(&mut self) -> Option<Webhook> {
+        let credentials = self.credentials();
+        let text = self.text(Id::Webhook)?;
+        let url = WebhookUrl::parse(text.trim());
+        if url.is_none() {
+            self.at(Id::Webhook, Fault::NotAUrl);
+        }
+        Some(Webhook { url: url?, credentials })
+    }
+
+    fn credentials(&mut self) -> Option<Credentials> {
+        let id = self.text(Id::ClientId);
+        let secret = self.text(Id::ClientSecret).map(Secret::new);
+        let secret_file = self.path(Id::ClientSecretFile);
+        let (secret, from) = match (secret, &secret_file) {
+            (Some(_), Some(_)) => {
+                let other = self.layer.origin(Id::ClientSecret).to_string();
+                self.at(Id::ClientSecretFile, Fault::TwoSecrets(other));
+                return None;
+            }
+            (Some(secret), None) => (Some(secret), Id::ClientSecret),
+            (None, Some(path)) => (Some(self.secret_from(path)?), Id::ClientSecretFile),
+            (None, None) => (None, Id::ClientSecret),
+        };
+        match (id, secret) {
+            (Some(id), Some(secret)) => return Some(Credentials { id, secret, secret_file }),
+            (Some(_), None) => {
+                self.at(Id::ClientId, Fault::Alone("oauth2_client_secret or a file with it"));
+            }
+            (None, Some(_)) => self.at(from, Fault::Alone("oauth2_client_id (--oauth2-client-id)")),
+            (None, None) => {}
+        }
+        None
+    }
+
+    /// The secret in a file, without the line end that editors put behind it.
+    fn secret_from(&mut self, path: &Path) -> Option<Secret> {
+        let shown = Shown::path(path);
+        let fault = match file::read(path, SECRET_BYTES_MAX) {
+            Ok(Content::Bytes(bytes)) => match String::from_utf8(bytes) {
+                Ok(text) if text.trim_end().is_empty() => Fault::EmptySecret(shown),
+                Ok(text) => {
+                    return Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()));
+                }
+                Err(_) => Fault::NotUtf8,
+            },
+            Ok(Content::TooLarge) => Fault::TooLarge { path: shown, max: SECRET_BYTES_MAX },
+            Err(error) => {
+                let remedy = "name a file that this user may read";
+                Fault::Unreadable { path: shown, error, remedy }
+            }
+        };
+        self.at(Id::ClientSecretFile, fault);
+        None
+    }
+}
+
+/// The processors that this process may run on, by affinity and cgroup.
+fn processors() -> NonZeroUsize {
+    let found = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    NonZeroUsize::new(found.get().min(SHARDS_MAX)).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// The table's default text of a setting.
+fn fallback(id: Id) -> &'static str {
+    match id.setting().fallback {
+        Fallback::Text(text) => text,
+        Fallback::Nothing | Fallback::Computed(_) => "",
+    }
+}
+
+/// The first default address of a setting: what a remedy takes missing parts from.
+pub(super) fn first_default(id: Id) -> SocketAddr {
+    let first = fallback(id).split(',').next().unwrap_or_default();
+    first.parse().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
+}

@@ -1,0 +1,85 @@
+//! What the process is asked to do.
+
+use sentrypeer_storage::event::Verification;
+
+/// What the process is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Run a node.
+    Run,
+    /// Check the configuration, print it and exit (`--check-config`).
+    CheckConfig,
+    /// Ask the running node whether it is well.
+    Healthcheck,
+    /// Show what the running node does.
+    Status,
+    /// Print the blocklist for `ipset restore`.
+    ExportIpset(ExportIpset),
+}
+
+/// What `export ipset` prints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportIpset {
+    /// Which document.
+    pub document: IpsetDocument,
+    /// Only addresses of this family; `None`: both.
+    pub family: Option<IpsetFamily>,
+    /// Name of the set; `None`: the node's own default.
+    pub set: Option<String>,
+    /// Seconds until an entry expires; `None`: as long as the node keeps it.
+    pub timeout_s: Option<u32>,
+    /// The weakest proof of an address that counts; `None`: the node's policy.
+    pub min_verification: Option<Verification>,
+    /// Print the document although it empties the set.
+    pub allow_empty: bool,
+}
+
+/// The three documents of `export ipset`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IpsetDocument {
+    /// Creates the set if there is none, and swaps the new content in.
+    #[default]
+    Full,
+    /// Creates the set only.
+    Init,
+    /// Swaps new content into a set that is there.
+    Refresh,
+}
+
+impl IpsetDocument {
+    /// Every document.
+    pub const ALL: [Self; 3] = [Self::Full, Self::Init, Self::Refresh];
+
+    /// Its name on the command line and in the HTTP API.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Init => "init",
+            Self::Refresh => "refresh",
+        }
+    }
+}
+
+/// A family of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IpsetFamily {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl IpsetFamily {
+    /// Both families.
+    pub const ALL: [Self; 2] = [Self::V4, Self::V6];
+
+    /// Its name on the command line and in the HTTP API.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V4 => "4",
+            Self::V6 => "6",
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The configuration as text, for `--check-config`: a TOML file that would give the same one.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use log::LevelFilter;
+use sentrypeer_storage::event::Verification;
+
+use super::setting::Id;
+use super::table::SETTINGS;
+use super::{Config, Credentials, Listen};
+
+/// The value of a setting as it holds.
+#[derive(PartialEq, Eq)]
+pub(super) enum Effective {
+    /// As TOML.
+    Shown(String),
+    /// Present; this much of it may be shown.
+    Hidden(String),
+    /// Not set, or nothing uses it.
+    Unused,
+}
+
+impl Config {
+    /// The whole configuration as TOML, each value with its origin in a comment. Secrets are
+    /// hidden, in comments. Ends with a line end.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut text = match &self.config_file {
+            Some(path) => format!("# configuration file: {:?}\n", path.to_string_lossy()),
+            None => String::from("# configuration file: none\n"),
+        };
+        for setting in SETTINGS {
+            let Some(key) = setting.key else { continue };
+            let origin = self.origin(setting.id);
+            let line = match self.effective(setting.id) {
+                Effective::Shown(value) => format!("{key} = {value}  # {origin}"),
+                Effective::Hidden(value) => format!("# {key} = {value}  # {origin}"),
+                Effective::Unused => format!("# {key} is not in use"),
+            };
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{}", line.replace(char::is_control, "?"));
+        }
+        text
+    }
+
+    pub(super) fn effective(&self, id: Id) -> Effective {
+        let on = |on: bool| Effective::Shown(on.to_string());
+        match id {
+            Id::SipListen => addresses(&self.sip_listen),
+            Id::TlsListen => addresses(&self.tls_listen),
+            Id::Cert => path(self.certificate.as_ref().map(|own| own.cert.as_path())),
+            Id::Key => path(self.certificate.as_ref().map(|own| own.key.as_path())),
+            Id::NoTls if self.sip_listen.is_empty() => Effective::Unused,
+            Id::NoTls => on(self.tls_listen.is_empty()),
+            Id::NoSip => on(self.sip_listen.is_empty()),
+            Id::Shards => Effective::Shown(self.shards.to_string()),
+            Id::Driver => text(Some(self.driver.name())),
+            Id::Db => path(Some(&self.db)),
+            Id::Responsive => on(self.responsive),
+            Id::TestAddresses => on(self.test_addresses),
+            Id::JsonLog => on(self.json_log.is_some()),
+            Id::JsonLogFile => path(self.json_log.as_deref()),
+            Id::Syslog => on(self.syslog),
+            Id::Webhook | Id::ClientId | Id::ClientSecret | Id::ClientSecretFile => self.posted(id),
+            Id::PeerToPeer => on(self.bootstrap.is_some()),
+            Id::Bootstrap => text(self.bootstrap.as_ref().map(ToString::to_string).as_deref()),
+            Id::Api => on(!self.api_listen.is_empty()),
+            Id::ApiListen => addresses(&self.api_listen),
+            Id::InsecureApi => on(self.insecure_api),
+            Id::DipListen => {
+                let addr = self.dip_listen.as_ref().map(|listen| listen.addr.to_string());
+                text(Some(addr.as_deref().unwrap_or("none")))
+            }
+            Id::Strict => on(self.legacy_min_verification > Verification::Unverified),
+            Id::Verbose if self.log_level == LevelFilter::Trace => Effective::Unused,
+            Id::Verbose => on(self.log_level == LevelFilter::Debug),
+            Id::Debug => on(self.log_level == LevelFilter::Trace),
+            Id::ConfigFile | Id::CheckConfig => Effective::Unused,
+        }
+    }
+
+    /// The settings of the webhook.
+    fn posted(&self, id: Id) -> Effective {
+        let Some(webhook) = &self.webhook else { return Effective::Unused };
+        match (id, &webhook.credentials) {
+            (Id::Webhook, _) => Effective::Hidden(quoted(&webhook.url.to_string())),
+            (Id::ClientId, Some(own)) => text(Some(&own.id)),
+            (Id::ClientSecret, Some(Credentials { secret_file: None, secret, .. })) => {
+                Effective::Hidden(format!("{secret:?}"))
+            }
+            (Id::ClientSecretFile, Some(own)) => path(own.secret_file.as_deref()),
+            _ => Effective::Unused,
+        }
+    }
+}
+
+fn addresses(listens: &[Listen]) -> Effective {
+    let quoted: Vec<String> =
+        listens.iter().map(|listen| quoted(&listen.addr.to_string())).collect();
+    match quoted.is_empty() {
+        true => Effective::Unused,
+        false => Effective::Shown(format!("[{}]", quoted.join(", "))),
+    }
+}
+
+fn path(path: Option<&Path>) -> Effective {
+    text(path.map(|path| path.to_string_lossy()).as_deref())
+}
+
+fn text(text: Option<&str>) -> Effective {
+    text.map_or(Effective::Unused, |text| Effective::Shown(quoted(text)))
+}
+
+/// A TOML basic string (TOML 1.0, "String"), on one line.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            // Writing to a String cannot fail.
+            c if c.is_control() => drop(write!(quoted, "\\u{:04X}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

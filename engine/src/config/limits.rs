@@ -1,0 +1,31 @@
+//! The bounds of the configuration, each with its reason.
+
+/// Largest configuration file, in bytes. A real one has a few kilobytes; more is a wrong file, a
+/// device or a mistake in a template, and would only cost memory.
+pub(super) const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Largest file that holds the client secret, in bytes. Identity providers issue 32 to 512.
+pub(super) const SECRET_BYTES_MAX: u64 = 8 * 1024;
+
+/// Most addresses that one setting may name. Each costs a socket per shard and transport.
+pub(super) const ADDRESSES_PER_SETTING_MAX: usize = 32;
+
+/// Most shards. More threads than any machine of today has processors would only cost memory.
+pub(super) const SHARDS_MAX: usize = 256;
+
+/// Most problems that are shown, so that a file of the wrong kind does not fill the screen. The
+/// rest is counted.
+pub(super) const PROBLEMS_SHOWN_MAX: usize = 40;
+
+/// Most characters of an operator's text that a message repeats.
+pub(super) const TEXT_SHOWN_CHARS_MAX: usize = 80;
+
+/// Longest name for which a similar one is looked for, in bytes. No setting's name is as long, and
+/// the search takes time in proportion to the length.
+pub(super) const SIMILAR_BYTES_MAX: usize = 64;
+
+/// Largest `timeout` of an ipset entry, in seconds: the kernel keeps milliseconds in 32 bits and
+/// refuses more (ipset(8), "timeout").
+pub(super) const IPSET_TIMEOUT_S_MAX: u32 = 2_147_483;
+
+const _: () = assert!(SECRET_BYTES_MAX < FILE_BYTES_MAX);

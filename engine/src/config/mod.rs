@@ -1,0 +1,243 @@
+//! The command line and the configuration: defaults, then the file, then the environment, then
+//! flags, checked into one [`Config`].
+//!
+//! Everything is derived from one table, [`SETTINGS`]. Nothing here prints, exits, or reads the
+//! process's own arguments or environment; the files that are named are read, and no others.
+//! Every value keeps its [`Origin`], so that every message can say where it stands.
+//!
+//! Reading order: `setting.rs` and `table.rs` (what there is), `layer.rs` with `file.rs`,
+//! `environment.rs` and `flags.rs` (what was written), `check.rs` and `relations.rs` (what holds).
+
+mod address;
+mod bootstrap;
+mod check;
+mod command;
+mod describe;
+mod environment;
+mod error;
+mod file;
+mod flags;
+mod layer;
+mod limits;
+mod origin;
+mod reference;
+mod relations;
+mod reload;
+mod secret;
+mod setting;
+mod similar;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use log::LevelFilter;
+use sentrypeer_storage::event::Verification;
+
+pub use address::{AddressFault, Listen};
+pub use bootstrap::Bootstrap;
+pub use command::{Command, ExportIpset, IpsetDocument, IpsetFamily};
+pub use error::{ConfigError, Fault, Problem, Problems, Shown, Warning};
+pub use flags::command_line;
+pub use origin::{Origin, Place};
+pub use reference::reference;
+pub use reload::{Change, Reload, reloadable_changes};
+pub use secret::{Secret, WebhookUrl};
+pub use setting::{Fallback, Group, Id, Kind, Setting};
+pub use table::SETTINGS;
+
+use layer::Layer;
+
+/// Where the file is looked for when none is named, below the user's home.
+const DEFAULT_FILE: &str = ".config/sentrypeer/default-config.toml";
+
+/// The configuration as it holds, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The database. It is no folder; whether it can be opened is not known yet.
+    pub db: PathBuf,
+    /// The configuration file that was read, if any.
+    pub config_file: Option<PathBuf>,
+    /// Where SIP over UDP and TCP is taken. Empty: no SIP at all.
+    pub sip_listen: Vec<Listen>,
+    /// Where SIP over TLS is taken. Empty: not at all.
+    pub tls_listen: Vec<Listen>,
+    /// The operator's certificate. `None`: a self-signed one is to be made beside the database.
+    pub certificate: Option<Certificate>,
+    /// How many threads take SIP, 1 to 256.
+    pub shards: NonZeroUsize,
+    /// How sockets are waited for.
+    pub driver: Driver,
+    /// Whether probes are answered.
+    pub responsive: bool,
+    /// Whether special-purpose addresses and the node's own count like any other.
+    pub test_addresses: bool,
+    /// The JSON log. `None`: off.
+    pub json_log: Option<PathBuf>,
+    /// Whether events go to syslog.
+    pub syslog: bool,
+    /// Where events are posted. `None`: nowhere.
+    pub webhook: Option<Webhook>,
+    /// The node through which to find the others. `None`: peer to peer is off.
+    pub bootstrap: Option<Bootstrap>,
+    /// Where the HTTP API is served. Empty: it is off. Loopback only, unless `insecure_api`.
+    pub api_listen: Vec<Listen>,
+    /// Whether the API may be open to other machines.
+    pub insecure_api: bool,
+    /// Where the dip lane is served, always on loopback. `None`: it is off.
+    pub dip_listen: Option<Listen>,
+    /// The weakest proof of an address with which the lists of SentryPeer 4.x name it.
+    pub legacy_min_verification: Verification,
+    /// What is said in the log: `Info`, `Debug` (`-v`) or `Trace` (`-d`).
+    pub log_level: LevelFilter,
+    origins: Vec<Origin>,
+}
+
+impl Config {
+    /// Where the value of a setting comes from.
+    #[must_use]
+    pub fn origin(&self, id: Id) -> &Origin {
+        &self.origins[id as usize]
+    }
+}
+
+/// The operator's own certificate for TLS, both files as PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The chain, the node's own certificate first.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// How sockets are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// io_uring if the kernel allows it, else readiness polling.
+    Auto,
+    /// io_uring, or no start.
+    Uring,
+    /// Readiness polling.
+    Poll,
+}
+
+impl Driver {
+    /// Every driver.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Uring, Self::Poll];
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Uring => "uring",
+            Self::Poll => "poll",
+        }
+    }
+}
+
+/// Where events are posted, and as whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhook {
+    /// The URL.
+    pub url: WebhookUrl,
+    /// How to identify oneself. `None`: not at all.
+    pub credentials: Option<Credentials>,
+}
+
+/// OAuth 2 client credentials (RFC 6749, section 4.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The client's id.
+    pub id: String,
+    /// The client's secret.
+    pub secret: Secret,
+    /// The file that held the secret, if it was in one.
+    pub secret_file: Option<PathBuf>,
+}
+
+/// What [`load`] gives.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What to do.
+    pub command: Command,
+    /// With which configuration.
+    pub config: Config,
+    /// What the operator should hear of, although it prevents nothing.
+    pub warnings: Vec<Warning>,
+}
+
+/// Puts the configuration together. To load it again while running, call this again with the same
+/// arguments and environment.
+///
+/// `args` begins with the program's own name; `home` is the user's home folder, where the file is
+/// looked for when none is named.
+///
+/// # Errors
+/// Help, version and wrong usage as clap has them; else every value that is wrong, with its place.
+pub fn load(
+    args: impl IntoIterator<Item = OsString>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    home: Option<&Path>,
+) -> Result<Loaded, ConfigError> {
+    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    let (command, flags) = flags::parse(args, &mut problems).map_err(ConfigError::Usage)?;
+    let mut strong = environment::read(environment, &mut problems, &mut warnings);
+    strong.overlay(flags);
+
+    let (config_file, mut layer) = read_file(&strong, home, &mut problems);
+    layer.overlay(strong);
+    layer.fill_defaults();
+
+    let check_only = layer.is_on(Id::CheckConfig);
+    let config = check::check(&layer, config_file, &mut problems, &mut warnings);
+    if !problems.is_empty() {
+        problems.sort_by_key(Problem::order);
+        return Err(ConfigError::Invalid(Problems(problems)));
+    }
+    let command = if check_only { Command::CheckConfig } else { command };
+    Ok(Loaded { command, config, warnings })
+}
+
+/// The file that flags or environment name, else the default one if it is there.
+fn read_file(
+    strong: &Layer,
+    home: Option<&Path>,
+    problems: &mut Vec<Problem>,
+) -> (Option<PathBuf>, Layer) {
+    let named = strong.text(Id::ConfigFile).map(PathBuf::from);
+    let must_exist = named.is_some();
+    let Some(path) = named.or_else(|| home.map(|home| home.join(DEFAULT_FILE))) else {
+        return (None, Layer::new());
+    };
+    let fault = match file::read(&path, limits::FILE_BYTES_MAX) {
+        Ok(file::Content::Bytes(bytes)) => {
+            let (layer, found) = file::parse(&path, &bytes);
+            problems.extend(found);
+            return (Some(path), layer);
+        }
+        Err(error) if !must_exist && is_absent(&error) => return (None, Layer::new()),
+        Ok(file::Content::TooLarge) => {
+            Fault::TooLarge { path: Shown::path(&path), max: limits::FILE_BYTES_MAX }
+        }
+        Err(error) => {
+            let remedy = "name a TOML file that this user may read";
+            Fault::Unreadable { path: Shown::path(&path), error, remedy }
+        }
+    };
+    problems.push(Problem {
+        origin: strong.origin(Id::ConfigFile),
+        id: Some(Id::ConfigFile),
+        fault,
+    });
+    (None, Layer::new())
+}
+
+/// A home that is no folder (`/dev/null`, for a service) has no file either.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}

@@ -1,0 +1,101 @@
+//! What must hold between values that are each sound.
+
+use super::check::first_default;
+use super::error::{Fault, Problem, Warning};
+use super::layer::Layer;
+use super::origin::Origin;
+use super::setting::{Id, Kind};
+use super::{Config, Listen};
+
+/// Finds what does not go together.
+pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
+    problems.extend(config.api_listen.iter().filter_map(|listen| open_api(config, listen)));
+    problems.extend(config.dip_listen.iter().filter_map(open_dip_lane));
+    // Defaults may stand in for what is wrong already; a clash with them would mislead.
+    if problems.is_empty() {
+        problems.extend(same_addresses(config));
+    }
+}
+
+/// The API asks nobody who they are, so other machines reach it only by a decision.
+fn open_api(config: &Config, listen: &Listen) -> Option<Problem> {
+    if config.insecure_api || listen.addr.ip().is_loopback() {
+        return None;
+    }
+    let mut loopback = first_default(Id::ApiListen);
+    loopback.set_port(listen.addr.port());
+    let fault = Fault::ApiNotLoopback { addr: listen.addr, loopback };
+    Some(Problem { origin: listen.origin.clone(), id: Some(Id::ApiListen), fault })
+}
+
+/// The dip lane has neither limits nor timeouts, so it is never open to other machines.
+fn open_dip_lane(listen: &Listen) -> Option<Problem> {
+    if listen.addr.ip().is_loopback() {
+        return None;
+    }
+    let mut loopback = first_default(Id::DipListen);
+    loopback.set_port(listen.addr.port());
+    let fault = Fault::DipNotLoopback { addr: listen.addr, loopback };
+    Some(Problem { origin: listen.origin.clone(), id: Some(Id::DipListen), fault })
+}
+
+/// Every listener takes TCP, so no two can have the same address. Port 0 is a port of its own
+/// each time.
+fn same_addresses(config: &Config) -> Vec<Problem> {
+    let all: Vec<(Id, &Listen)> = listens(config).filter(|(_, l)| l.addr.port() != 0).collect();
+    let mut problems = Vec::new();
+    for (i, (id, listen)) in all.iter().enumerate() {
+        let Some((other_id, other)) = all[..i].iter().find(|(_, l)| l.addr == listen.addr) else {
+            continue;
+        };
+        // The remedy is with the one that somebody wrote.
+        let (id, listen, other_id, other) = match listen.origin {
+            Origin::Default => (other_id, other, id, listen),
+            _ => (id, listen, other_id, other),
+        };
+        let other = format!("{} ({})", other_id.setting().name(), other.origin);
+        let fault = Fault::SameAddress { addr: listen.addr, other };
+        problems.push(Problem { origin: listen.origin.clone(), id: Some(*id), fault });
+    }
+    problems
+}
+
+/// Every listener of the configuration.
+fn listens(config: &Config) -> impl Iterator<Item = (Id, &Listen)> {
+    let lists = [
+        (Id::SipListen, config.sip_listen.as_slice()),
+        (Id::TlsListen, &config.tls_listen),
+        (Id::ApiListen, &config.api_listen),
+        (Id::DipListen, config.dip_listen.as_slice()),
+    ];
+    lists.into_iter().flat_map(|(id, listens)| listens.iter().map(move |listen| (id, listen)))
+}
+
+/// Finds what is allowed, but probably not meant.
+pub(super) fn warnings(layer: &Layer, config: &Config) -> Vec<Warning> {
+    let idle: [(Id, bool, &'static str); 9] = [
+        (Id::JsonLogFile, config.json_log.is_some(), "json_log.enabled (--json-log)"),
+        (Id::Bootstrap, config.bootstrap.is_some(), "peer_to_peer (--peer-to-peer)"),
+        (Id::ClientId, config.webhook.is_some(), "webhook (--webhook)"),
+        (Id::ClientSecret, config.webhook.is_some(), "webhook (--webhook)"),
+        (Id::ClientSecretFile, config.webhook.is_some(), "webhook (--webhook)"),
+        (Id::ApiListen, !config.api_listen.is_empty(), "api (--api)"),
+        (Id::InsecureApi, !config.api_listen.is_empty(), "api (--api)"),
+        (Id::SipListen, !config.sip_listen.is_empty(), "SIP, which no_sip switches off"),
+        (Id::TlsListen, !config.tls_listen.is_empty(), "TLS, which is switched off"),
+    ];
+    let idle = idle.into_iter().filter(|(id, in_use, _)| !in_use && was_given(layer, *id));
+    let no_effect =
+        idle.map(|(id, _, unless)| Warning::NoEffect { origin: layer.origin(id), id, unless });
+    let open = config.api_listen.iter().filter(|listen| !listen.addr.ip().is_loopback());
+    no_effect.chain(open.map(|listen| Warning::InsecureApi(listen.addr))).collect()
+}
+
+/// Whether somebody gave a value, or switched something on.
+fn was_given(layer: &Layer, id: Id) -> bool {
+    let empty = match id.setting().kind {
+        Kind::Switch => !layer.is_on(id),
+        _ => layer.texts(id).is_empty(),
+    };
+    layer.origin(id) != Origin::Default && !empty
+}

@@ -1,0 +1,192 @@
+//! What one setting is. The settings themselves stand in `table.rs`.
+
+/// Every setting, in the order of [`SETTINGS`](super::SETTINGS).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the table says what each is")]
+pub enum Id {
+    SipListen,
+    TlsListen,
+    Cert,
+    Key,
+    NoTls,
+    NoSip,
+    Shards,
+    Driver,
+    Db,
+    Responsive,
+    TestAddresses,
+    JsonLog,
+    JsonLogFile,
+    Syslog,
+    Webhook,
+    ClientId,
+    ClientSecret,
+    ClientSecretFile,
+    PeerToPeer,
+    Bootstrap,
+    Api,
+    ApiListen,
+    InsecureApi,
+    DipListen,
+    Strict,
+    ConfigFile,
+    CheckConfig,
+    Verbose,
+    Debug,
+}
+
+/// How many settings there are.
+pub(super) const COUNT: usize = Id::Debug as usize + 1;
+
+/// What a setting takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// On or off.
+    Switch,
+    /// One whole number.
+    Number,
+    /// One text: a path, an address, a word.
+    Value,
+    /// Several texts.
+    List,
+}
+
+/// What holds when nobody sets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// The switch is off, or there is no value.
+    Nothing,
+    /// This text, as if it had been written in the file.
+    Text(&'static str),
+    /// Worked out at start; this says how.
+    Computed(&'static str),
+}
+
+/// The heading under which help and reference show a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is its own heading")]
+pub enum Group {
+    Listening,
+    Collected,
+    Outputs,
+    Sharing,
+    Http,
+    General,
+}
+
+impl Group {
+    /// Every group, in the order in which they are shown.
+    pub const ALL: [Self; 6] =
+        [Self::Listening, Self::Collected, Self::Outputs, Self::Sharing, Self::Http, Self::General];
+
+    /// The heading.
+    #[must_use]
+    pub fn heading(self) -> &'static str {
+        match self {
+            Self::Listening => "Listening",
+            Self::Collected => "What is collected",
+            Self::Outputs => "Outputs",
+            Self::Sharing => "Sharing",
+            Self::Http => "HTTP",
+            Self::General => "General",
+        }
+    }
+}
+
+/// One setting: its names on every layer, what it takes, and what it means.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Which one it is.
+    pub id: Id,
+    /// Its key in the TOML file, with dots between tables. `None`: it cannot stand in the file.
+    pub key: Option<&'static str>,
+    /// Its long flag, without the dashes.
+    pub long: &'static str,
+    /// Its short flag.
+    pub short: Option<char>,
+    /// Its environment variables. The first is the one to use; the others are read too.
+    pub environment: &'static [&'static str],
+    /// What it takes.
+    pub kind: Kind,
+    /// Where it is shown.
+    pub group: Group,
+    /// What stands for its value in the help; empty for a switch.
+    pub value_name: &'static str,
+    /// One or two sentences, without the last full stop.
+    pub help: &'static str,
+    /// What holds when nobody sets it.
+    pub fallback: Fallback,
+    /// Its value is never shown.
+    pub secret: bool,
+}
+
+impl Setting {
+    /// A setting with its group and long flag, to be completed by the functions below.
+    pub(super) const fn new(id: Id, group: Group, long: &'static str) -> Self {
+        Self {
+            id,
+            key: None,
+            long,
+            short: None,
+            environment: &[],
+            kind: Kind::Switch,
+            group,
+            value_name: "",
+            help: "",
+            fallback: Fallback::Nothing,
+            secret: false,
+        }
+    }
+
+    pub(super) const fn key(mut self, key: &'static str) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    pub(super) const fn short(mut self, short: char) -> Self {
+        self.short = Some(short);
+        self
+    }
+
+    pub(super) const fn env(mut self, names: &'static [&'static str]) -> Self {
+        self.environment = names;
+        self
+    }
+
+    pub(super) const fn takes(mut self, kind: Kind, value_name: &'static str) -> Self {
+        self.kind = kind;
+        self.value_name = value_name;
+        self
+    }
+
+    pub(super) const fn or(mut self, fallback: Fallback) -> Self {
+        self.fallback = fallback;
+        self
+    }
+
+    pub(super) const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    pub(super) const fn help(mut self, help: &'static str) -> Self {
+        self.help = help;
+        self
+    }
+
+    /// The name by which messages call it: its key, or its flag where it has none.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.key.unwrap_or(self.long)
+    }
+
+    /// The default in words, as help and reference show it.
+    #[must_use]
+    pub fn default_text(&self) -> &'static str {
+        match self.fallback {
+            Fallback::Text(text) | Fallback::Computed(text) => text,
+            Fallback::Nothing if self.kind == Kind::Switch => "off",
+            Fallback::Nothing => "none",
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The one table of settings. Flags, environment variables, keys of the file, help, reference and
+//! defaults are all derived from it, so they cannot disagree.
+
+use super::setting::{COUNT, Fallback, Group, Id, Kind, Setting};
+
+/// Every setting, in the order in which help shows them.
+pub const SETTINGS: &[Setting] = &[
+    Setting::new(Id::SipListen, Group::Listening, "sip-listen")
+        .key("sip_listen")
+        .env(&["SENTRYPEER_SIP_LISTEN"])
+        .takes(Kind::List, "ADDR")
+        .or(Fallback::Text("0.0.0.0:5060, [::]:5060"))
+        .help("Take SIP over UDP and TCP on this address and port; may be repeated"),
+    Setting::new(Id::TlsListen, Group::Listening, "tls-listen")
+        .key("tls_listen_address")
+        .short('z')
+        .env(&["SENTRYPEER_TLS_LISTEN_ADDRESS"])
+        .takes(Kind::List, "ADDR")
+        .or(Fallback::Text("0.0.0.0:5061, [::]:5061"))
+        .help("Take SIP over TLS on this address and port; may be repeated"),
+    Setting::new(Id::Cert, Group::Listening, "cert")
+        .key("cert")
+        .short('t')
+        .env(&["SENTRYPEER_CERT"])
+        .takes(Kind::Value, "FILE")
+        .or(Fallback::Computed("self-signed, made beside the database"))
+        .help("TLS certificate chain (PEM); needs --key"),
+    Setting::new(Id::Key, Group::Listening, "key")
+        .key("key")
+        .short('k')
+        .env(&["SENTRYPEER_KEY"])
+        .takes(Kind::Value, "FILE")
+        .or(Fallback::Computed("made with the self-signed certificate"))
+        .help("Private key of the certificate (PEM); needs --cert"),
+    Setting::new(Id::NoTls, Group::Listening, "no-tls")
+        .key("no_tls")
+        .short('N')
+        .env(&["SENTRYPEER_TLS_DISABLE"])
+        .help("Do not listen for SIP over TLS"),
+    Setting::new(Id::NoSip, Group::Listening, "no-sip")
+        .key("no_sip")
+        .short('R')
+        .env(&["SENTRYPEER_SIP_DISABLE"])
+        .help("Take no SIP at all, over any transport: only serve and share what is known"),
+    Setting::new(Id::Shards, Group::Listening, "shards")
+        .key("shards")
+        .env(&["SENTRYPEER_SHARDS"])
+        .takes(Kind::Number, "N")
+        .or(Fallback::Computed("the processors that this process may use"))
+        .help("Threads that take SIP, each with sockets of its own (1 to 256)"),
+    Setting::new(Id::Driver, Group::Listening, "driver")
+        .key("driver")
+        .env(&["SENTRYPEER_DRIVER"])
+        .takes(Kind::Value, "NAME")
+        .or(Fallback::Text("auto"))
+        .help(
+            "How sockets are waited for: uring (io_uring), poll, or auto, which uses io_uring \
+             where the kernel allows it",
+        ),
+    Setting::new(Id::Db, Group::Collected, "db")
+        .key("db")
+        .short('f')
+        .env(&["SENTRYPEER_DB_FILE"])
+        .takes(Kind::Value, "FILE")
+        .or(Fallback::Text("sentrypeer.redb"))
+        .help("Database that keeps the events"),
+    Setting::new(Id::Responsive, Group::Collected, "responsive")
+        .key("responsive")
+        .short('r')
+        .env(&["SENTRYPEER_SIP_RESPONSIVE"])
+        .help("Answer probes, so that callers show more of what they want"),
+    Setting::new(Id::TestAddresses, Group::Collected, "test-addresses")
+        .key("test_addresses")
+        .env(&["SENTRYPEER_TEST_ADDRESSES"])
+        .help(
+            "Treat special-purpose addresses (127.0.0.1, say) and this node's own like any \
+             other; for trying things out on one machine",
+        ),
+    Setting::new(Id::JsonLog, Group::Outputs, "json-log")
+        .key("json_log.enabled")
+        .short('j')
+        .env(&["SENTRYPEER_JSON_LOG"])
+        .help("Write every event to a file, as one JSON object a line"),
+    Setting::new(Id::JsonLogFile, Group::Outputs, "json-log-file")
+        .key("json_log.file")
+        .short('l')
+        .env(&["SENTRYPEER_JSON_LOG_FILE"])
+        .takes(Kind::Value, "FILE")
+        .or(Fallback::Text("./sentrypeer_json.log"))
+        .help("File of the JSON log"),
+    Setting::new(Id::Syslog, Group::Outputs, "syslog")
+        .key("syslog")
+        .short('s')
+        .env(&["SENTRYPEER_SYSLOG"])
+        .help("Write a line to syslog for every event"),
+    Setting::new(Id::Webhook, Group::Outputs, "webhook")
+        .key("webhook")
+        .short('w')
+        .env(&["SENTRYPEER_WEBHOOK_URL", "SENTRYPEER_WEBHOOK"])
+        .takes(Kind::Value, "URL")
+        .secret()
+        .help("POST every event to this URL"),
+    Setting::new(Id::ClientId, Group::Outputs, "oauth2-client-id")
+        .key("oauth2_client_id")
+        .short('i')
+        .env(&["SENTRYPEER_OAUTH2_CLIENT_ID"])
+        .takes(Kind::Value, "ID")
+        .help("OAuth 2 client id for the webhook"),
+    Setting::new(Id::ClientSecret, Group::Outputs, "oauth2-client-secret")
+        .key("oauth2_client_secret")
+        .short('c')
+        .env(&["SENTRYPEER_OAUTH2_CLIENT_SECRET"])
+        .takes(Kind::Value, "SECRET")
+        .secret()
+        .help(
+            "OAuth 2 client secret for the webhook. Other users of this machine can see it on \
+             a command line: prefer the file",
+        ),
+    Setting::new(Id::ClientSecretFile, Group::Outputs, "oauth2-client-secret-file")
+        .key("oauth2_client_secret_file")
+        .env(&["SENTRYPEER_OAUTH2_CLIENT_SECRET_FILE"])
+        .takes(Kind::Value, "FILE")
+        .help("File that holds the OAuth 2 client secret"),
+    Setting::new(Id::PeerToPeer, Group::Sharing, "peer-to-peer")
+        .key("peer_to_peer")
+        .short('p')
+        .env(&["SENTRYPEER_PEER_TO_PEER"])
+        .help("Share what is seen with other nodes, and take in what they share"),
+    Setting::new(Id::Bootstrap, Group::Sharing, "bootstrap")
+        .key("bootstrap")
+        .short('b')
+        .env(&["SENTRYPEER_BOOTSTRAP_NODE"])
+        .takes(Kind::Value, "HOST[:PORT]")
+        .or(Fallback::Text("bootstrap.sentrypeer.org:4222"))
+        .help("Node through which to find the others"),
+    Setting::new(Id::Api, Group::Http, "api")
+        .key("api")
+        .short('a')
+        .env(&["SENTRYPEER_API"])
+        .help("Serve the HTTP API"),
+    Setting::new(Id::ApiListen, Group::Http, "api-listen")
+        .key("api_listen")
+        .env(&["SENTRYPEER_API_LISTEN"])
+        .takes(Kind::List, "ADDR")
+        .or(Fallback::Text("127.0.0.1:8082"))
+        .help("Serve the HTTP API on this address and port; may be repeated. Switches it on too"),
+    Setting::new(Id::InsecureApi, Group::Http, "insecure-api")
+        .key("insecure_api")
+        .env(&["SENTRYPEER_INSECURE_API"])
+        .help(
+            "Let the API listen on addresses that other machines reach, although it asks \
+             nobody who they are",
+        ),
+    Setting::new(Id::DipListen, Group::Http, "dip-listen")
+        .key("dip_listen")
+        .env(&["SENTRYPEER_DIP_LISTEN"])
+        .takes(Kind::Value, "ADDR|none")
+        .or(Fallback::Text("127.0.0.1:8083"))
+        .help(
+            "Answer a PBX on this machine, fast, on this loopback address and port. By \
+             default only with the API; \"none\" switches it off",
+        ),
+    Setting::new(Id::Strict, Group::Http, "strict").key("strict").env(&["SENTRYPEER_STRICT"]).help(
+        "Let the lists of SentryPeer 4.x (/ip-addresses, /numbers) name only sources \
+             whose address is proven",
+    ),
+    Setting::new(Id::ConfigFile, Group::General, "config")
+        .short('g')
+        .env(&["SENTRYPEER_CONFIG_FILE"])
+        .takes(Kind::Value, "FILE")
+        .or(Fallback::Computed("~/.config/sentrypeer/default-config.toml, if it exists"))
+        .help("Configuration file (TOML)"),
+    Setting::new(Id::CheckConfig, Group::General, "check-config")
+        .env(&["SENTRYPEER_CHECK_CONFIG"])
+        .help("Check the configuration, print it with where each value comes from, and exit"),
+    Setting::new(Id::Verbose, Group::General, "verbose")
+        .key("verbose")
+        .short('v')
+        .env(&["SENTRYPEER_VERBOSE"])
+        .help("Say more about what happens"),
+    Setting::new(Id::Debug, Group::General, "debug")
+        .key("debug")
+        .short('d')
+        .env(&["SENTRYPEER_DEBUG"])
+        .help("Say everything that happens; for finding faults"),
+];
+
+// `Id as usize` is the index, so the table must be complete and in the order of `Id`.
+const _: () = {
+    assert!(SETTINGS.len() == COUNT);
+    let mut i = 0;
+    while i < COUNT {
+        assert!(SETTINGS[i].id as usize == i);
+        i += 1;
+    }
+};
+
+impl Id {
+    /// The setting with this id.
+    #[must_use]
+    pub fn setting(self) -> &'static Setting {
+        &SETTINGS[self as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_settings_share_a_name() {
+        let mut names = HashSet::new();
+        for setting in SETTINGS {
+            let own = [Some(format!("--{}", setting.long)), setting.short.map(|c| format!("-{c}"))]
+                .into_iter()
+                .flatten()
+                .chain(setting.key.map(str::to_owned))
+                .chain(setting.environment.iter().map(|&name| name.to_owned()));
+            for name in own {
+                assert!(names.insert(name.clone()), "{name} is there twice");
+            }
+        }
+    }
+
+    #[test]
+    fn every_setting_has_a_variable_and_a_help_text() {
+        for setting in SETTINGS {
+            let own = setting.environment;
+            assert!(own.iter().all(|name| name.starts_with("SENTRYPEER_")), "{}", setting.long);
+            assert!(!own.is_empty(), "{}", setting.long);
+            assert!(!setting.help.is_empty() && !setting.help.ends_with('.'), "{}", setting.long);
+            assert_eq!(setting.value_name.is_empty(), setting.kind == Kind::Switch);
+        }
+    }
+}

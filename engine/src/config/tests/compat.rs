@@ -1,0 +1,321 @@
+//! Every flag and variable of SentryPeer 4.x, and what is new beside them.
+
+use super::*;
+
+/// A setting by its names, a value that is not its default, and where it then shows.
+struct Row {
+    short: Option<char>,
+    long: &'static str,
+    variables: &'static [&'static str],
+    /// As a line of the file.
+    line: &'static str,
+    /// Empty: a switch.
+    value: &'static str,
+    /// Flags that must be there too.
+    with: &'static [&'static str],
+    holds: fn(&Config) -> bool,
+}
+
+const fn row(
+    short: Option<char>,
+    long: &'static str,
+    variables: &'static [&'static str],
+    line: &'static str,
+    value: &'static str,
+    holds: fn(&Config) -> bool,
+) -> Row {
+    Row { short, long, variables, line, value, with: &[], holds }
+}
+
+const fn with(flags: &'static [&'static str], mut row: Row) -> Row {
+    row.with = flags;
+    row
+}
+
+fn is(listens: &[Listen], address: &str) -> bool {
+    addresses(listens) == [address]
+}
+
+const ROWS: &[Row] = &[
+    row(Some('f'), "db", &["SENTRYPEER_DB_FILE"], "db = 'x.redb'", "x.redb", |c| {
+        c.db == Path::new("x.redb")
+    }),
+    row(Some('j'), "json-log", &["SENTRYPEER_JSON_LOG"], "json_log.enabled = true", "", |c| {
+        c.json_log.as_deref() == Some(Path::new("./sentrypeer_json.log"))
+    }),
+    with(
+        &["-j"],
+        row(
+            Some('l'),
+            "json-log-file",
+            &["SENTRYPEER_JSON_LOG_FILE"],
+            "json_log.file = 'x.log'",
+            "x.log",
+            |c| c.json_log.as_deref() == Some(Path::new("x.log")),
+        ),
+    ),
+    row(Some('p'), "peer-to-peer", &["SENTRYPEER_PEER_TO_PEER"], "peer_to_peer = true", "", |c| {
+        c.bootstrap.as_ref().unwrap().to_string() == "bootstrap.sentrypeer.org:4222"
+    }),
+    with(
+        &["-p"],
+        row(
+            Some('b'),
+            "bootstrap",
+            &["SENTRYPEER_BOOTSTRAP_NODE"],
+            "bootstrap = 'x.example'",
+            "x.example",
+            |c| c.bootstrap.as_ref().unwrap().to_string() == "x.example:4222",
+        ),
+    ),
+    row(Some('a'), "api", &["SENTRYPEER_API"], "api = true", "", |c| {
+        is(&c.api_listen, "127.0.0.1:8082")
+    }),
+    row(
+        Some('w'),
+        "webhook",
+        &["SENTRYPEER_WEBHOOK_URL", "SENTRYPEER_WEBHOOK"],
+        "webhook = 'https://x.example/y'",
+        "https://x.example/y",
+        |c| c.webhook.as_ref().unwrap().url.reveal() == "https://x.example/y",
+    ),
+    with(
+        &["-w", "https://x.example", "-c", "s"],
+        row(
+            Some('i'),
+            "oauth2-client-id",
+            &["SENTRYPEER_OAUTH2_CLIENT_ID"],
+            "oauth2_client_id = 'x'",
+            "x",
+            |c| c.webhook.as_ref().unwrap().credentials.as_ref().unwrap().id == "x",
+        ),
+    ),
+    with(
+        &["-w", "https://x.example", "-i", "i"],
+        row(
+            Some('c'),
+            "oauth2-client-secret",
+            &["SENTRYPEER_OAUTH2_CLIENT_SECRET"],
+            "oauth2_client_secret = '-x'",
+            "-x",
+            |c| c.webhook.as_ref().unwrap().credentials.as_ref().unwrap().secret.reveal() == "-x",
+        ),
+    ),
+    row(Some('r'), "responsive", &["SENTRYPEER_SIP_RESPONSIVE"], "responsive = true", "", |c| {
+        c.responsive
+    }),
+    row(Some('R'), "no-sip", &["SENTRYPEER_SIP_DISABLE"], "no_sip = true", "", |c| {
+        c.sip_listen.is_empty() && c.tls_listen.is_empty()
+    }),
+    row(Some('N'), "no-tls", &["SENTRYPEER_TLS_DISABLE"], "no_tls = true", "", |c| {
+        c.sip_listen.len() == 2 && c.tls_listen.is_empty()
+    }),
+    with(
+        &["-k", "y"],
+        row(Some('t'), "cert", &["SENTRYPEER_CERT"], "cert = 'x'", "x", |c| {
+            c.certificate == Some(Certificate { cert: "x".into(), key: "y".into() })
+        }),
+    ),
+    with(
+        &["-t", "x"],
+        row(Some('k'), "key", &["SENTRYPEER_KEY"], "key = 'y'", "y", |c| {
+            c.certificate == Some(Certificate { cert: "x".into(), key: "y".into() })
+        }),
+    ),
+    row(
+        Some('z'),
+        "tls-listen",
+        &["SENTRYPEER_TLS_LISTEN_ADDRESS"],
+        "tls_listen_address = '192.0.2.1:5061'",
+        "192.0.2.1:5061",
+        |c| is(&c.tls_listen, "192.0.2.1:5061"),
+    ),
+    row(Some('s'), "syslog", &["SENTRYPEER_SYSLOG"], "syslog = true", "", |c| c.syslog),
+    row(Some('v'), "verbose", &["SENTRYPEER_VERBOSE"], "verbose = true", "", |c| {
+        c.log_level == LevelFilter::Debug
+    }),
+    row(Some('d'), "debug", &["SENTRYPEER_DEBUG"], "debug = true", "", |c| {
+        c.log_level == LevelFilter::Trace
+    }),
+    row(
+        None,
+        "sip-listen",
+        &["SENTRYPEER_SIP_LISTEN"],
+        "sip_listen = '[::1]:5060'",
+        "[::1]:5060",
+        |c| is(&c.sip_listen, "[::1]:5060"),
+    ),
+    row(
+        None,
+        "api-listen",
+        &["SENTRYPEER_API_LISTEN"],
+        "api_listen = '127.0.0.1:80'",
+        "127.0.0.1:80",
+        |c| is(&c.api_listen, "127.0.0.1:80"),
+    ),
+    row(None, "insecure-api", &["SENTRYPEER_INSECURE_API"], "insecure_api = true", "", |c| {
+        c.insecure_api
+    }),
+    row(
+        None,
+        "dip-listen",
+        &["SENTRYPEER_DIP_LISTEN"],
+        "dip_listen = '[::1]:83'",
+        "[::1]:83",
+        |c| c.dip_listen.as_ref().unwrap().addr.to_string() == "[::1]:83",
+    ),
+    row(None, "shards", &["SENTRYPEER_SHARDS"], "shards = 7", "7", |c| c.shards.get() == 7),
+    row(None, "driver", &["SENTRYPEER_DRIVER"], "driver = 'poll'", "poll", |c| {
+        c.driver == Driver::Poll
+    }),
+    row(None, "test-addresses", &["SENTRYPEER_TEST_ADDRESSES"], "test_addresses = true", "", |c| {
+        c.test_addresses
+    }),
+    row(None, "strict", &["SENTRYPEER_STRICT"], "strict = true", "", |c| {
+        c.legacy_min_verification == Verification::ReturnPath
+    }),
+];
+
+#[test]
+fn every_setting_is_in_this_files_table() {
+    let mut named: Vec<&str> = ROWS.iter().map(|row| row.long).collect();
+    // These three are tested on their own.
+    named.extend(["config", "check-config", "oauth2-client-secret-file"]);
+    named.sort_unstable();
+    let mut known: Vec<&str> = SETTINGS.iter().map(|setting| setting.long).collect();
+    known.sort_unstable();
+    assert_eq!(named, known);
+}
+
+#[test]
+fn every_setting_works_as_a_flag() {
+    for row in ROWS {
+        let long = format!("--{}", row.long);
+        let short = row.short.map(|c| format!("-{c}"));
+        for name in short.iter().chain([&long]) {
+            let args = [name.as_str(), row.value];
+            let start = flags(row.with).args(&args[..if row.value.is_empty() { 1 } else { 2 }]);
+            assert!((row.holds)(&start.config()), "{name}");
+        }
+        if !row.value.is_empty() {
+            let start = flags(row.with).args(&[&format!("--{}={}", row.long, row.value)]);
+            assert!((row.holds)(&start.config()), "{long}=");
+        }
+    }
+}
+
+#[test]
+fn every_setting_works_as_a_variable() {
+    for row in ROWS {
+        for name in row.variables {
+            let value = if row.value.is_empty() { "1" } else { row.value };
+            assert!((row.holds)(&flags(row.with).env(name, value).config()), "{name}");
+        }
+    }
+}
+
+#[test]
+fn every_setting_works_in_the_file() {
+    for row in ROWS {
+        assert!((row.holds)(&flags(row.with).file(row.line).config()), "{}", row.line);
+    }
+}
+
+#[test]
+fn every_row_tests_something_that_is_not_the_default() {
+    for row in ROWS.iter().filter(|row| row.with.is_empty()) {
+        let holds = std::panic::catch_unwind(|| (row.holds)(&flags(&[]).config()));
+        assert!(!holds.unwrap_or(false), "{}", row.long);
+    }
+}
+
+#[test]
+fn without_any_setting_the_defaults_hold() {
+    let config = flags(&[]).config();
+    assert_eq!(config.db, Path::new("sentrypeer.redb"));
+    assert_eq!(addresses(&config.sip_listen), ["0.0.0.0:5060", "[::]:5060"]);
+    assert_eq!(addresses(&config.tls_listen), ["0.0.0.0:5061", "[::]:5061"]);
+    assert!(config.sip_listen.iter().chain(&config.tls_listen).all(Listen::defaulted));
+    let processors = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(config.shards.get(), processors.min(256));
+    assert_eq!(config.driver, Driver::Auto);
+    assert_eq!(config.legacy_min_verification, Verification::Unverified);
+    assert_eq!(config.log_level, LevelFilter::Info);
+    assert!(!config.responsive && !config.syslog && !config.test_addresses);
+    assert!(config.api_listen.is_empty() && config.dip_listen.is_none());
+    assert!(config.json_log.is_none() && config.webhook.is_none() && config.bootstrap.is_none());
+    assert!(config.certificate.is_none() && config.config_file.is_none());
+}
+
+#[test]
+fn short_flags_combine() {
+    let config = flags(&["-jar"]).config();
+    assert!(config.json_log.is_some() && config.responsive && !config.api_listen.is_empty());
+    let config = flags(&["-jarlx.log", "-sNfx.redb"]).config();
+    assert_eq!(config.json_log.as_deref(), Some(Path::new("x.log")));
+    assert_eq!(config.db, Path::new("x.redb"));
+    assert!(config.syslog && config.responsive && config.tls_listen.is_empty());
+}
+
+#[test]
+fn a_switch_does_not_take_the_next_argument() {
+    assert_eq!(flags(&["-a", "status"]).load().unwrap().command, Command::Status);
+    assert_eq!(flags(&["--api", "status"]).load().unwrap().command, Command::Status);
+}
+
+#[test]
+fn the_last_of_a_repeated_flag_counts_and_addresses_add_up() {
+    let config = flags(&["--driver", "uring", "-f", "x", "--driver", "poll", "-f", "y"]).config();
+    assert_eq!((config.driver, config.db.as_path()), (Driver::Poll, Path::new("y")));
+    assert!(flags(&["-vv", "-a", "--api=off", "-a"]).config().api_listen.len() == 1);
+    let config = flags(&["-z", "127.0.0.1:1", "--tls-listen", "127.0.0.1:2"]).config();
+    assert_eq!(addresses(&config.tls_listen), ["127.0.0.1:1", "127.0.0.1:2"]);
+    assert!(!config.tls_listen[0].defaulted());
+}
+
+#[test]
+fn the_flags_of_the_node_may_stand_before_and_behind_a_subcommand() {
+    for args in [["-f", "x", "export", "ipset"], ["export", "-f", "x", "ipset"]] {
+        assert_eq!(flags(&args).config().db, Path::new("x"));
+    }
+    let loaded = flags(&["-jar", "export", "ipset", "-f", "x", "--shards", "3"]).load().unwrap();
+    assert_eq!(loaded.config.db, Path::new("x"));
+    assert_eq!(loaded.config.shards.get(), 3);
+    assert!(loaded.config.responsive);
+}
+
+#[test]
+fn export_ipset_takes_its_options() {
+    let plain = ExportIpset {
+        document: IpsetDocument::Full,
+        family: None,
+        set: None,
+        timeout_s: None,
+        min_verification: None,
+        allow_empty: false,
+    };
+    let command = flags(&["export", "ipset"]).load().unwrap().command;
+    assert_eq!(command, Command::ExportIpset(plain));
+    let args = "export ipset --document refresh --family 6 --set bad --timeout 3600 \
+                --min-verification unverified --allow-empty";
+    let args: Vec<&str> = args.split_whitespace().collect();
+    let asked = ExportIpset {
+        document: IpsetDocument::Refresh,
+        family: Some(IpsetFamily::V6),
+        set: Some("bad".into()),
+        timeout_s: Some(3600),
+        min_verification: Some(Verification::Unverified),
+        allow_empty: true,
+    };
+    assert_eq!(flags(&args).load().unwrap().command, Command::ExportIpset(asked));
+}
+
+#[test]
+fn the_commands_are_told_apart() {
+    assert_eq!(flags(&[]).load().unwrap().command, Command::Run);
+    assert_eq!(flags(&["healthcheck"]).load().unwrap().command, Command::Healthcheck);
+    assert_eq!(flags(&["status"]).load().unwrap().command, Command::Status);
+    assert_eq!(flags(&["--check-config"]).load().unwrap().command, Command::CheckConfig);
+    assert_eq!(flags(&["--check-config", "status"]).load().unwrap().command, Command::CheckConfig);
+    assert_eq!(env("SENTRYPEER_CHECK_CONFIG", "1").load().unwrap().command, Command::CheckConfig);
+}

@@ -1,0 +1,93 @@
+//! Help, version and wrong usage.
+
+use clap::error::ErrorKind;
+
+use super::*;
+
+fn usage(args: &[&str]) -> (u8, ErrorKind, String) {
+    match flags(args).load() {
+        Err(ConfigError::Usage(error)) => {
+            let (kind, text) = (error.kind(), error.to_string());
+            (ConfigError::Usage(error).exit_status(), kind, text)
+        }
+        other => panic!("{args:?}: {other:?}"),
+    }
+}
+
+#[test]
+fn the_description_for_clap_is_sound() {
+    command_line().debug_assert();
+}
+
+#[test]
+fn help_and_version_exit_with_status_0() {
+    for args in [["-h"].as_slice(), &["--help"], &["status", "-h"], &["export", "ipset", "--help"]]
+    {
+        let (status, kind, text) = usage(args);
+        assert_eq!((status, kind), (0, ErrorKind::DisplayHelp));
+        assert!(text.contains("Usage: sentrypeer"), "{text}");
+    }
+    for args in [["-V"], ["--version"]] {
+        let (status, kind, text) = usage(&args);
+        assert_eq!((status, kind), (0, ErrorKind::DisplayVersion));
+        assert_eq!(text, concat!("sentrypeer ", env!("CARGO_PKG_VERSION"), "\n"));
+    }
+}
+
+#[test]
+fn help_is_given_although_the_configuration_is_wrong() {
+    let start = file("nonsense").env("SENTRYPEER_API", "perhaps").args(&["-h"]);
+    assert_eq!(start.load().expect_err("help").exit_status(), 0);
+}
+
+#[test]
+fn wrong_usage_exits_with_status_2() {
+    for args in [
+        ["-x"].as_slice(),
+        &["--no-such-flag"],
+        &["frobnicate"],
+        &["export"],
+        &["export", "csv"],
+        &["--db"],
+        &["-jx"],
+        &["--set", "x"],
+        &["export", "ipset", "--family", "5"],
+        &["export", "ipset", "--timeout", "2147484"],
+        &["export", "ipset", "--min-verification", "some"],
+    ] {
+        assert_eq!(usage(args).0, 2, "{args:?}");
+    }
+}
+
+#[test]
+fn help_names_every_flag_under_its_heading() {
+    let long = command_line().render_long_help().to_string();
+    for setting in SETTINGS {
+        assert!(long.contains(&format!("--{}", setting.long)), "{}", setting.long);
+        for name in setting.environment.iter().chain(&setting.key) {
+            assert!(long.contains(name), "{name}");
+        }
+    }
+    let places: Vec<usize> = Group::ALL
+        .iter()
+        .map(|group| long.find(&format!("\n{}:\n", group.heading())).unwrap())
+        .collect();
+    assert!(places.is_sorted());
+}
+
+#[test]
+fn help_keeps_to_80_columns() {
+    let mut command = command_line().term_width(80);
+    for help in [command.render_help(), command.render_long_help()] {
+        for line in help.to_string().lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_subcommand_shows_only_the_flags_that_find_the_node() {
+    let (_, _, text) = usage(&["status", "--help"]);
+    assert!(text.contains("--db") && text.contains("--config"), "{text}");
+    assert!(!text.contains("--shards"), "{text}");
+}

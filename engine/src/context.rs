@@ -1,0 +1,121 @@
+//! What the HTTP side is given: the policy that holds, the engine's metrics, the node's status.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use sentrypeer_http::context::Context;
+use sentrypeer_http::counters::Counters;
+use sentrypeer_storage::identity::Identity;
+use sentrypeer_storage::policy::{AllowList, Policy};
+use sentrypeer_storage::{Options, Store};
+use serde_json::json;
+
+use crate::config::Config;
+use crate::counters::{self, ShardCounters};
+use crate::net::listen::Listening;
+
+/// The program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How the database is to be opened.
+#[must_use]
+pub fn storage_options(config: &Config, identity: &Identity) -> Options {
+    Options::new(config.db.clone(), identity.node_id)
+}
+
+/// The policy that the configuration asks for.
+#[must_use]
+pub fn policy(config: &Config, revision: u64) -> Policy {
+    Policy {
+        legacy_min_verification: config.legacy_min_verification,
+        allow: AllowList::new(own_addresses(), config.test_addresses),
+        revision,
+        ..Policy::default()
+    }
+}
+
+/// The addresses of this machine's interfaces.
+fn own_addresses() -> Vec<IpAddr> {
+    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else {
+        log::warn!("the addresses of this machine's interfaces cannot be read: they are not on the allow-list");
+        return Vec::new();
+    };
+    interfaces
+        .filter_map(|interface| {
+            let address = interface.address?;
+            let v4 = address.as_sockaddr_in().map(|a| IpAddr::V4(a.ip()));
+            v4.or_else(|| address.as_sockaddr_in6().map(|a| IpAddr::V6(a.ip())))
+        })
+        .collect()
+}
+
+/// What there is to tell about the running node, beside its database.
+pub struct Facts {
+    /// Who the node is.
+    pub node_id: uuid::Uuid,
+    /// Where its database is.
+    pub database: String,
+    /// How its shards wait.
+    pub driver: String,
+    /// What listens where.
+    pub listening: Vec<Listening>,
+    /// Each shard's counters.
+    pub shards: Vec<Arc<ShardCounters>>,
+    /// Whether it answers probes.
+    pub responsive: bool,
+}
+
+/// The context of a running node, whose listeners are open.
+#[must_use]
+pub fn for_node(store: Store, policy: Arc<ArcSwap<Policy>>, facts: Arc<Facts>) -> Context {
+    let shards = facts.shards.clone();
+    let told = store.clone();
+    Context {
+        store,
+        policy: Box::new(move || policy.load_full()),
+        version: VERSION,
+        metrics: Box::new(move |out| counters::render(&shards, out)),
+        status: Box::new(move || status(&facts, &told)),
+        ready: Box::new(|| true),
+        counters: Counters::default(),
+    }
+}
+
+/// The context of a database whose node does not run.
+#[must_use]
+pub fn for_export(config: &Config, store: Store) -> Context {
+    let policy = Arc::new(policy(config, 0));
+    Context {
+        store,
+        policy: Box::new(move || Arc::clone(&policy)),
+        version: VERSION,
+        metrics: Box::new(|_| ()),
+        status: Box::new(|| serde_json::Value::Null),
+        ready: Box::new(|| true),
+        counters: Counters::default(),
+    }
+}
+
+fn status(facts: &Facts, store: &Store) -> serde_json::Value {
+    let sum = |count| facts.shards.iter().map(|shard| shard.of(count)).sum::<u64>();
+    let snapshot = store.snapshot();
+    let listening: Vec<String> =
+        facts.listening.iter().map(|l| format!("{} {}", l.transport.name(), l.address)).collect();
+    json!({
+        "version": VERSION,
+        "node_id": facts.node_id.to_string(),
+        "database": facts.database,
+        "phase": store.phase().name(),
+        "driver": facts.driver,
+        "shards": facts.shards.len(),
+        "mode": if facts.responsive { "responsive" } else { "passive" },
+        "listening": listening,
+        "events": snapshot.as_ref().map(|s| s.through.0),
+        "sources": snapshot.as_ref().map(|s| s.sources.len()),
+        "numbers": snapshot.as_ref().map(|s| s.numbers.len()),
+        "datagrams_received": sum(counters::Count::Datagrams),
+        "events_shed": sum(counters::Count::ShedNoArena),
+        "kernel_drops": sum(counters::Count::KernelDrops),
+    })
+}

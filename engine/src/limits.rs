@@ -1,0 +1,113 @@
+//! Every bound of the engine, each with its reason, and their relations asserted at compile time.
+
+use sentrypeer_storage::event::MESSAGE_BYTES_MAX;
+
+/// Datagrams taken from the kernel by one call. More brought nothing when measured, and 64 slots of
+/// [`DATAGRAM_SLOT_BYTES`] stay within the second-level cache's reach for ordinary messages.
+pub const DATAGRAMS_PER_CALL: usize = 64;
+
+/// Distance between two receive slots: the largest datagram, and then some, so that the first bytes
+/// of neighbouring slots do not fall into the same cache sets.
+pub const DATAGRAM_SLOT_BYTES: usize = 65_536 + 4_096 + 192;
+
+/// Calls that one wake-up of a socket may make before the shard's other sockets get their turn.
+pub const CALLS_PER_TURN: usize = 16;
+
+/// Receive buffer asked of the kernel for each UDP socket. It holds about 25,000 ordinary requests:
+/// a quarter of a second at 100,000 a second, which is what a shard may be kept from its processor.
+pub const RECEIVE_BUFFER_BYTES: usize = 32 * 1024 * 1024;
+
+/// Send buffer asked of the kernel for each UDP socket.
+pub const SEND_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
+/// Bytes of replies gathered before they are handed to the kernel.
+pub const REPLY_BATCH_BYTES: usize = 128 * 1024;
+
+/// Longest reply that is ever written, in bytes. A request may bring a long Via chain, which has to
+/// be copied; nothing that a telephone sends comes near.
+pub const REPLY_BYTES_MAX: usize = 8 * 1024;
+
+/// Connections that one shard holds, TCP and TLS together. With [`STREAM_BYTES_MAX`] it bounds a
+/// shard's stream buffers.
+pub const STREAMS_PER_SHARD_MAX: usize = 4_096;
+
+/// Connections that one source may hold on one shard.
+pub const STREAMS_PER_SOURCE_MAX: u32 = 256;
+
+/// Bytes read from one connection before the shard's other sockets get their turn.
+pub const STREAM_READ_BYTES: usize = 64 * 1024;
+
+/// Reads of [`STREAM_READ_BYTES`] that one wake-up of a connection may make.
+pub const STREAM_READS_PER_TURN: usize = 4;
+
+/// Bytes that wait for a peer that does not read before its connection is closed.
+pub const STREAM_PENDING_BYTES_MAX: usize = 64 * 1024;
+
+/// A connection that sends nothing for this long is closed.
+pub const STREAM_IDLE_MS: u64 = 60_000;
+
+/// A connection is closed after this long, whatever it does.
+pub const STREAM_TOTAL_MS: u64 = 600_000;
+
+/// A TLS handshake that takes longer is given up.
+pub const TLS_HANDSHAKE_MS: u64 = 10_000;
+
+/// First bytes of a failed TLS handshake that are kept as the event's message.
+pub const TLS_HEAD_BYTES: usize = 1_024;
+
+/// How long a shard waits before it accepts again after descriptors ran out.
+pub const ACCEPT_PAUSE_MS: u64 = 100;
+
+/// Connections that wait in the kernel for a shard to accept them.
+pub const LISTEN_BACKLOG: i32 = 1_024;
+
+/// An arena with events in it is handed to the writer at this age at the latest.
+pub const ARENA_AGE_MS: u64 = 20;
+
+/// How often a shard looks at its arena while that holds events.
+pub const TICK_BUSY_MS: u64 = 10;
+
+/// How often a shard looks at its clock and at the stop flag while nothing happens.
+pub const TICK_IDLE_MS: u64 = 50;
+
+/// How often a shard looks for connections that are past their time, and reads the kernel's drop
+/// counts.
+pub const SWEEP_MS: u64 = 1_000;
+
+/// How long a stopping shard goes on emptying its sockets.
+pub const DRAIN_MS: u64 = 1_500;
+
+/// After a stop was asked for, the process is gone at the latest after this long.
+pub const STOP_MS: u64 = 5_000;
+
+/// How often the main thread looks whether the database is ready, until it is.
+pub const READY_POLL_MS: u64 = 5;
+
+/// Submission queue entries of a shard's io_uring: one for each socket and connection that is
+/// waited for is not needed, for a full queue is submitted early.
+pub const RING_ENTRIES: usize = 128;
+
+/// Memory that glommio keeps for direct IO, which the engine does not use: its smallest value.
+pub const RING_IO_BYTES: usize = 64 * 1024;
+
+/// glommio refuses to start below this locked-memory limit (bytes).
+pub const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
+
+/// Media descriptions of an offer that an answer takes up; RFC 3264 wants one line for each.
+pub const SDP_MEDIA_MAX: usize = 8;
+
+/// Longest request line that the control socket takes, in bytes.
+pub const CONTROL_REQUEST_BYTES_MAX: usize = 4_096;
+
+/// Clients that the control socket serves at once.
+pub const CONTROL_CLIENTS_MAX: usize = 8;
+
+/// How long a client of the control socket may take to send its request or to read on, in ms.
+pub const CONTROL_STALL_MS: u64 = 5_000;
+
+const _: () = assert!(DATAGRAM_SLOT_BYTES > MESSAGE_BYTES_MAX);
+const _: () = assert!(REPLY_BYTES_MAX * 4 <= REPLY_BATCH_BYTES);
+const _: () = assert!(TICK_BUSY_MS * 2 <= ARENA_AGE_MS);
+const _: () = assert!(DRAIN_MS < STOP_MS);
+const _: () = assert!(TLS_HANDSHAKE_MS < STREAM_IDLE_MS && STREAM_IDLE_MS < STREAM_TOTAL_MS);
+const _: () = assert!(TLS_HEAD_BYTES <= MESSAGE_BYTES_MAX);

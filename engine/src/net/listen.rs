@@ -1,0 +1,254 @@
+//! Opens every socket of every shard, before anything else runs: what cannot be opened ends the
+//! process, and says which.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::AsFd;
+
+use nix::sys::socket::{setsockopt, sockopt};
+use sentrypeer_storage::event::Transport;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::syscall;
+use crate::limits::{LISTEN_BACKLOG, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES};
+
+/// An address to listen on.
+#[derive(Clone, Copy, Debug)]
+pub struct Endpoint {
+    /// Address and port; port 0 lets the system choose one.
+    pub address: SocketAddr,
+    /// An address that nobody asked for by name may be missing on this host.
+    pub optional: bool,
+}
+
+/// A UDP socket of one shard.
+#[derive(Debug)]
+pub struct UdpPort {
+    /// The socket itself. It blocks: readiness is waited for, and calls say `MSG_DONTWAIT`.
+    pub socket: UdpSocket,
+    /// What it is bound to.
+    pub local: SocketAddr,
+}
+
+impl UdpPort {
+    /// Whether the socket takes datagrams for more than one address.
+    #[must_use]
+    pub fn is_wildcard(&self) -> bool {
+        self.local.ip().is_unspecified()
+    }
+}
+
+/// A listening socket of one shard.
+#[derive(Debug)]
+pub struct StreamPort {
+    /// The socket itself.
+    pub socket: TcpListener,
+    /// What it is bound to.
+    pub local: SocketAddr,
+    /// TCP or TLS.
+    pub transport: Transport,
+}
+
+/// The sockets of one shard.
+#[derive(Debug, Default)]
+pub struct Ports {
+    /// Where datagrams arrive.
+    pub udp: Vec<UdpPort>,
+    /// Where connections arrive.
+    pub streams: Vec<StreamPort>,
+}
+
+/// One line of "what listens where".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listening {
+    /// The address, with the port that was chosen.
+    pub address: SocketAddr,
+    /// What is spoken there.
+    pub transport: Transport,
+}
+
+/// A socket that could not be opened.
+#[derive(Debug)]
+pub struct ListenError {
+    address: SocketAddr,
+    transport: Transport,
+    source: io::Error,
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flag = match self.transport {
+            Transport::Udp | Transport::Tcp => "--sip-listen",
+            Transport::Tls => "--tls-listen",
+        };
+        let name = self.transport.name();
+        write!(f, "cannot listen on {} ({name}): {}; ", self.address, self.source)?;
+        match self.source.kind() {
+            io::ErrorKind::AddrInUse => {
+                write!(f, "stop the program that holds it, or name another address with {flag}")
+            }
+            io::ErrorKind::PermissionDenied => {
+                write!(f, "ports below 1024 need root or CAP_NET_BIND_SERVICE; or use {flag}")
+            }
+            _ => write!(f, "name an address of this machine with {flag}"),
+        }
+    }
+}
+
+impl std::error::Error for ListenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Opens a UDP socket and a TCP listener on each of `sip`, and a TLS listener on each of `tls`, for
+/// every one of `shards` shards.
+///
+/// # Errors
+///
+/// The first socket that could not be opened. Optional addresses of a family or interface that this
+/// host does not have are left out instead.
+pub fn open(
+    sip: &[Endpoint],
+    tls: &[Endpoint],
+    shards: usize,
+) -> Result<(Vec<Ports>, Vec<Listening>), ListenError> {
+    let mut ports: Vec<Ports> = (0..shards).map(|_| Ports::default()).collect();
+    let mut listening = Vec::new();
+    for endpoint in sip {
+        let Some(address) = open_udp(endpoint, &mut ports)? else { continue };
+        listening.push(Listening { address, transport: Transport::Udp });
+        // A port that the system chose for UDP is taken for TCP too.
+        let endpoint = Endpoint { address, ..*endpoint };
+        if let Some(address) = open_streams(&endpoint, Transport::Tcp, &mut ports)? {
+            listening.push(Listening { address, transport: Transport::Tcp });
+        }
+    }
+    for endpoint in tls {
+        if let Some(address) = open_streams(endpoint, Transport::Tls, &mut ports)? {
+            listening.push(Listening { address, transport: Transport::Tls });
+        }
+    }
+    Ok((ports, listening))
+}
+
+fn open_udp(endpoint: &Endpoint, ports: &mut [Ports]) -> Result<Option<SocketAddr>, ListenError> {
+    let Some(address) = probe(endpoint, Transport::Udp)? else { return Ok(None) };
+    let fail = |source| ListenError { address, transport: Transport::Udp, source };
+    for shard in ports {
+        let socket = new_socket(address, Transport::Udp).map_err(fail)?;
+        socket.set_reuse_port(true).map_err(fail)?;
+        syscall::set_buffers(socket.as_fd(), RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES);
+        // Only a socket for many addresses has to ask which one was meant; it costs 100 ns each.
+        if address.ip().is_unspecified() {
+            let asked = match address.ip() {
+                IpAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true),
+                IpAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true),
+            };
+            asked.map_err(|e| fail(e.into()))?;
+        }
+        socket.bind(&address.into()).map_err(fail)?;
+        shard.udp.push(UdpPort { socket: socket.into(), local: address });
+    }
+    Ok(Some(address))
+}
+
+fn open_streams(
+    endpoint: &Endpoint,
+    transport: Transport,
+    ports: &mut [Ports],
+) -> Result<Option<SocketAddr>, ListenError> {
+    let Some(address) = probe(endpoint, transport)? else { return Ok(None) };
+    let fail = |source| ListenError { address, transport, source };
+    for shard in ports {
+        let socket = new_socket(address, transport).map_err(fail)?;
+        socket.set_reuse_address(true).map_err(fail)?;
+        socket.set_reuse_port(true).map_err(fail)?;
+        socket.bind(&address.into()).map_err(fail)?;
+        socket.listen(LISTEN_BACKLOG).map_err(fail)?;
+        shard.streams.push(StreamPort { socket: socket.into(), local: address, transport });
+    }
+    Ok(Some(address))
+}
+
+/// Binds once without `SO_REUSEPORT` and lets go again: a second instance, which would silently
+/// take half of the packets, is noticed here. Returns the address with the port that was given.
+fn probe(endpoint: &Endpoint, transport: Transport) -> Result<Option<SocketAddr>, ListenError> {
+    let address = endpoint.address;
+    let bound = new_socket(address, transport).and_then(|socket| {
+        if transport != Transport::Udp {
+            // Connections of an earlier run that linger do not stand in the way.
+            socket.set_reuse_address(true)?;
+        }
+        socket.bind(&address.into())?;
+        if transport != Transport::Udp {
+            socket.listen(1)?;
+        }
+        socket.local_addr()
+    });
+    match bound {
+        Ok(local) => Ok(Some(local.as_socket().unwrap_or(address))),
+        Err(error) if endpoint.optional && is_absent(&error) => Ok(None),
+        Err(source) => Err(ListenError { address, transport, source }),
+    }
+}
+
+/// Whether the host has no such address family, or no such address.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT))
+        || error.kind() == io::ErrorKind::AddrNotAvailable
+}
+
+fn new_socket(address: SocketAddr, transport: Transport) -> io::Result<Socket> {
+    let (kind, protocol) = match transport {
+        Transport::Udp => (Type::DGRAM, Protocol::UDP),
+        Transport::Tcp | Transport::Tls => (Type::STREAM, Protocol::TCP),
+    };
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn any() -> Endpoint {
+        Endpoint { address: "127.0.0.1:0".parse().unwrap(), optional: false }
+    }
+
+    #[test]
+    fn every_shard_gets_its_own_sockets_on_the_same_ports() {
+        let (ports, listening) = open(&[any()], &[any()], 3).unwrap();
+        assert_eq!(ports.len(), 3);
+        assert_eq!(listening.len(), 3);
+        assert_eq!(listening[0].address, listening[1].address);
+        for shard in &ports {
+            assert_eq!(shard.udp[0].local, listening[0].address);
+            assert_eq!(shard.streams[0].local, listening[1].address);
+            assert_eq!(shard.streams[1].transport, Transport::Tls);
+        }
+    }
+
+    #[test]
+    fn a_second_instance_is_refused_on_each_transport() {
+        let (_held, listening) = open(&[any()], &[any()], 2).unwrap();
+        let taken = |address| Endpoint { address, optional: false };
+        let error = open(&[taken(listening[0].address)], &[], 1).unwrap_err().to_string();
+        assert!(error.contains("(UDP)") && error.contains("--sip-listen"), "{error}");
+        let error = open(&[], &[taken(listening[2].address)], 1).unwrap_err().to_string();
+        assert!(error.contains("(TLS)") && error.contains("--tls-listen"), "{error}");
+    }
+
+    #[test]
+    fn an_address_that_the_host_lacks_is_left_out_only_if_nobody_named_it() {
+        // TEST-NET-1 (RFC 5737) is on no interface.
+        let absent = |optional| Endpoint { address: "192.0.2.1:0".parse().unwrap(), optional };
+        let (ports, listening) = open(&[absent(true)], &[], 1).unwrap();
+        assert!(ports[0].udp.is_empty() && listening.is_empty());
+        assert!(open(&[absent(false)], &[], 1).is_err());
+    }
+}

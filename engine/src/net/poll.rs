@@ -1,0 +1,186 @@
+//! The driver that runs everywhere: epoll by mio.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::time::Instant;
+
+use mio::net::{TcpListener, TcpStream};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+
+use super::Turn;
+use super::listen::StreamPort;
+use super::streams::StreamId;
+use crate::limits::ACCEPT_PAUSE_MS;
+use crate::shard::Shard;
+
+/// Readiness events taken from the kernel by one call.
+const EVENTS_PER_CALL: usize = 256;
+
+struct Listener {
+    socket: TcpListener,
+    port: StreamPort,
+}
+
+struct Loop {
+    poll: Poll,
+    shard: Shard,
+    datagram_ports: usize,
+    listeners: Vec<Listener>,
+    /// By stream id; the socket lives exactly as long as the shard knows the stream.
+    streams: Vec<Option<TcpStream>>,
+    /// Sockets that had more to give than one turn takes.
+    again: Vec<Token>,
+    /// Listeners that wait for descriptors to become free, and until when.
+    paused: Vec<Token>,
+    paused_until: Instant,
+}
+
+/// Runs a shard until it is asked to stop and has emptied its sockets.
+///
+/// # Errors
+///
+/// If the poller cannot be made, or fails for another reason than a signal.
+pub fn run(shard: Shard, streams: Vec<StreamPort>) -> io::Result<()> {
+    let mut driver = Loop::new(shard, streams)?;
+    let mut events = Events::with_capacity(EVENTS_PER_CALL);
+    while !driver.shard.is_stopping() {
+        let wait =
+            if driver.again.is_empty() { driver.shard.tick_interval() } else { std::time::Duration::ZERO };
+        match driver.poll.poll(&mut events, Some(wait)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        driver.handle(&events);
+        driver.shard.tick();
+    }
+    driver.shard.finish();
+    Ok(())
+}
+
+impl Loop {
+    fn new(shard: Shard, ports: Vec<StreamPort>) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let datagram_ports = shard.datagram_ports().len();
+        for (i, port) in shard.datagram_ports().iter().enumerate() {
+            let fd = port.socket.as_raw_fd();
+            poll.registry().register(&mut SourceFd(&fd), Token(i), Interest::READABLE)?;
+        }
+        let mut listeners = Vec::new();
+        for port in ports {
+            port.socket.set_nonblocking(true)?;
+            let mut socket = TcpListener::from_std(port.socket.try_clone()?);
+            let token = Token(datagram_ports + listeners.len());
+            poll.registry().register(&mut socket, token, Interest::READABLE)?;
+            listeners.push(Listener { socket, port });
+        }
+        let paused_until = Instant::now();
+        Ok(Self {
+            poll,
+            shard,
+            datagram_ports,
+            listeners,
+            streams: Vec::new(),
+            again: Vec::new(),
+            paused: Vec::new(),
+            paused_until,
+        })
+    }
+
+    fn handle(&mut self, events: &Events) {
+        let mut ready = std::mem::take(&mut self.again);
+        ready.extend(events.iter().map(mio::event::Event::token));
+        if !self.paused.is_empty() && Instant::now() >= self.paused_until {
+            ready.append(&mut self.paused);
+        }
+        ready.sort_unstable();
+        ready.dedup();
+        for token in ready {
+            self.turn(token);
+        }
+    }
+
+    fn turn(&mut self, token: Token) {
+        let streams_from = self.datagram_ports + self.listeners.len();
+        let more = if token.0 < self.datagram_ports {
+            self.shard.datagrams(token.0)
+        } else if token.0 < streams_from {
+            self.accept(token)
+        } else {
+            self.readable(token.0 - streams_from)
+        };
+        if more == Turn::More {
+            self.again.push(token);
+        }
+    }
+
+    /// Accepts until nobody waits. When descriptors run out, the listener pauses and goes on later.
+    fn accept(&mut self, token: Token) -> Turn {
+        loop {
+            let listener = &self.listeners[token.0 - self.datagram_ports];
+            match listener.socket.accept() {
+                Ok((socket, peer)) => {
+                    let transport = listener.port.transport;
+                    self.admit(socket, peer, transport);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Turn::Done,
+                Err(error) if is_passing(&error) => {}
+                Err(error) => {
+                    self.shard.accept_failed(&error);
+                    self.paused.push(token);
+                    self.paused_until =
+                        Instant::now() + std::time::Duration::from_millis(ACCEPT_PAUSE_MS);
+                    return Turn::Done;
+                }
+            }
+        }
+    }
+
+    fn admit(
+        &mut self,
+        mut socket: TcpStream,
+        peer: std::net::SocketAddr,
+        transport: sentrypeer_storage::event::Transport,
+    ) {
+        let Ok(local) = socket.local_addr() else { return };
+        let _ = socket.set_nodelay(true);
+        let Some(id) = self.shard.admit(socket.as_raw_fd(), peer, local, transport) else { return };
+        let token = Token(self.datagram_ports + self.listeners.len() + id.index());
+        if let Err(error) = self.poll.registry().register(&mut socket, token, Interest::READABLE) {
+            self.shard.accept_failed(&error);
+            self.shard.ended(id);
+            return;
+        }
+        if self.streams.len() <= id.index() {
+            self.streams.resize_with(id.index() + 1, || None);
+        }
+        self.streams[id.index()] = Some(socket);
+    }
+
+    fn readable(&mut self, index: usize) -> Turn {
+        // An event may have waited while its connection was closed and its place was left empty.
+        if self.streams.get(index).is_none_or(Option::is_none) {
+            return Turn::Done;
+        }
+        let id = StreamId::new(index);
+        match self.shard.readable(id) {
+            Some(turn) => turn,
+            None => {
+                self.shard.ended(id);
+                self.streams[index] = None;
+                Turn::Done
+            }
+        }
+    }
+}
+
+/// Errors of `accept` that concern one connection that has gone already.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}
+

@@ -1,0 +1,262 @@
+//! All connections of a shard: who may come in, how bytes move between socket and state, and when
+//! a connection has to go.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, Shutdown, recv, send, shutdown};
+use rustls::{ServerConfig, ServerConnection};
+use sentrypeer_storage::event::{SourceKey, Time, Transport};
+
+use super::Turn;
+use super::stream::Stream;
+use crate::counters::{Count, ShardCounters};
+use crate::limits::{
+    STREAM_IDLE_MS, STREAM_READ_BYTES, STREAM_READS_PER_TURN, STREAM_TOTAL_MS,
+    STREAMS_PER_SHARD_MAX, STREAMS_PER_SOURCE_MAX, TLS_HANDSHAKE_MS,
+};
+use crate::shard::Core;
+
+/// A connection's place in its shard's table. Places are used again, so an id is only good until
+/// [`Streams::ended`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamId(usize);
+
+impl StreamId {
+    /// The id with this index.
+    #[must_use]
+    pub fn new(index: usize) -> Self {
+        Self(index)
+    }
+
+    /// Small and dense, fit to index a table.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+struct Slot {
+    stream: Stream,
+    /// Open for as long as the driver has not called [`Streams::ended`].
+    socket: RawFd,
+    opened: Instant,
+    heard: Instant,
+    /// Why it is being closed, once that is decided.
+    closing: Option<Count>,
+}
+
+/// A shard's table of connections.
+pub struct Streams {
+    slots: Vec<Option<Slot>>,
+    free: Vec<usize>,
+    per_source: HashMap<SourceKey, u32>,
+    /// Connections whose peer does not take what there is to send.
+    pending: Vec<usize>,
+    tls: Option<Arc<ArcSwap<ServerConfig>>>,
+    buffer: Box<[u8]>,
+}
+
+impl Streams {
+    /// An empty table; `tls` is how TLS is spoken.
+    #[must_use]
+    pub fn new(tls: Option<Arc<ArcSwap<ServerConfig>>>) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            per_source: HashMap::new(),
+            pending: Vec::new(),
+            tls,
+            buffer: vec![0; STREAM_READ_BYTES].into_boxed_slice(),
+        }
+    }
+
+    /// Takes a new connection into the table, or turns it away and counts that.
+    pub fn admit(
+        &mut self,
+        socket: RawFd,
+        peer: SocketAddr,
+        local: SocketAddr,
+        transport: Transport,
+        core: &mut Core,
+    ) -> Option<StreamId> {
+        let peer = canonical(peer);
+        let accepted =
+            if transport == Transport::Tls { Count::TlsAccepted } else { Count::TcpAccepted };
+        core.counters.add(accepted, 1);
+        if self.slots.len() - self.free.len() >= STREAMS_PER_SHARD_MAX {
+            core.counters.add(Count::RefusedShardFull, 1);
+            return None;
+        }
+        let held = self.per_source.entry(SourceKey::of(peer.ip())).or_insert(0);
+        if *held >= STREAMS_PER_SOURCE_MAX {
+            core.counters.add(Count::RefusedSourceFull, 1);
+            return None;
+        }
+        *held += 1;
+        let stream = Stream::new(peer, canonical(local), transport, self.tls_state(transport));
+        let now = Instant::now();
+        Some(self.place(Slot { stream, socket, opened: now, heard: now, closing: None }))
+    }
+
+    fn tls_state(&self, transport: Transport) -> Option<ServerConnection> {
+        if transport != Transport::Tls {
+            return None;
+        }
+        let config = self.tls.as_ref()?.load_full();
+        // Making the state fails only for a configuration that `server_config` does not make.
+        ServerConnection::new(config).ok()
+    }
+
+    fn place(&mut self, slot: Slot) -> StreamId {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.slots[index] = Some(slot);
+        StreamId(index)
+    }
+
+    /// Takes what waits at a connection, up to a bound that leaves the others their turn. Nothing
+    /// means that the connection is over.
+    pub fn readable(&mut self, id: StreamId, core: &mut Core) -> Option<Turn> {
+        let slot = self.slots.get_mut(id.0)?.as_mut()?;
+        for _ in 0..STREAM_READS_PER_TURN {
+            match recv(slot.socket, &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
+                Ok(0) => {
+                    slot.closing.get_or_insert(Count::ClosedByPeer);
+                    return None;
+                }
+                Ok(n) => {
+                    slot.heard = Instant::now();
+                    let fed = slot.stream.feed(&self.buffer[..n], Time::now(), core);
+                    let had_pending = slot.flush(&core.counters);
+                    if let Err(reason) = fed {
+                        slot.closing.get_or_insert(reason);
+                        return None;
+                    }
+                    if had_pending && !self.pending.contains(&id.0) {
+                        self.pending.push(id.0);
+                    }
+                }
+                Err(Errno::EAGAIN) => return Some(Turn::Done),
+                Err(Errno::EINTR) => {}
+                Err(_) => {
+                    slot.closing.get_or_insert(Count::ClosedByPeer);
+                    return None;
+                }
+            }
+        }
+        Some(Turn::More)
+    }
+
+    /// Forgets a connection, whose socket the driver closes next; what came in part is recorded.
+    pub fn ended(&mut self, id: StreamId, core: &mut Core) {
+        let Some(mut slot) = self.slots.get_mut(id.0).and_then(Option::take) else { return };
+        self.free.push(id.0);
+        slot.stream.end(Time::now(), core);
+        core.counters.add(slot.closing.unwrap_or(Count::ClosedByPeer), 1);
+        let key = SourceKey::of(slot.stream.peer().ip());
+        if let Some(held) = self.per_source.get_mut(&key) {
+            *held -= 1;
+            if *held == 0 {
+                self.per_source.remove(&key);
+            }
+        }
+    }
+
+    /// Whether anything waits to be sent.
+    #[must_use]
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Tries again to send what waits.
+    pub fn flush_pending(&mut self, counters: &ShardCounters) {
+        let slots = &mut self.slots;
+        self.pending.retain(|index| match &mut slots[*index] {
+            Some(slot) => slot.flush(counters),
+            None => false,
+        });
+    }
+
+    /// Shuts the connections that are past their time. The driver then finds them at their end.
+    pub fn sweep(&mut self) {
+        for slot in self.slots.iter_mut().flatten() {
+            if slot.closing.is_none()
+                && let Some(reason) = slot.overdue()
+            {
+                slot.closing = Some(reason);
+                slot.shut();
+            }
+        }
+    }
+
+    /// Ends every connection: the node stops.
+    pub fn finish(&mut self, core: &mut Core) {
+        for index in 0..self.slots.len() {
+            let id = StreamId(index);
+            // What waits is taken once more; more than one turn of it was sent too late.
+            let _ = self.readable(id, core);
+            if let Some(slot) = &mut self.slots[index] {
+                slot.closing.get_or_insert(Count::ClosedStop);
+                slot.shut();
+            }
+            self.ended(id, core);
+        }
+    }
+}
+
+impl Slot {
+    /// Sends what can be sent now; says whether something is left.
+    fn flush(&mut self, counters: &ShardCounters) -> bool {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        while !self.stream.output().is_empty() {
+            match send(self.socket, self.stream.output(), flags) {
+                Ok(n) => {
+                    counters.add(Count::StreamSentBytes, n as u64);
+                    self.stream.sent(n);
+                }
+                Err(Errno::EAGAIN) => return true,
+                Err(Errno::EINTR) => {}
+                // The connection has gone; reading it will say so.
+                Err(_) => {
+                    self.stream.sent(usize::MAX);
+                    return false;
+                }
+            }
+        }
+        false
+    }
+
+    fn overdue(&self) -> Option<Count> {
+        let ms = Duration::from_millis;
+        if self.stream.is_handshaking() && self.opened.elapsed() > ms(TLS_HANDSHAKE_MS) {
+            Some(Count::ClosedHandshake)
+        } else if self.heard.elapsed() > ms(STREAM_IDLE_MS) {
+            Some(if self.stream.output().is_empty() {
+                Count::ClosedIdle
+            } else {
+                Count::ClosedSlowReader
+            })
+        } else if self.opened.elapsed() > ms(STREAM_TOTAL_MS) {
+            Some(Count::ClosedTotal)
+        } else {
+            None
+        }
+    }
+
+    fn shut(&self) {
+        // It fails only if the other side was faster.
+        let _ = shutdown(self.socket, Shutdown::Both);
+    }
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}

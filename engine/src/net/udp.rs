@@ -1,0 +1,147 @@
+//! Datagrams: taken from the kernel in batches, answered in batches.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
+
+use sentrypeer_storage::event::{Time, Transport, Verification};
+
+use super::Turn;
+use super::listen::UdpPort;
+use super::syscall::{Outgoing, ReceiveBatch, Received, SendBatch};
+use crate::counters::Count;
+use crate::limits::{CALLS_PER_TURN, DATAGRAMS_PER_CALL, REPLY_BATCH_BYTES, REPLY_BYTES_MAX};
+use crate::shard::{Core, Meta};
+use crate::sip::{self, Anomalies};
+
+/// The buffers that all datagrams of a shard pass through.
+#[derive(Default)]
+pub struct Datagrams {
+    receive: ReceiveBatch,
+    send: SendBatch,
+    replies: Vec<Outgoing>,
+    text: Vec<u8>,
+}
+
+impl Datagrams {
+    /// Takes and handles what waits at `port`, up to a bound that leaves the other sockets their
+    /// turn.
+    pub fn turn(&mut self, port: &UdpPort, core: &mut Core) -> Turn {
+        for _ in 0..CALLS_PER_TURN {
+            let count = match self.receive.receive(port.socket.as_raw_fd()) {
+                Ok(count) => count,
+                Err(error) => {
+                    core.counters.add(Count::ReceiveErrors, 1);
+                    log::debug!("receiving at {}: {error}", port.local);
+                    return Turn::Done;
+                }
+            };
+            // One look at the clock serves the whole batch.
+            let now = Time::now();
+            for i in 0..count {
+                match self.receive.datagram(i) {
+                    Some(datagram) => {
+                        handle(&datagram, port, now, core, &mut self.replies, &mut self.text);
+                    }
+                    None => core.counters.add(Count::ShedNoAddress, 1),
+                }
+                if self.text.len() > REPLY_BATCH_BYTES - REPLY_BYTES_MAX {
+                    self.flush(port, core);
+                }
+            }
+            core.counters.add(Count::Datagrams, count as u64);
+            self.flush(port, core);
+            if count < DATAGRAMS_PER_CALL {
+                return Turn::Done;
+            }
+        }
+        Turn::More
+    }
+
+    /// Sends the replies gathered so far; what the kernel does not take is dropped and counted.
+    fn flush(&mut self, port: &UdpPort, core: &Core) {
+        let mut rest = self.replies.as_slice();
+        while !rest.is_empty() {
+            match self.send.send(port.socket.as_raw_fd(), &self.text, rest) {
+                Ok(0) => {
+                    core.counters.add(Count::UnsentNoRoom, rest.len() as u64);
+                    break;
+                }
+                Ok(sent) => {
+                    let bytes: usize = rest[..sent].iter().map(|r| r.range.len()).sum();
+                    core.counters.add(Count::RepliesSent, sent as u64);
+                    core.counters.add(Count::ReplyBytes, bytes as u64);
+                    rest = &rest[sent..];
+                }
+                Err(error) => {
+                    core.counters.add(Count::UnsentRefused, 1);
+                    log::debug!("replying to {}: {error}", rest[0].to);
+                    rest = &rest[1..];
+                }
+            }
+        }
+        self.replies.clear();
+        self.text.clear();
+    }
+}
+
+fn handle(
+    datagram: &Received<'_>,
+    port: &UdpPort,
+    now: Time,
+    core: &mut Core,
+    replies: &mut Vec<Outgoing>,
+    text: &mut Vec<u8>,
+) {
+    core.counters.add(Count::DatagramBytes, datagram.payload.len() as u64);
+    if datagram.truncated {
+        core.counters.add(Count::DatagramsCut, 1);
+    }
+    let ip = datagram.destination.unwrap_or(port.local.ip());
+    let meta = Meta {
+        time: now,
+        source: datagram.source,
+        destination: SocketAddr::new(ip, port.local.port()),
+        transport: Transport::Udp,
+        verification: Verification::Unverified,
+        framing: Anomalies::default(),
+    };
+    let start = text.len();
+    // Never longer than what came: nobody gains by forging a request of ours (DESIGN, "What may be
+    // sent to whom").
+    let limit = datagram.payload.len().min(REPLY_BYTES_MAX);
+    core.message(&sip::parse(datagram.payload), &meta, limit, text);
+    if text.len() == start {
+        return;
+    }
+    if !may_answer(datagram.source) {
+        core.counters.add(Count::UnsentAddress, 1);
+        text.truncate(start);
+        return;
+    }
+    let from = port.is_wildcard().then_some(ip);
+    replies.push(Outgoing { to: datagram.source, from, range: start..text.len() });
+}
+
+/// Whether `source` can be an honest sender at all. Nothing is sent to addresses that stand for
+/// many hosts or for none.
+fn may_answer(source: SocketAddr) -> bool {
+    let many_or_none = match source.ip() {
+        IpAddr::V4(ip) => ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast(),
+        IpAddr::V6(ip) => ip.is_unspecified() || ip.is_multicast(),
+    };
+    source.port() != 0 && !many_or_none
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_sent_to_addresses_that_are_no_single_host() {
+        for text in ["0.0.0.0:5060", "255.255.255.255:5060", "224.0.0.1:5060", "[ff02::1]:5060"] {
+            assert!(!may_answer(text.parse().unwrap()), "{text}");
+        }
+        assert!(!may_answer("192.0.2.1:0".parse().unwrap()));
+        assert!(may_answer("192.0.2.1:5060".parse().unwrap()));
+    }
+}

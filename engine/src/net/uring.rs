@@ -1,0 +1,155 @@
+//! The driver that waits with io_uring, by glommio: one task for each socket and connection.
+//!
+//! A task waits by a one-byte peek, for glommio has no batched receive and no control messages;
+//! then it runs the same code as the other driver.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use glommio::net::{TcpListener, TcpStream, UdpSocket};
+use glommio::{GlommioError, LocalExecutorBuilder, Placement};
+use sentrypeer_storage::event::Transport;
+
+use super::Turn;
+use super::listen::StreamPort;
+use super::streams::StreamId;
+use super::syscall::adopt;
+use crate::limits::{ACCEPT_PAUSE_MS, RING_ENTRIES, RING_IO_BYTES};
+use crate::shard::Shard;
+
+type Shared = Rc<RefCell<Shard>>;
+
+/// Why the executor could not start; the shard comes back, to be run by the other driver.
+pub struct NotStarted {
+    /// The shard, untouched.
+    pub shard: Box<Shard>,
+    /// Its listeners, untouched.
+    pub streams: Vec<StreamPort>,
+    /// What glommio said.
+    pub reason: String,
+}
+
+/// Runs a shard until it is asked to stop and has emptied its sockets. The calling thread is pinned
+/// already.
+///
+/// # Errors
+///
+/// If glommio cannot start here.
+pub fn run(shard: Shard, streams: Vec<StreamPort>) -> Result<(), NotStarted> {
+    let executor = LocalExecutorBuilder::new(Placement::Unbound)
+        .io_memory(RING_IO_BYTES)
+        .ring_depth(RING_ENTRIES)
+        .make();
+    let executor = match executor {
+        Ok(executor) => executor,
+        Err(error) => {
+            let reason = error.to_string();
+            return Err(NotStarted { shard: Box::new(shard), streams, reason });
+        }
+    };
+    let sockets: std::io::Result<Vec<_>> =
+        shard.datagram_ports().iter().map(|port| port.socket.try_clone()).collect();
+    let sockets = match sockets {
+        Ok(sockets) => sockets,
+        Err(error) => {
+            let reason = error.to_string();
+            return Err(NotStarted { shard: Box::new(shard), streams, reason });
+        }
+    };
+    executor.run(async move {
+        let shard = Rc::new(RefCell::new(shard));
+        for (index, socket) in sockets.into_iter().enumerate() {
+            glommio::spawn_local(datagrams(Rc::clone(&shard), index, adopt(socket))).detach();
+        }
+        for port in streams {
+            let transport = port.transport;
+            glommio::spawn_local(listener(Rc::clone(&shard), adopt(port.socket), transport)).detach();
+        }
+        ticks(&shard).await;
+        shard.borrow_mut().finish();
+    });
+    Ok(())
+}
+
+/// Looks at the shard's clock until it is to stop.
+async fn ticks(shard: &Shared) {
+    loop {
+        let interval = {
+            let mut shard = shard.borrow_mut();
+            shard.tick();
+            if shard.is_stopping() {
+                return;
+            }
+            shard.tick_interval()
+        };
+        glommio::timer::sleep(interval).await;
+    }
+}
+
+async fn datagrams(shard: Shared, index: usize, socket: UdpSocket) {
+    let mut byte = [0];
+    loop {
+        if let Err(error) = socket.peek_from(&mut byte).await {
+            log::debug!("waiting for datagrams: {error}");
+            glommio::timer::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+        }
+        let turn = shard.borrow_mut().datagrams(index);
+        if turn == Turn::More {
+            glommio::executor().yield_now().await;
+        } else {
+            glommio::yield_if_needed().await;
+        }
+    }
+}
+
+async fn listener(shard: Shared, socket: TcpListener, transport: Transport) {
+    loop {
+        match socket.accept().await {
+            Ok(stream) => admit(&shard, stream, transport),
+            Err(error) => {
+                shard.borrow_mut().accept_failed(&io_error(error));
+                glommio::timer::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+            }
+        }
+    }
+}
+
+fn admit(shard: &Shared, stream: TcpStream, transport: Transport) {
+    // Either fails only if the connection has gone already.
+    let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
+    let _ = stream.set_nodelay(true);
+    let (peer, local): (SocketAddr, SocketAddr) = (peer, local);
+    let id = shard.borrow_mut().admit(stream.as_raw_fd(), peer, local, transport);
+    if let Some(id) = id {
+        glommio::spawn_local(connection(Rc::clone(shard), id, stream)).detach();
+    }
+}
+
+/// One connection. The shard ends it by shutting the socket, which ends the wait.
+async fn connection(shard: Shared, id: StreamId, stream: TcpStream) {
+    let mut byte = [0];
+    loop {
+        if stream.peek(&mut byte).await.is_err() {
+            break;
+        }
+        let turn = shard.borrow_mut().readable(id);
+        match turn {
+            Some(Turn::Done) => {}
+            Some(Turn::More) => glommio::executor().yield_now().await,
+            None => break,
+        }
+    }
+    // The shard forgets the descriptor before the stream closes it.
+    shard.borrow_mut().ended(id);
+    drop(stream);
+}
+
+fn io_error(error: GlommioError<()>) -> std::io::Error {
+    match error {
+        GlommioError::IoError(error) => error,
+        other => std::io::Error::other(other.to_string()),
+    }
+}

@@ -1,0 +1,205 @@
+//! A node's life: everything is opened, what runs where is said, signals are waited for, and
+//! everything is ended in the order that loses nothing.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use sentrypeer_storage::identity;
+use sentrypeer_storage::intake;
+use sentrypeer_storage::{self as storage, OpenError, Phase, Store, WriterThread};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::config::{Config, ConfigError, Loaded};
+use crate::context::{self, Facts};
+use crate::control::{self, Control};
+use crate::fronts::{self, Fronts};
+use crate::limits::{READY_POLL_MS, STOP_MS};
+use crate::net::{self, listen};
+use crate::reload::Reloadable;
+use crate::{shards, startup};
+
+/// What the main thread waits for.
+enum Happening {
+    /// A signal came.
+    Signal(i32),
+    /// The writer's thread ended, with its reason if it had one.
+    WriterEnded(Result<(), OpenError>),
+    /// A shard's thread ended.
+    ShardEnded,
+}
+
+/// Why the node cannot run, or ended by itself. Each says what failed and what to do.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs a node until a signal ends it. `load` reads the configuration again, for SIGHUP.
+#[must_use]
+pub fn run(config: Config, load: &dyn Fn() -> Result<Loaded, ConfigError>) -> ExitCode {
+    let ended = Node::start(config).and_then(|node| node.attend(load));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A running node.
+struct Node {
+    happenings: Receiver<Happening>,
+    stop: Arc<AtomicBool>,
+    shards: Vec<JoinHandle<()>>,
+    store: Store,
+    fronts: Fronts,
+    control: Control,
+    reloadable: Reloadable,
+}
+
+impl Node {
+    /// Opens everything. Sockets are bound before the database is opened, and shards answer before
+    /// it is ready.
+    fn start(config: Config) -> Result<Self, Failure> {
+        let (report, happenings) = unbounded();
+        watch_signals(report.clone())?;
+        let descriptors = net::raise_descriptor_limit();
+        let bound = control::bind(&config.db)?;
+        let identity = identity::load_or_create(&config.db)?;
+        let fronts = fronts::bind(&config)?;
+        let (sip, tls) = shards::endpoints(&config);
+        let (ports, listening) = listen::open(&sip, &tls, config.shards.get())?;
+        let reloadable = Reloadable::new(config, &listening)?;
+        let config = reloadable.config();
+        let driver = shards::driver(config.driver)?;
+
+        let (intakes, writer_end) = intake::channel(config.shards.get());
+        let (store, writer) =
+            storage::start(context::storage_options(config, &identity), writer_end);
+        watch_writer(writer, report.clone())?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let plan = shards::Plan {
+            driver,
+            honeypot: shards::honeypot(config, &identity),
+            tls: reloadable.tls(),
+            stop: Arc::clone(&stop),
+        };
+        let ended: Arc<dyn Fn() + Send + Sync> =
+            Arc::new(move || drop(report.send(Happening::ShardEnded)));
+        let (shards, counters) = shards::spawn(&plan, ports, intakes, &ended)?;
+
+        let facts = Arc::new(Facts {
+            node_id: identity.node_id,
+            database: config.db.display().to_string(),
+            driver: driver.to_string(),
+            listening,
+            shards: counters,
+            responsive: config.responsive,
+        });
+        let policy = reloadable.policy();
+        let context = Arc::new(context::for_node(store.clone(), policy, Arc::clone(&facts)));
+        let control = bound.serve(Arc::clone(&context))?;
+        let fronts = fronts.serve(&context)?;
+        startup::say(config, &facts, &fronts, descriptors);
+        Ok(Self { happenings, stop, shards, store, fronts, control, reloadable })
+    }
+
+    /// Waits for what happens, until it is time to end.
+    fn attend(mut self, load: &dyn Fn() -> Result<Loaded, ConfigError>) -> Result<(), Failure> {
+        let mut announced = false;
+        loop {
+            if !announced {
+                announced = startup::announce_when_ready(&self.store);
+            }
+            let happening = if announced {
+                self.happenings.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                self.happenings.recv_timeout(Duration::from_millis(READY_POLL_MS))
+            };
+            match happening {
+                Ok(Happening::Signal(SIGHUP)) => self.reloadable.reload(load()),
+                Ok(Happening::Signal(_)) => return self.end(Ok(())),
+                Ok(Happening::WriterEnded(Err(error))) => return self.end(Err(error.into())),
+                Ok(Happening::WriterEnded(Ok(()))) => {
+                    return self.end(Err("the writer ended by itself".into()));
+                }
+                Ok(Happening::ShardEnded) => {
+                    return self.end(Err("a shard ended by itself; see the lines above".into()));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return self.end(Err("nobody watches the signals any more".into()));
+                }
+            }
+        }
+    }
+
+    /// Ends everything: intake first, then the writer's last commit, then the rest. `outcome` is
+    /// what the process is to end with if that succeeds.
+    fn end(self, outcome: Result<(), Failure>) -> Result<(), Failure> {
+        log::info!("stopping: no more intake, the last events are being stored");
+        watch_the_clock()?;
+        let writer_ended = outcome.is_err() && matches!(self.store.phase(), Phase::Failed);
+        self.stop.store(true, Ordering::Relaxed);
+        for shard in self.shards {
+            if shard.join().is_err() {
+                log::error!("a shard panicked; what it had not handed over is lost");
+            }
+        }
+        let stored = if writer_ended { Ok(()) } else { await_writer(&self.happenings) };
+        self.fronts.stop();
+        drop(self.control);
+        if let Some(snapshot) = self.store.snapshot() {
+            log::info!("stopped; {} events are in the log", snapshot.through.0);
+        }
+        outcome.and(stored)
+    }
+}
+
+/// Waits for the writer's last commit. A second signal ends the process at once.
+fn await_writer(happenings: &Receiver<Happening>) -> Result<(), Failure> {
+    loop {
+        match happenings.recv() {
+            Ok(Happening::WriterEnded(result)) => return result.map_err(Failure::from),
+            Ok(Happening::Signal(SIGHUP) | Happening::ShardEnded) => {}
+            Ok(Happening::Signal(_)) => {
+                log::warn!("a second signal: ending at once");
+                std::process::exit(1);
+            }
+            Err(_) => return Err("the writer's end was not seen".into()),
+        }
+    }
+}
+
+/// Ends the process with an error if its orderly end takes too long.
+fn watch_the_clock() -> Result<(), Failure> {
+    thread::Builder::new().name("stop-watch".to_owned()).spawn(|| {
+        thread::sleep(Duration::from_millis(STOP_MS));
+        log::error!("the stop took longer than {STOP_MS} ms: ending without the rest");
+        std::process::exit(1);
+    })?;
+    Ok(())
+}
+
+fn watch_signals(report: Sender<Happening>) -> Result<(), Failure> {
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in &mut signals {
+            if report.send(Happening::Signal(signal)).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(())
+}
+
+fn watch_writer(writer: WriterThread, report: Sender<Happening>) -> Result<(), Failure> {
+    thread::Builder::new().name("writer-watch".to_owned()).spawn(move || {
+        // When nobody listens any more the process is ending anyway.
+        let _ = report.send(Happening::WriterEnded(writer.join()));
+    })?;
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! The shards' threads: which processors they are pinned to, and which driver waits for them.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::{self, JoinHandle};
+
+use arc_swap::ArcSwap;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+use rustls::ServerConfig;
+use sentrypeer_storage::identity::Identity;
+use sentrypeer_storage::intake::ShardIntake;
+
+use crate::config::{self, Config, Listen};
+use crate::counters::ShardCounters;
+use crate::honeypot::Honeypot;
+use crate::honeypot::persona::EXCHANGE;
+use crate::honeypot::tag::TagKey;
+use crate::net::listen::{Endpoint, Ports};
+use crate::net::{self, Driver, UringRefused};
+use crate::shard::{Parts, Shard};
+
+/// The driver that was asked for by name cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("--driver uring: {0}; use --driver auto or --driver poll")]
+pub struct DriverError(#[source] UringRefused);
+
+/// What all shards have in common.
+pub struct Plan {
+    /// How they wait.
+    pub driver: Driver,
+    /// What they answer with; none in passive mode.
+    pub honeypot: Option<Arc<Honeypot>>,
+    /// How TLS is spoken, where something listens for it.
+    pub tls: Option<Arc<ArcSwap<ServerConfig>>>,
+    /// Set when they are to stop.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Where the configuration wants SIP, plain and over TLS.
+#[must_use]
+pub fn endpoints(config: &Config) -> (Vec<Endpoint>, Vec<Endpoint>) {
+    let endpoint =
+        |listen: &Listen| Endpoint { address: listen.addr, optional: listen.defaulted() };
+    (
+        config.sip_listen.iter().map(endpoint).collect(),
+        config.tls_listen.iter().map(endpoint).collect(),
+    )
+}
+
+/// Chooses the driver, after asking the kernel.
+///
+/// # Errors
+///
+/// If io_uring was asked for by name and cannot be used.
+pub fn driver(wanted: config::Driver) -> Result<Driver, DriverError> {
+    match (wanted, net::uring_usable()) {
+        (config::Driver::Poll, _) => Ok(Driver::Poll),
+        (_, Ok(())) => Ok(Driver::Uring),
+        (config::Driver::Uring, Err(reason)) => Err(DriverError(reason)),
+        (config::Driver::Auto, Err(reason)) => {
+            log::warn!("{reason}; going on with the poll driver, which does the same");
+            Ok(Driver::Poll)
+        }
+    }
+}
+
+/// What answers, if the node answers.
+#[must_use]
+pub fn honeypot(config: &Config, identity: &Identity) -> Option<Arc<Honeypot>> {
+    let tags = TagKey::from_secret(&identity.secret);
+    config.responsive.then(|| Arc::new(Honeypot::new(EXCHANGE, tags)))
+}
+
+/// Handles and counters, shard by shard.
+pub type Spawned = (Vec<JoinHandle<()>>, Vec<Arc<ShardCounters>>);
+
+/// Starts a thread for each shard, each on a processor of its own as far as there are enough.
+/// `ended` is called when one ends, for whatever reason.
+///
+/// # Errors
+///
+/// If the system gives no thread.
+pub fn spawn(
+    plan: &Plan,
+    ports: Vec<Ports>,
+    intakes: Vec<ShardIntake>,
+    ended: &Arc<dyn Fn() + Send + Sync>,
+) -> io::Result<Spawned> {
+    let processors = processors();
+    let mut spawned = (Vec::new(), Vec::new());
+    for (index, (ports, intake)) in ports.into_iter().zip(intakes).enumerate() {
+        let counters = Arc::new(ShardCounters::default());
+        let shard = Shard::new(Parts {
+            intake,
+            honeypot: plan.honeypot.clone(),
+            counters: Arc::clone(&counters),
+            tls: plan.tls.clone(),
+            udp: ports.udp,
+            stop: Arc::clone(&plan.stop),
+        });
+        let processor = processors.get(index % processors.len().max(1)).copied();
+        let (driver, end) = (plan.driver, End(Arc::clone(ended)));
+        let thread = thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
+            let _end = end;
+            pin(processor);
+            drive(driver, shard, ports.streams);
+        })?;
+        spawned.0.push(thread);
+        spawned.1.push(counters);
+    }
+    Ok(spawned)
+}
+
+/// Tells that a thread ended, even if it panicked.
+struct End(Arc<dyn Fn() + Send + Sync>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+fn drive(driver: Driver, shard: Shard, streams: Vec<net::listen::StreamPort>) {
+    let (shard, streams) = match driver {
+        Driver::Poll => (shard, streams),
+        Driver::Uring => match net::uring::run(shard, streams) {
+            Ok(()) => return,
+            Err(back) => {
+                log::warn!("io_uring: {}; this shard goes on with the poll driver", back.reason);
+                (*back.shard, back.streams)
+            }
+        },
+    };
+    if let Err(error) = net::poll::run(shard, streams) {
+        log::error!("waiting for the sockets failed: {error}");
+    }
+}
+
+/// The processors that this process may run on.
+fn processors() -> Vec<usize> {
+    let Ok(allowed) = sched_getaffinity(Pid::from_raw(0)) else { return Vec::new() };
+    (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap_or(false)).collect()
+}
+
+/// Pins the calling thread. A thread that cannot be pinned runs all the same, only less evenly.
+fn pin(processor: Option<usize>) {
+    let Some(processor) = processor else { return };
+    let mut set = CpuSet::new();
+    let pinned =
+        set.set(processor).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
+    if let Err(error) = pinned {
+        log::debug!("pinning to processor {processor}: {error}");
+    }
+}

@@ -1,0 +1,2 @@
+//! Tests of the parser as a whole.
+mod corpus;

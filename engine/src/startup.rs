@@ -1,0 +1,104 @@
+//! The lines that a node says when it starts: what listens where, how, which database, who it is,
+//! and what the operator should know about the choices that were made.
+
+use std::fmt::Write as _;
+
+use sentrypeer_storage::event::Verification;
+use sentrypeer_storage::{Phase, Store};
+
+use crate::config::Config;
+use crate::context::{Facts, VERSION};
+use crate::fronts::Fronts;
+
+/// Fewer descriptors than this are too few for the connections that a node may hold.
+const DESCRIPTORS_WISHED: u64 = 8_192;
+
+/// Says what runs where.
+pub fn say(config: &Config, facts: &Facts, fronts: &Fronts, descriptors: u64) {
+    log::info!("sentrypeer {VERSION}, node {}", facts.node_id);
+    log::info!("database {}", facts.database);
+    let shards = facts.shards.len();
+    let plural = if shards == 1 { "" } else { "s" };
+    log::info!("{shards} shard{plural}, driver {}", facts.driver);
+    if facts.listening.is_empty() {
+        log::info!("SIP is off: this node only serves what it has");
+    }
+    for listening in &facts.listening {
+        log::info!("listening on {} {}", listening.transport.name(), listening.address);
+    }
+    log::info!("{}", mode(config));
+    for address in fronts.api() {
+        log::info!("API on http://{address}");
+    }
+    if let Some(address) = fronts.dip() {
+        log::info!("dip lane on http://{address}");
+    }
+    if config.legacy_min_verification == Verification::Unverified {
+        log::info!(
+            "/ip-addresses and /numbers list every source, proven or not (--strict demands proof)"
+        );
+    }
+    warn(config, descriptors);
+}
+
+fn mode(config: &Config) -> &'static str {
+    if config.responsive {
+        "responsive: requests are answered"
+    } else {
+        "passive: nothing is answered, so UDP sources cannot be verified at all (-r answers)"
+    }
+}
+
+fn warn(config: &Config, descriptors: u64) {
+    if config.test_addresses {
+        log::warn!(
+            "--test-addresses: special-purpose and own addresses count like any other; for tests only"
+        );
+    }
+    if config.insecure_api {
+        log::warn!("--insecure-api: anybody who reaches the API may read everything in it");
+    }
+    if descriptors < DESCRIPTORS_WISHED {
+        log::warn!(
+            "only {descriptors} descriptors may be open, which limits connections (ulimit -n)"
+        );
+    }
+    for missing in not_yet(config) {
+        log::warn!("{missing}: not in this version yet; the setting is accepted and does nothing");
+    }
+}
+
+/// What was switched on but does not exist in this version.
+fn not_yet(config: &Config) -> Vec<String> {
+    let mut missing = Vec::new();
+    if config.json_log.is_some() {
+        missing.push("the JSON log (-j)".to_owned());
+    }
+    if config.syslog {
+        missing.push("syslog (-s)".to_owned());
+    }
+    if config.webhook.is_some() {
+        missing.push("the webhook (-w)".to_owned());
+    }
+    if config.bootstrap.is_some() {
+        let mut sharing = "sharing with other nodes (-p)".to_owned();
+        let _ = write!(sharing, ", {}", sentrypeer_dht::linked());
+        missing.push(sharing);
+    }
+    missing
+}
+
+/// Says that the database is ready, once it is; whether there is anything left to wait for.
+#[must_use]
+pub fn announce_when_ready(store: &Store) -> bool {
+    if let Some(snapshot) = store.snapshot() {
+        log::info!(
+            "ready: {} events in the log, {} sources, {} numbers",
+            snapshot.through.0,
+            snapshot.sources.len(),
+            snapshot.numbers.len()
+        );
+        return true;
+    }
+    matches!(store.phase(), Phase::Failed | Phase::Stopped)
+}

@@ -1,0 +1,11 @@
+//! The program as its users meet it: started as a process, fed real traffic, asked over its real
+//! interfaces, stopped and killed.
+
+mod crash;
+mod drivers;
+mod export;
+mod harness;
+mod lifecycle;
+mod odd;
+mod sipp;
+mod streams;

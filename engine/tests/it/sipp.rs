@@ -1,0 +1,126 @@
+//! The real load generator, sipp, places its calls and is satisfied.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::harness::{DRIVERS, Node, await_that, has, plan};
+
+/// Calls that each run places.
+const CALLS: u64 = 50;
+
+/// A scenario of one request and its 200, for OPTIONS and REGISTER; INVITE is sipp's own `uac`.
+fn scenario(method: &str) -> String {
+    format!(
+        r#"<?xml version="1.0" encoding="ISO-8859-1" ?>
+<scenario name="{method}">
+  <send retrans="500"><![CDATA[
+    {method} sip:[service]@[remote_ip]:[remote_port] SIP/2.0
+    Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+    From: <sip:caller@[local_ip]:[local_port]>;tag=[pid]-[call_number]
+    To: <sip:[service]@[remote_ip]:[remote_port]>
+    Call-ID: [call_id]
+    CSeq: 1 {method}
+    Contact: <sip:caller@[local_ip]:[local_port]>
+    Max-Forwards: 70
+    User-Agent: sipp
+    Content-Length: 0
+
+  ]]></send>
+  <recv response="200"/>
+</scenario>
+"#
+    )
+}
+
+/// Runs sipp to its end; it fails if one call fails or one message is unexpected.
+fn sipp(target: SocketAddr, transport: &str, folder: &Path, method: &str) {
+    let mut command = Command::new("sipp");
+    if method == "INVITE" {
+        command.args(["-sn", "uac"]);
+    } else {
+        let file = folder.join(format!("{method}.xml"));
+        std::fs::write(&file, scenario(method)).unwrap();
+        command.arg("-sf").arg(file);
+    }
+    let calls = CALLS.to_string();
+    let output = command
+        .args(["-t", transport, "-s", "0046500729221", "-m", &calls, "-r", "100", "-d", "10"])
+        .args(["-i", "127.0.0.1", "-nostdin", "-timeout", "60", "-timeout_error"])
+        .args(["-default_behaviors", "all,-bye"])
+        .arg(target.to_string())
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let screen = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "sipp {transport} {method}: {}\n{screen}", output.status);
+}
+
+/// TLS in front of a plain connection: Debian's sipp has none of its own.
+struct Tunnel(std::process::Child);
+
+impl Tunnel {
+    fn open(node: &Node) -> (Self, SocketAddr) {
+        let port = {
+            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            free.local_addr().unwrap()
+        };
+        let child = Command::new("socat")
+            .arg(format!("TCP-LISTEN:{},bind=127.0.0.1,reuseaddr,fork", port.port()))
+            .arg(format!("OPENSSL:{},verify=0", node.tls.unwrap()))
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        await_that(|| std::net::TcpStream::connect(port).is_ok(), "the TLS tunnel");
+        (Self(child), port)
+    }
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn method_count(node: &Node, method: &str) -> u64 {
+    node.metric(&format!("sentrypeer_events_by_method_total{{method=\"{method}\"}}"))
+}
+
+#[test]
+fn sipp_is_satisfied_over_udp_and_tcp() {
+    if !has("sipp") {
+        return;
+    }
+    for driver in DRIVERS {
+        let node = plan(&[&format!("--driver={driver}")]).start();
+        for (transport, target) in [("u1", node.udp), ("t1", node.tcp)] {
+            for method in ["OPTIONS", "REGISTER", "INVITE"] {
+                sipp(target.unwrap(), transport, node.folder.path(), method);
+            }
+        }
+        // OPTIONS, REGISTER, and of a call INVITE, ACK and BYE.
+        node.await_events(2 * 5 * CALLS);
+        for method in ["OPTIONS", "REGISTER", "INVITE", "ACK", "BYE"] {
+            assert!(method_count(&node, method) >= 2 * CALLS, "{driver}: {method}");
+        }
+        assert_eq!(node.json("/numbers/0046500729221")["phone_number_found"], "0046500729221");
+    }
+}
+
+#[test]
+fn sipp_is_satisfied_over_tls() {
+    if !has("sipp") || !has("socat") {
+        return;
+    }
+    for driver in DRIVERS {
+        let node = plan(&[&format!("--driver={driver}")]).start();
+        let (_tunnel, front) = Tunnel::open(&node);
+        for method in ["OPTIONS", "REGISTER", "INVITE"] {
+            sipp(front, "t1", node.folder.path(), method);
+        }
+        node.await_events(5 * CALLS);
+        assert_eq!(node.json("/ip-addresses")["ip_addresses"][0]["verification"], "tls");
+    }
+}

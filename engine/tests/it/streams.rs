@@ -1,0 +1,186 @@
+//! Connections: framing, many of them, running out of descriptors.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+
+use crate::harness::{DRIVERS, await_that, exchange, plan, request};
+
+/// Takes any certificate: the node's is its own.
+#[derive(Debug)]
+struct AnyCertificate;
+
+impl rustls::client::danger::ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        Ok(rustls::client::danger::ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// A TLS connection to a node.
+pub fn tls_connect(address: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+    StreamOwned::new(connection, TcpStream::connect(address).unwrap())
+}
+
+/// Reads answers until `count` have come: their first lines.
+fn read_answers(stream: impl Read, count: usize) -> Vec<String> {
+    let mut lines = BufReader::new(stream).lines();
+    let mut answers = Vec::new();
+    while answers.len() < count {
+        let line = lines.next().unwrap().unwrap();
+        if line.starts_with("SIP/2.0") {
+            answers.push(line);
+        }
+    }
+    answers
+}
+
+#[test]
+fn many_and_split_messages_on_one_connection_are_each_answered() {
+    for driver in DRIVERS {
+        let node = plan(&[&format!("--driver={driver}")]).start();
+        let mut stream = TcpStream::connect(node.tcp.unwrap()).unwrap();
+        let mut bytes = b"\r\n\r\n".to_vec();
+        for call in 0..20 {
+            let text = request("OPTIONS", "100", &format!("split-{call}"), "TCP");
+            bytes.extend(text.replace("Content-Length: 0\r\n\r\n", "l: 4\r\n\r\nbody").into_bytes());
+        }
+        for piece in bytes.chunks(97) {
+            stream.write_all(piece).unwrap();
+        }
+        let answers = read_answers(stream.try_clone().unwrap(), 20);
+        assert!(answers.iter().all(|line| line == "SIP/2.0 200 OK"), "{answers:?}");
+        node.await_events(20);
+        let source = node.json("/ip-addresses");
+        assert_eq!(source["ip_addresses"][0]["verification"], "connected");
+    }
+}
+
+#[test]
+fn both_versions_of_tls_are_spoken_and_prove_the_source() {
+    for driver in DRIVERS {
+        let node = plan(&[&format!("--driver={driver}")]).start();
+        let mut stream = tls_connect(node.tls.unwrap());
+        stream.write_all(request("REGISTER", "100", "tls", "TLS").as_bytes()).unwrap();
+        assert_eq!(read_answers(stream, 1), ["SIP/2.0 200 OK"]);
+        node.await_events(1);
+        assert_eq!(node.json("/ip-addresses")["ip_addresses"][0]["verification"], "tls");
+        if crate::harness::has("openssl") {
+            for version in ["-tls1_2", "-tls1_3"] {
+                openssl(node.tls.unwrap(), version);
+            }
+            node.await_events(3);
+        }
+    }
+}
+
+/// One request by openssl's own client.
+fn openssl(address: SocketAddr, version: &str) {
+    let mut client = std::process::Command::new("openssl")
+        .args(["s_client", "-quiet", version, "-connect", &address.to_string()])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = client.stdin.take().unwrap();
+    stdin.write_all(request("OPTIONS", "7", version, "TLS").as_bytes()).unwrap();
+    let answers = read_answers(client.stdout.take().unwrap(), 1);
+    assert_eq!(answers, ["SIP/2.0 200 OK"], "{version}");
+    drop(stdin);
+    let _ = client.kill();
+    client.wait().unwrap();
+}
+
+#[test]
+fn a_thousand_idle_connections_do_not_keep_datagrams_from_being_served() {
+    for driver in DRIVERS {
+        let node = plan(&[&format!("--driver={driver}")]).start();
+        // From several addresses, for one source may hold only so many.
+        let mut held = Vec::new();
+        for i in 0..1_000_u32 {
+            let source = SocketAddr::from(([127, 3, 0, 1 + (i % 8) as u8], 0));
+            held.push(connect_from(source, node.tcp.unwrap()));
+        }
+        await_that(
+            || node.metric("sentrypeer_connections_accepted_total") >= 1_000,
+            "1,000 connections to be accepted",
+        );
+        let bytes = request("OPTIONS", "100", "beside", "UDP");
+        assert!(exchange(node.udp.unwrap(), bytes.as_bytes()).starts_with(b"SIP/2.0 200"));
+        drop(held);
+        await_that(
+            || node.metric("sentrypeer_connections_closed_total") >= 1_000,
+            "1,000 connections to be let go",
+        );
+    }
+}
+
+fn connect_from(source: SocketAddr, target: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&source.into()).unwrap();
+    socket.connect(&target.into()).unwrap();
+    socket.into()
+}
+
+#[test]
+fn running_out_of_descriptors_pauses_accepting_and_recovers() {
+    for driver in DRIVERS {
+        let plan = plan(&[&format!("--driver={driver}"), "--shards=1", "--dip-listen=none"]);
+        let command = plan.command();
+        let mut limited = std::process::Command::new("sh");
+        limited.args(["-c", "ulimit -n 80; exec \"$0\" \"$@\""]);
+        limited.arg(command.get_program()).args(command.get_args());
+        limited.env("HOME", plan.folder.path());
+        let node = plan.start_as(limited);
+        let held: Vec<TcpStream> =
+            (0..120).map(|_| TcpStream::connect(node.tcp.unwrap()).unwrap()).collect();
+        let bytes = request("OPTIONS", "100", "starved", "UDP");
+        assert!(exchange(node.udp.unwrap(), bytes.as_bytes()).starts_with(b"SIP/2.0 200"));
+        drop(held);
+        let mut stream = TcpStream::connect(node.tcp.unwrap()).unwrap();
+        stream.write_all(request("OPTIONS", "100", "later", "TCP").as_bytes()).unwrap();
+        assert_eq!(read_answers(stream, 1), ["SIP/2.0 200 OK"]);
+        assert!(node.metric("sentrypeer_accept_errors_total") > 0, "{driver}: no descriptor was missed");
+    }
+}
