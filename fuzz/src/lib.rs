@@ -1,0 +1,14 @@
+//! What the fuzz targets check, as functions of bytes that panic when something does not hold.
+//!
+//! Each has an oracle: a second way to the same answer, a round trip, or a bound. They are tested
+//! here on a few seeds, on stable Rust; `scripts/fuzz` feeds them with everything else.
+
+#![forbid(unsafe_code)]
+
+pub mod frame;
+pub mod parse;
+pub mod record;
+pub mod reply;
+
+#[cfg(test)]
+mod seeds;
