@@ -289,3 +289,34 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+pub mod testing {
+    //! A core without a shard around it.
+
+    use super::*;
+    use crate::honeypot::persona::EXCHANGE;
+    use crate::honeypot::tag::TagKey;
+    use sentrypeer_storage::intake;
+
+    /// What is looked at of an event: its verification and its bytes.
+    pub type Seen = (Verification, Vec<u8>);
+
+    /// A core, and what gives the events that it has recorded when it is done.
+    pub fn core(responsive: bool) -> (Core, impl Fn(Core) -> Vec<Seen>) {
+        let (mut intakes, _writer) = intake::channel(1);
+        let honeypot = Honeypot::new(EXCHANGE, TagKey::from_secret(&[3; 32]));
+        let core = Core {
+            counters: Arc::new(ShardCounters::default()),
+            intake: intakes.remove(0),
+            arena: None,
+            arena_since: Instant::now(),
+            honeypot: responsive.then(|| Arc::new(honeypot)),
+        };
+        let events = |core: Core| {
+            let arena = core.arena.unwrap_or_default();
+            arena.iter().map(|e| (e.verification, e.message.to_vec())).collect()
+        };
+        (core, events)
+    }
+}

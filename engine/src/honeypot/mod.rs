@@ -228,3 +228,124 @@ fn filled<const N: usize>(buffer: &Cursor<[u8; N]>) -> &[u8] {
     let end = usize::try_from(buffer.position()).unwrap_or(N).min(N);
     &buffer.get_ref()[..end]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip;
+
+    const ROOM: usize = 8_192;
+
+    fn request(method: &str, extra: &str, body: &str) -> String {
+        format!(
+            "{method} sip:0046500729221@192.0.2.9 SIP/2.0\r\n\
+             Via: SIP/2.0/UDP 198.51.100.7:5060;branch=z9hG4bKa;rport\r\n\
+             Via: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKb\r\n\
+             From: <sip:100@192.0.2.9>;tag=abc\r\n\
+             To: <sip:0046500729221@192.0.2.9>\r\n\
+             Call-ID: c1\r\nCSeq: 7 {method}\r\n\
+             Contact: <sip:100@198.51.100.7:5060>\r\n{extra}\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    }
+
+    fn ask(text: &str, transport: Transport, limit: usize) -> Result<String, Silence> {
+        let honeypot = Honeypot::new(persona::EXCHANGE, TagKey::from_secret(&[1; 32]));
+        let peer = Peer {
+            source: "198.51.100.7:61000".parse().unwrap(),
+            destination: "192.0.2.9:5060".parse().unwrap(),
+            transport,
+        };
+        let mut out = b"before".to_vec();
+        let answered = honeypot.answer(&sip::parse(text.as_bytes()), &peer, limit, &mut out);
+        let text = String::from_utf8(out.split_off(6)).unwrap();
+        assert_eq!(out, b"before");
+        assert!(text.len() <= limit);
+        answered.map(|()| text)
+    }
+
+    fn status(text: &str) -> u16 {
+        let answer = ask(text, Transport::Udp, ROOM).unwrap();
+        sip::parse(answer.as_bytes()).status().unwrap()
+    }
+
+    #[test]
+    fn an_answer_copies_what_a_stack_matches_by() {
+        let answer = ask(&request("OPTIONS", "", ""), Transport::Udp, ROOM).unwrap();
+        assert!(answer.starts_with("SIP/2.0 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("198.51.100.7:5060;branch=z9hG4bKa;"), "{answer}");
+        assert!(answer.contains("rport=61000"), "{answer}");
+        let read = sip::parse(answer.as_bytes());
+        assert_eq!(read.via_count(), 2);
+        assert_eq!(read.call_id(), Some(&b"c1"[..]));
+        assert_eq!(read.cseq().method, Some(&b"OPTIONS"[..]));
+        assert_eq!(read.from_tag(), Some(&b"abc"[..]));
+        assert_eq!(read.to_tag().map(<[u8]>::len), Some(TAG_BYTES));
+        assert_eq!(read.anomalies().invalid, 0);
+    }
+
+    #[test]
+    fn a_retransmission_gets_the_same_bytes() {
+        let invite = request("INVITE", "", "");
+        assert_eq!(ask(&invite, Transport::Udp, ROOM), ask(&invite, Transport::Udp, ROOM));
+    }
+
+    #[test]
+    fn each_method_has_its_answer() {
+        for method in ["OPTIONS", "REGISTER", "INVITE", "BYE", "CANCEL", "INFO", "MESSAGE", "PRACK"] {
+            assert_eq!(status(&request(method, "", "")), 200, "{method}");
+        }
+        assert_eq!(status(&request("SUBSCRIBE", "", "")), 489);
+        assert_eq!(status(&request("REFER", "", "")), 603);
+        assert_eq!(status(&request("BREW", "", "")), 501);
+        // Methods are case-sensitive (RFC 3261, section 7.1).
+        assert_eq!(status(&request("invite", "", "")), 501);
+    }
+
+    #[test]
+    fn nothing_is_said_to_an_ack_a_response_or_noise() {
+        assert_eq!(ask(&request("ACK", "", ""), Transport::Udp, ROOM), Err(Silence::Due));
+        let answer = ask(&request("OPTIONS", "", ""), Transport::Udp, ROOM).unwrap();
+        for text in [&answer, "", "\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "\u{16}\u{3}\u{1}"] {
+            assert_eq!(ask(text, Transport::Udp, ROOM), Err(Silence::Due), "{text:?}");
+        }
+        let headless = "OPTIONS sip:x@y SIP/2.0\r\nCall-ID: 1\r\n\r\n";
+        assert_eq!(ask(headless, Transport::Udp, ROOM), Err(Silence::Incomplete));
+    }
+
+    #[test]
+    fn a_call_is_accepted_with_a_session_and_a_way_back() {
+        let sdp = "v=0\r\nm=audio 4000 RTP/AVP 8 101\r\n";
+        let call = request("INVITE", "Content-Type: application/sdp\r\n", sdp);
+        let answer = ask(&call, Transport::Tcp, ROOM).unwrap();
+        assert!(answer.contains("Contact: <sip:192.0.2.9:5060;transport=tcp>\r\n"), "{answer}");
+        assert!(answer.ends_with("m=audio 10000 RTP/AVP 8\r\n"), "{answer}");
+        let read = sip::parse(answer.as_bytes());
+        assert_eq!(read.content_length(), Some(u32::try_from(read.body().len()).unwrap()));
+        let video = request("INVITE", "Content-Type: application/sdp\r\n", "m=video 1 RTP/AVP 96\r\n");
+        assert_eq!(status(&video), 488);
+    }
+
+    #[test]
+    fn an_answer_gives_up_what_it_can_spare_before_it_is_not_sent() {
+        let call = request("INVITE", "", "");
+        let whole = ask(&call, Transport::Udp, ROOM).unwrap();
+        let (mut limit, mut seen) = (whole.len(), Vec::new());
+        while let Ok(answer) = ask(&call, Transport::Udp, limit) {
+            let read = sip::parse(answer.as_bytes());
+            seen.push((read.status().unwrap(), answer.contains("Server: ")));
+            limit -= 1;
+        }
+        seen.dedup();
+        // With everything; without the persona; busy with and without it; and then nothing.
+        assert_eq!(seen, [(200, true), (200, false), (486, true), (486, false)]);
+        assert_eq!(ask(&call, Transport::Udp, limit), Err(Silence::TooLong));
+    }
+
+    #[test]
+    fn a_registration_is_told_its_binding() {
+        let answer = ask(&request("REGISTER", "", ""), Transport::Udp, ROOM).unwrap();
+        assert!(answer.contains("Contact: <sip:100@198.51.100.7:5060>\r\n"), "{answer}");
+    }
+}

@@ -251,3 +251,64 @@ impl Tls {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::testing::core;
+
+    const MESSAGE: &str = "OPTIONS sip:1@x SIP/2.0\r\nVia: SIP/2.0/TCP h;branch=z9hG4bK1\r\n\
+        From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\
+        Content-Length: 0\r\n\r\n";
+
+    fn stream() -> Stream {
+        let address = "192.0.2.1:5060".parse().unwrap();
+        Stream::new(address, address, Transport::Tcp, None)
+    }
+
+    #[test]
+    fn each_message_of_a_stream_is_an_event_and_gets_an_answer() {
+        let (mut core, events) = core(true);
+        let mut stream = stream();
+        for byte in MESSAGE.repeat(3).as_bytes() {
+            stream.feed(&[*byte], Time(1), &mut core).unwrap();
+        }
+        let answers = String::from_utf8_lossy(stream.output()).matches("SIP/2.0 200 OK").count();
+        assert_eq!(answers, 3);
+        stream.end(Time(2), &mut core);
+        let levels: Vec<_> = events(core).into_iter().map(|e| e.0).collect();
+        assert_eq!(levels, [Verification::Connected; 3]);
+    }
+
+    #[test]
+    fn a_passive_stream_says_nothing_even_to_a_ping() {
+        let (mut core, events) = core(false);
+        let mut stream = stream();
+        stream.feed(format!("\r\n\r\n{MESSAGE}").as_bytes(), Time(1), &mut core).unwrap();
+        assert!(stream.output().is_empty());
+        assert_eq!(core.counters.of(Count::KeepAlives), 1);
+        stream.end(Time(2), &mut core);
+        assert_eq!(events(core).len(), 1);
+    }
+
+    #[test]
+    fn what_came_in_part_is_an_event_and_so_is_nothing_at_all() {
+        for (bytes, expected) in [(&MESSAGE[..40], &MESSAGE[..40]), ("", "")] {
+            let (mut core, events) = core(true);
+            let mut stream = stream();
+            stream.feed(bytes.as_bytes(), Time(1), &mut core).unwrap();
+            stream.end(Time(2), &mut core);
+            assert_eq!(events(core), [(Verification::Unverified, expected.as_bytes().to_vec())]);
+        }
+    }
+
+    #[test]
+    fn a_peer_that_does_not_read_is_let_go() {
+        let (mut core, _) = core(true);
+        let mut stream = stream();
+        let flood = MESSAGE.repeat(1_000);
+        let fed = flood.as_bytes().chunks(4_096).try_for_each(|c| stream.feed(c, Time(1), &mut core));
+        assert_eq!(fed, Err(Count::ClosedSlowReader));
+        assert!(stream.output().len() < 2 * STREAM_PENDING_BYTES_MAX);
+    }
+}
