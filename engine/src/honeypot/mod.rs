@@ -279,7 +279,7 @@ mod tests {
         let read = sip::parse(answer.as_bytes());
         assert_eq!(read.via_count(), 2);
         assert_eq!(read.call_id(), Some(&b"c1"[..]));
-        assert_eq!(read.cseq().method, Some(&b"OPTIONS"[..]));
+        assert_eq!(read.cseq().method, b"OPTIONS");
         assert_eq!(read.from_tag(), Some(&b"abc"[..]));
         assert_eq!(read.to_tag().map(<[u8]>::len), Some(TAG_BYTES));
         assert_eq!(read.anomalies().invalid, 0);
