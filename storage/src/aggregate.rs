@@ -81,6 +81,23 @@ impl Proofs {
         Some(upper(seconds))
     }
 
+    /// The earliest of the times.
+    fn oldest(&self) -> Time {
+        let times = self.0.iter().filter(|seconds| **seconds > 0);
+        times.min().map_or(Time(u64::MAX), |seconds| upper(*seconds))
+    }
+
+    /// Removes what is older than `oldest`. Whether there was any.
+    fn forget(&mut self, oldest: Time) -> bool {
+        let before = *self;
+        for seconds in &mut self.0 {
+            if upper(*seconds) < oldest {
+                *seconds = 0;
+            }
+        }
+        *self != before
+    }
+
     fn encode(self, out: &mut Encoder) {
         for seconds in self.0 {
             out.put(&seconds.to_le_bytes());
@@ -116,6 +133,18 @@ pub trait Row: Clone {
     /// Adds what `newer` counts to this row.
     #[doc(hidden)]
     fn merge(&mut self, newer: &Self);
+
+    /// What is the first to expire in this row: when it was last seen, or its oldest proof.
+    #[doc(hidden)]
+    fn oldest(&self) -> Time {
+        self.seen().last
+    }
+
+    /// Removes proofs that are older than `oldest`. Whether there was any.
+    #[doc(hidden)]
+    fn forget(&mut self, _oldest: Time) -> bool {
+        false
+    }
 
     /// Whether an event of this row has proven its source.
     #[doc(hidden)]
@@ -235,6 +264,14 @@ impl Row for SourceRow {
         self.transports |= newer.transports;
     }
 
+    fn oldest(&self) -> Time {
+        self.seen.last.min(self.proofs.oldest())
+    }
+
+    fn forget(&mut self, oldest: Time) -> bool {
+        self.proofs.forget(oldest)
+    }
+
     fn is_proven(&self) -> bool {
         self.proofs.last(Verification::ReturnPath).is_some()
     }
@@ -323,6 +360,14 @@ impl Row for NumberRow {
         self.seen.merge(&newer.seen);
         self.proofs.merge(&newer.proofs);
         self.kinds |= newer.kinds;
+    }
+
+    fn oldest(&self) -> Time {
+        self.seen.last.min(self.proofs.oldest())
+    }
+
+    fn forget(&mut self, oldest: Time) -> bool {
+        self.proofs.forget(oldest)
     }
 
     fn is_proven(&self) -> bool {

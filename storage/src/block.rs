@@ -217,23 +217,26 @@ pub struct Builder {
     scratch: Vec<u8>,
 }
 
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Builder {
     /// An empty block.
-    ///
-    /// # Errors
-    ///
-    /// When there is no memory for the compressor.
-    pub fn new() -> std::io::Result<Self> {
-        Ok(Self {
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
             columns: Default::default(),
             messages: Vec::new(),
             count: 0,
             previous: Time(0),
             earliest: Time(u64::MAX),
             latest: Time(0),
-            compressor: Compressor::new(ZSTD_LEVEL)?,
+            compressor: or_out_of_memory(Compressor::new(ZSTD_LEVEL)),
             scratch: Vec::new(),
-        })
+        }
     }
 
     /// How many events there are.
@@ -304,11 +307,7 @@ impl Builder {
     }
 
     /// Packs what there is as a block that begins with event `first`, and keeps it.
-    ///
-    /// # Errors
-    ///
-    /// When the compressor fails, which is a lack of memory.
-    pub fn pack(&mut self, first: Seq) -> std::io::Result<Packed> {
+    pub fn pack(&mut self, first: Seq) -> Packed {
         let mut columns = Vec::with_capacity(self.column_bytes());
         for column in &self.columns {
             columns.extend_from_slice(&(column.len() as u32).to_le_bytes());
@@ -316,8 +315,8 @@ impl Builder {
         self.columns.iter().for_each(|column| columns.extend_from_slice(column));
         let mut payload = Vec::new();
         let (zstd, scratch) = (&mut self.compressor, &mut self.scratch);
-        let columns_packed = append_packed(&columns, zstd, scratch, &mut payload)?;
-        let messages_packed = append_packed(&self.messages, zstd, scratch, &mut payload)?;
+        let columns_packed = append_packed(&columns, zstd, scratch, &mut payload);
+        let messages_packed = append_packed(&self.messages, zstd, scratch, &mut payload);
         let mut head = Head {
             first,
             count: self.count,
@@ -330,7 +329,7 @@ impl Builder {
             crc: 0,
         };
         head.crc = head.checksum(&payload);
-        Ok(Packed { head, payload })
+        Packed { head, payload }
     }
 
     fn column_bytes(&self) -> usize {
@@ -354,12 +353,20 @@ fn append_packed(
     zstd: &mut Compressor<'_>,
     scratch: &mut Vec<u8>,
     to: &mut Vec<u8>,
-) -> std::io::Result<u32> {
+) -> u32 {
     scratch.clear();
     scratch.reserve(zstd::zstd_safe::compress_bound(raw.len()));
-    let len = zstd.compress_to_buffer(raw, scratch)?;
+    let len = or_out_of_memory(zstd.compress_to_buffer(raw, scratch));
     to.extend_from_slice(scratch);
-    Ok(len as u32)
+    len as u32
+}
+
+/// The result of a call of zstd that fails only for want of memory.
+fn or_out_of_memory<T>(result: std::io::Result<T>) -> T {
+    #[expect(clippy::expect_used, reason = "as when any allocation of Rust fails, this is the end")]
+    // The level is a constant that zstd has and the buffer is as large as zstd asks for, so only a
+    // lack of memory is left.
+    result.expect("memory for zstd")
 }
 
 fn put_varint(to: &mut Vec<u8>, mut number: u64) {
@@ -559,13 +566,13 @@ mod tests {
     use crate::testing;
 
     fn packed(events: &[StoredEvent], first: Seq) -> Packed {
-        let mut builder = Builder::new().unwrap();
+        let mut builder = Builder::new();
         for event in events {
             let mut arena = Arena::new(0);
             arena.push(&event.event()).unwrap();
             arena.raw().for_each(|raw| builder.push(&raw, &raw.event()));
         }
-        builder.pack(first).unwrap()
+        builder.pack(first)
     }
 
     fn bytes_of(packed: &Packed) -> Vec<u8> {
@@ -710,7 +717,7 @@ mod tests {
 
     #[test]
     fn a_block_of_empty_messages_is_full_at_some_time() {
-        let mut builder = Builder::new().unwrap();
+        let mut builder = Builder::new();
         let mut arena = Arena::new(0);
         arena.push(&EventRef { message: b"", ..testing::event(1) }).unwrap();
         let raw = arena.raw().next().unwrap();

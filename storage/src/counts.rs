@@ -126,9 +126,17 @@ pub(crate) struct Counts {
 pub(crate) struct Changed {
     pub(crate) sources: bool,
     pub(crate) numbers: bool,
+    agents: bool,
     pub(crate) members: bool,
     /// Events that found a table full, in the order of [`Totals::refused`].
     pub(crate) refused: [u64; 3],
+}
+
+impl Changed {
+    /// Whether there is anything new to see.
+    pub(crate) fn any(&self) -> bool {
+        self.sources || self.numbers || self.agents || self.refused != [0; 3]
+    }
 }
 
 /// Which tables an event is counted in: during a replay a row may include it already.
@@ -205,6 +213,7 @@ impl Counts {
         Changed {
             sources: sources.changed,
             numbers: numbers.changed,
+            agents: agents.changed,
             members: sources.members,
             refused,
         }

@@ -102,7 +102,7 @@ pub fn load_or_create(db_path: &Path) -> Result<Identity, IdentityError> {
 }
 
 /// The path of a file beside the database: its whole name and a further extension.
-fn beside(db_path: &Path, extension: &str) -> PathBuf {
+pub(crate) fn beside(db_path: &Path, extension: &str) -> PathBuf {
     let mut name = db_path.as_os_str().to_owned();
     name.push(".");
     name.push(extension);

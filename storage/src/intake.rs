@@ -16,8 +16,10 @@
 //! }
 //! ```
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
@@ -30,15 +32,23 @@ pub fn channel(shards: usize) -> (Vec<ShardIntake>, WriterIntake) {
     let shards = shards.clamp(1, SHARDS_MAX);
     let max = arenas_per_shard(shards);
     let (data, arrivals) = bounded(shards * max);
+    let (alive, over) = bounded(0);
     let (mut intakes, mut returns) = (Vec::new(), Vec::new());
     for shard in 0..shards {
         let (back, idle) = bounded(max);
         let made = Arc::new(AtomicUsize::new(0));
         returns.push(Return { back, made: made.clone() });
         let shard = shard as u16; // at most SHARDS_MAX
-        intakes.push(ShardIntake { shard, data: data.clone(), idle, made, max });
+        intakes.push(ShardIntake {
+            shard,
+            data: data.clone(),
+            idle,
+            made,
+            max,
+            _alive: alive.clone(),
+        });
     }
-    (intakes, WriterIntake { arrivals, returns })
+    (intakes, WriterIntake { arrivals, returns, over })
 }
 
 /// Arenas that each of so many shards may make.
@@ -55,6 +65,8 @@ pub struct ShardIntake {
     /// Arenas of this shard that exist.
     made: Arc<AtomicUsize>,
     max: usize,
+    /// Nothing is ever sent; the channel ends with the last shard.
+    _alive: Sender<Infallible>,
 }
 
 impl ShardIntake {
@@ -99,12 +111,18 @@ struct Return {
 pub struct WriterIntake {
     arrivals: Receiver<Arena>,
     returns: Vec<Return>,
+    over: Receiver<Infallible>,
 }
 
 impl WriterIntake {
     /// The next arena, waiting for it until the deadline.
-    pub(crate) fn receive(&self, deadline: std::time::Instant) -> Result<Arena, RecvTimeoutError> {
+    pub(crate) fn receive(&self, deadline: Instant) -> Result<Arena, RecvTimeoutError> {
         self.arrivals.recv_deadline(deadline)
+    }
+
+    /// Waits until all shards have gone, at most so long. Whether they have.
+    pub(crate) fn is_over_within(&self, patience: Duration) -> bool {
+        matches!(self.over.recv_timeout(patience), Err(RecvTimeoutError::Disconnected))
     }
 
     /// Gives an arena back to its shard. What a burst needed beyond [`ARENAS_KEPT`] is freed.
@@ -130,8 +148,6 @@ impl WriterIntake {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
     use crate::limits::ARENA_BYTES;
 

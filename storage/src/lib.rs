@@ -10,17 +10,25 @@ pub mod identity;
 pub mod intake;
 pub mod key;
 pub mod limits;
+mod load;
 pub mod log;
 pub mod method;
 pub mod number;
+mod open;
 mod open_error;
+mod overlay;
 pub mod policy;
+pub mod recount;
+mod retain;
+mod run;
 pub mod snapshot;
 mod store;
+mod sweep;
+mod tables;
 #[cfg(test)]
 mod testing;
 pub mod utc;
-mod writer;
+pub mod writer;
 
 pub use open_error::OpenError;
 pub use store::{Gauge, Options, Phase, Store, WriterStats};

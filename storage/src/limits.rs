@@ -77,6 +77,9 @@ pub const RETRY_LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// writes.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
+/// Pause between two attempts in that time.
+pub const STOP_RETRY_INTERVAL: Duration = Duration::from_millis(250);
+
 /// Rows that one commit writes for the sweep, at most. With the rows of a table in the order in
 /// which they are stored, this is some hundred pages and 20 to 30 ms.
 pub const SWEEP_ROWS_MAX: usize = 16 * 1024;
@@ -85,6 +88,10 @@ pub const SWEEP_ROWS_MAX: usize = 16 * 1024;
 /// against how often a row that changes all the time is written.
 pub const SWEEP_INTERVAL_NS: u64 = 5 * NS_PER_S;
 
+/// Events that a replay gathers before it merges them into the tables, about: so that what is
+/// gathered stays small whatever there is to replay.
+pub const REPLAY_EVENTS_MAX: usize = 64 * 1024;
+
 /// Blocks that one commit takes out of the rows, at most: 80 a second, faster than 100,000
 /// events/s fill them.
 pub const EXPIRE_BLOCKS_MAX: usize = 16;
@@ -92,8 +99,17 @@ pub const EXPIRE_BLOCKS_MAX: usize = 16;
 /// Blocks that one commit deletes, at most.
 pub const DELETE_BLOCKS_MAX: usize = 64;
 
-/// Rows that one commit removes from a table because of their age, at most.
+/// Rows that one commit removes because of their age, about: the last part of a table that it looks
+/// at is looked at whole.
 pub const AGE_OUT_ROWS_MAX: usize = 8 * 1024;
+
+/// Parts of tables that one commit makes anew because a row in them has expired, at most: with a
+/// million rows that is some 10 ms.
+pub const AGE_OUT_PARTS_MAX: usize = 128;
+
+/// Pause between the beginnings of two passes for expired rows: about how long one stays in the
+/// tables after it has expired.
+pub const AGE_OUT_INTERVAL_NS: u64 = NS_PER_S;
 
 /// Parts that a table is divided into: an update copies one part in the worst case.
 pub const TABLE_SHARDS: usize = 1024;
@@ -132,6 +148,7 @@ const _: () = assert!(EVENT_BLOB_MAX + crate::arena::HEADER_BYTES <= ARENA_BYTES
 const _: () = assert!(TAIL_RAW_BYTES < BLOCK_RAW_BYTES);
 const _: () = assert!(BLOCK_COLUMNS_MAX + BLOCK_MESSAGES_MAX <= 4 * 1024 * 1024);
 const _: () = assert!(TABLE_SHARDS <= u16::MAX as usize + 1);
+const _: () = assert!(STOP_RETRY_INTERVAL.as_millis() < STOP_PATIENCE.as_millis());
 const _: () = assert!(ARENAS_KEPT < ARENAS_PER_SHARD_MIN);
 const _: () = assert!(ARENAS_IN_ALL_MIN * ARENA_BYTES >= 128 * 1024 * 1024);
 // An incompressible block still fits: zstd adds less than one part in 128.

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::block::Damaged;
 use crate::event::{
     Anomalies, Collected, EventRef, NumberKind, Seq, Time, Transport, Verification,
 };
+use crate::limits::LOG_READ_BYTES_MAX;
 use crate::store::Shared;
+use crate::tables::View;
 
 /// One event as it was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,11 +93,27 @@ pub enum LogError {
     #[error("the database is not open")]
     Closed,
     /// A block cannot be read.
-    #[error("the block of events that begins at {0} is damaged: {1}")]
-    Damaged(u64, String),
+    #[error("the events {} to {} are damaged: {reason}", first.0, last.0)]
+    Damaged {
+        /// The first event of the block.
+        first: Seq,
+        /// The last event of the block.
+        last: Seq,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// The database could not be read.
     #[error("the database cannot be read: {0}")]
     Storage(String),
+}
+
+impl From<redb::Error> for LogError {
+    fn from(error: redb::Error) -> Self {
+        match error {
+            redb::Error::DatabaseClosed | redb::Error::PreviousIo => Self::Closed,
+            error => Self::Storage(error.to_string()),
+        }
+    }
 }
 
 /// The log of a [`crate::Store`].
@@ -109,14 +128,44 @@ impl Log {
     }
 
     /// The events after `after`, in their order: at most `max_events`, and fewer when they are large
-    /// (see [`crate::limits::LOG_READ_BYTES_MAX`]), but at least one if there is any.
+    /// (see [`LOG_READ_BYTES_MAX`]), but at least one if there is any. Events that retention has
+    /// taken are skipped.
     ///
     /// # Errors
     ///
-    /// [`LogError`].
+    /// [`LogError`]. After [`LogError::Damaged`] a reader can go on behind that block.
     pub fn since(&self, after: Seq, max_events: usize) -> Result<Vec<StoredEvent>, LogError> {
-        let _ = (self.shared.database().ok_or(LogError::Closed)?, after, max_events);
-        Ok(Vec::new())
+        let view = self.view()?;
+        let mut events = Vec::new();
+        let mut bytes = 0;
+        let mut at = after;
+        while events.len() < max_events && bytes < LOG_READ_BYTES_MAX {
+            let Some(head) = view.head_after(at)? else { break };
+            let damaged = |damaged: Damaged| LogError::Damaged {
+                first: head.first,
+                last: head.last(),
+                reason: damaged.0,
+            };
+            let block = match view.block(&head)? {
+                Ok(block) => block,
+                // What was read before it is not lost to the reader.
+                Err(_) if !events.is_empty() => break,
+                Err(error) => return Err(damaged(error)),
+            };
+            for event in block.events() {
+                let (seq, event) = event.map_err(damaged)?;
+                if seq <= at {
+                    continue;
+                }
+                if events.len() == max_events || bytes >= LOG_READ_BYTES_MAX {
+                    break;
+                }
+                bytes += event.message.len() + size_of::<StoredEvent>();
+                events.push(StoredEvent::new(self.shared.node_id, seq, &event));
+            }
+            at = head.last();
+        }
+        Ok(events)
     }
 
     /// The last event that is stored durably; [`Seq`] 0 if there is none.
@@ -125,16 +174,25 @@ impl Log {
     ///
     /// [`LogError`].
     pub fn last(&self) -> Result<Seq, LogError> {
-        Ok(Seq(0))
+        Ok(self.view()?.state()?.last)
     }
 
-    /// The first event that retention has not taken; one after the last if there is none.
+    /// The first event that is still in the log; one after the last if there is none.
     ///
     /// # Errors
     ///
     /// [`LogError`].
     pub fn first(&self) -> Result<Seq, LogError> {
-        Ok(Seq(1))
+        let view = self.view()?;
+        let head = view.head_after(Seq(0))?;
+        Ok(match head {
+            Some(head) => head.first,
+            None => Seq(view.state()?.last.0 + 1),
+        })
+    }
+
+    fn view(&self) -> Result<View, LogError> {
+        Ok(View::new(&*self.shared.database().ok_or(LogError::Closed)?)?)
     }
 
     /// Calls `visit` with each event after `after` until it returns `false` or the log ends.

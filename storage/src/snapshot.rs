@@ -218,11 +218,17 @@ impl<K: Key, R: Row> Table<K, R> {
         Self { shards: shards.into(), key: self.key, len }
     }
 
-    /// The table with one part replaced.
-    pub(crate) fn with_shard(&self, at: usize, shard: Shard<K, R>) -> Self {
-        let len = self.len - self.shards[at].len + shard.len;
+    /// The table with some parts replaced.
+    pub(crate) fn with_shards(&self, replaced: Vec<(usize, Shard<K, R>)>) -> Self {
+        if replaced.is_empty() {
+            return self.clone();
+        }
         let mut shards = self.shards.to_vec();
-        shards[at] = Arc::new(shard);
+        let mut len = self.len;
+        for (at, shard) in replaced {
+            len = len - shards[at].len + shard.len;
+            shards[at] = Arc::new(shard);
+        }
         Self { shards: shards.into(), key: self.key, len }
     }
 }
@@ -243,7 +249,7 @@ pub(crate) struct Shard<K, R> {
     len: usize,
     /// The publication in which the part last changed.
     pub(crate) tick: u32,
-    /// No row was last seen before this.
+    /// Nothing in a row expires as long as what is older than this does.
     pub(crate) oldest: Time,
 }
 
@@ -256,7 +262,7 @@ impl<K, R> Default for Shard<K, R> {
 impl<K: Key, R: Row> Shard<K, R> {
     /// A part of sorted rows.
     fn of(rows: Vec<(K, R)>, tick: u32) -> Self {
-        let oldest = rows.iter().map(|(_, row)| row.seen().last).min();
+        let oldest = rows.iter().map(|(_, row)| row.oldest()).min();
         Self {
             len: rows.len(),
             base: rows.into(),
@@ -318,7 +324,7 @@ impl<K: Key, R: Row> Shard<K, R> {
             match decide(current, change, len) {
                 Decision::Put(row) => {
                     len += usize::from(current.is_none());
-                    oldest = oldest.min(row.seen().last);
+                    oldest = oldest.min(row.oldest());
                     delta.push((key.clone(), row));
                 }
                 Decision::Keep => delta.extend(over.cloned()),
@@ -341,27 +347,26 @@ impl<K: Key, R: Row> Shard<K, R> {
         Self::of(rows, tick)
     }
 
-    /// The part without the rows that were last seen before `oldest`, at most `max` of them; their
-    /// keys are appended to `removed`.
-    pub(crate) fn without_older(
-        &self,
-        oldest: Time,
-        max: usize,
-        tick: u32,
-        removed: &mut Vec<K>,
-    ) -> Self {
+    /// The part without the rows that were last seen before `oldest` and without proofs that are
+    /// older, and the keys of those rows. Its `tick` is `tick` only if there were any.
+    pub(crate) fn aged(&self, oldest: Time, tick: u32) -> (Self, Vec<K>) {
         let mut rows = Vec::with_capacity(self.len);
-        let mut left = max;
+        let mut removed = Vec::new();
+        let mut changed = false;
         for (key, row) in self.iter() {
-            if row.seen().last < oldest && left > 0 {
-                left -= 1;
+            if row.seen().last < oldest {
                 removed.push(key.clone());
-            } else {
-                rows.push((key.clone(), row.clone()));
+                continue;
             }
+            let mut row = row.clone();
+            if row.forget(oldest) {
+                row.set_tick(tick);
+                changed = true;
+            }
+            rows.push((key.clone(), row));
         }
-        let tick = if left == max { self.tick } else { tick };
-        Self::of(rows, tick)
+        let tick = if changed || !removed.is_empty() { tick } else { self.tick };
+        (Self::of(rows, tick), removed)
     }
 }
 
@@ -425,13 +430,12 @@ mod tests {
         oldest: u64,
     ) -> Table<AgentKey, CountRow> {
         for at in 0..TABLE_SHARDS {
-            let mut removed = Vec::new();
             if table.shard(at).oldest >= Time(oldest) {
                 assert!(table.shard(at).iter().all(|(_, row)| row.seen().last >= Time(oldest)));
                 continue;
             }
-            let shard = table.shard(at).without_older(Time(oldest), 1000, 1, &mut removed);
-            table = table.with_shard(at, shard);
+            let (shard, removed) = table.shard(at).aged(Time(oldest), 1);
+            table = table.with_shards(vec![(at, shard)]);
             for key in removed {
                 assert!(model.remove(&key).is_some_and(|count| count < oldest));
             }

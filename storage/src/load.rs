@@ -1,0 +1,150 @@
+//! Starting: the stored rows, and what the log has beyond them.
+//!
+//! A stored row counts the events of its key from `since` to `through`. Rows are written one by one
+//! over several commits, so their intervals differ, but all reach the watermark. Counting each event
+//! after the watermark in those rows that end before it, and taking each expired event that is still
+//! in the log out of those rows that begin before it, gives the same rows as before the end of the
+//! process, whenever that was. See `docs/storage.md`.
+
+use foldhash::quality::RandomState;
+use hashbrown::HashMap;
+use redb::{Database, Error};
+
+use crate::aggregate::{Row, decode_row};
+use crate::block::Block;
+use crate::counts::{CountIn, Counts, Gathered};
+use crate::event::{EventRef, Seq, SourceKey};
+use crate::key::{AgentKey, Key, NumberKey};
+use crate::limits::{REPLAY_EVENTS_MAX, TABLE_SHARDS};
+use crate::method::Method;
+use crate::snapshot::Table;
+use crate::tables::{self, Origin, RowTable, State, View};
+
+/// A database as it was when the process started.
+pub(crate) struct Loaded {
+    pub(crate) origin: Origin,
+    pub(crate) state: State,
+    pub(crate) counts: Counts,
+    /// Events that were counted again.
+    pub(crate) replayed: u64,
+}
+
+/// The publication of the loaded rows; those that the replay changed have the next one.
+const LOADED: u32 = 0;
+/// See [`LOADED`].
+pub(crate) const REPLAYED: u32 = LOADED + 1;
+
+/// Rows that include events beyond the watermark, and up to which.
+type Ahead<K> = HashMap<K, Seq, RandomState>;
+
+/// Reads the rows and replays the log.
+pub(crate) fn load(db: &Database) -> Result<Loaded, Error> {
+    let origin = tables::origin(db)?;
+    let view = View::new(db)?;
+    let state = view.state()?;
+    let mut counts = Counts::new(origin.shard_key);
+    counts.totals = view.totals()?;
+    let ahead = (
+        load_rows(&view, RowTable::Sources, &mut counts.sources, state.watermark)?,
+        load_rows(&view, RowTable::Numbers, &mut counts.numbers, state.watermark)?,
+        load_rows(&view, RowTable::Agents, &mut counts.agents, state.watermark)?,
+    );
+    let replayed = replay(&view, &mut counts, state, |seq, event| CountIn {
+        source: is_after(&ahead.0, &SourceKey::of(event.source.ip()), seq),
+        number: ahead.1.is_empty() || is_after(&ahead.1, &NumberKey::of(event.number), seq),
+        agent: ahead.2.is_empty() || is_after(&ahead.2, &AgentKey::of(event.user_agent), seq),
+    })?;
+    expire_again(&view, &mut counts, state)?;
+    Ok(Loaded { origin, state, counts, replayed })
+}
+
+fn is_after<K: Key>(ahead: &Ahead<K>, key: &K, seq: Seq) -> bool {
+    ahead.get(key).is_none_or(|through| seq > *through)
+}
+
+fn load_rows<K: Key, R: Row>(
+    view: &View,
+    table: RowTable,
+    into: &mut Gathered<K, R>,
+    watermark: Seq,
+) -> Result<Ahead<K>, Error> {
+    let mut ahead = Ahead::default();
+    let mut rows = Vec::new();
+    view.rows(table, |shard, key, bytes| {
+        let key = K::from_bytes(key)?;
+        let (mut row, through) = decode_row::<R>(bytes)?;
+        row.set_tick(LOADED);
+        if through > watermark {
+            ahead.insert(key.clone(), through);
+        }
+        rows.push((shard, key, row));
+        (usize::from(shard) < TABLE_SHARDS).then_some(())
+    })?;
+    into.table = Table::load(into.table.shard_key(), rows.into_iter());
+    Ok(ahead)
+}
+
+/// Counts the events after the watermark.
+fn replay(
+    view: &View,
+    counts: &mut Counts,
+    state: State,
+    count_in: impl Fn(Seq, &EventRef<'_>) -> CountIn,
+) -> Result<u64, Error> {
+    let mut at = state.watermark;
+    let mut replayed = 0;
+    let mut gathered = 0;
+    while let Some(head) = view.head_after(at)? {
+        at = head.last();
+        let Some(block) = readable(view.block(&head)?, &head.first) else { continue };
+        for event in block.events() {
+            let Some((seq, event)) = readable(event, &head.first) else { break };
+            if seq > state.watermark {
+                let method = Method::of(event.method);
+                counts.add_rows(seq, &event, method, count_in(seq, &event));
+                replayed += 1;
+                gathered += 1;
+            }
+        }
+        if gathered >= REPLAY_EVENTS_MAX {
+            counts.apply(REPLAYED);
+            gathered = 0;
+        }
+    }
+    counts.apply(REPLAYED);
+    Ok(replayed)
+}
+
+/// Takes events that had expired, and are still in the log, out of rows that include them.
+fn expire_again(view: &View, counts: &mut Counts, state: State) -> Result<(), Error> {
+    let expired = counts.totals.expired;
+    let mut at = state.swept;
+    while let Some(head) = view.head_after(at)? {
+        at = head.last();
+        if at > state.expired {
+            break;
+        }
+        if let Some(block) = readable(view.block(&head)?, &head.first) {
+            expire_block(counts, &block);
+        }
+        counts.apply(REPLAYED);
+    }
+    counts.totals.expired = expired;
+    Ok(())
+}
+
+/// Takes the events of a block out of the rows.
+pub(crate) fn expire_block(counts: &mut Counts, block: &Block) {
+    for event in block.events() {
+        let Some((seq, event)) = readable(event, &block.head().first) else { break };
+        counts.expire(seq, &event);
+    }
+}
+
+/// One damaged block does not keep the node from working; its events are missing in the counts.
+pub(crate) fn readable<T>(read: Result<T, crate::block::Damaged>, first: &Seq) -> Option<T> {
+    read.inspect_err(|damaged| {
+        log::error!("the block of events that begins at {} is damaged: {damaged}", first.0);
+    })
+    .ok()
+}

@@ -1,0 +1,196 @@
+//! Retention, in bounded slices: what leaves the log, and what leaves the tables.
+//!
+//! **Events.** [`Expiry`] takes whole blocks, oldest first, once their latest event is older than the
+//! retention: their events are taken out of the counts in memory, and `expired` moves up to their
+//! last. The block itself is deleted later, when a sweep that began after that has ended, so that no
+//! stored row includes any of its events. Why this is exact after a crash: a stored row counts its
+//! key's events from `since` to `through`, and nothing else; a start adds events after `through` and
+//! takes out those from `since` up to `expired`, and all of the latter are still in the log, because
+//! only what no stored row includes is deleted. Expiry never passes the watermark, so no event is
+//! both added and taken out.
+//!
+//! **Rows.** [`AgeOut`] removes a row from memory and from the database, in one commit, when its key
+//! was last seen before the retention: all its events are older, so it counts for nothing. A key that
+//! comes back begins a new row, whose `since` keeps events of the old one that are still in a block
+//! from being taken out of it.
+//!
+//! Nothing here is needed for correctness of what readers see: they compare with `now` themselves.
+//!
+//! An event whose time is in the future, because the clock was wrong, keeps its block and those after
+//! it until that time.
+
+use redb::{Database, Error};
+
+use crate::aggregate::Row;
+use crate::block::Head;
+use crate::counts::{Counts, Gathered};
+use crate::event::{Seq, Time};
+use crate::key::Key;
+use crate::limits::{
+    AGE_OUT_INTERVAL_NS, AGE_OUT_PARTS_MAX, AGE_OUT_ROWS_MAX, EXPIRE_BLOCKS_MAX, TABLE_SHARDS,
+};
+use crate::load::{expire_block, readable};
+use crate::tables::{RowTable, View, row_key};
+
+/// Takes expired blocks out of the counts.
+pub(crate) struct Expiry {
+    /// Events up to this one are out.
+    through: Seq,
+    retention_ns: u64,
+    /// The block after that, once it is known.
+    next: Option<Head>,
+    is_active: bool,
+}
+
+impl Expiry {
+    pub(crate) fn new(through: Seq, retention_ns: u64) -> Self {
+        Self { through, retention_ns, next: None, is_active: false }
+    }
+
+    /// The last event that is out.
+    pub(crate) fn through(&self) -> Seq {
+        self.through
+    }
+
+    /// Whether more has expired than was taken out.
+    pub(crate) fn is_active(&self) -> bool {
+        self.is_active
+    }
+
+    /// Takes out some of the blocks that end at or before `closed` and have expired. When it fails,
+    /// each block is out or not, as [`Expiry::through`] says.
+    pub(crate) fn take_out(
+        &mut self,
+        db: &Database,
+        counts: &mut Counts,
+        closed: Seq,
+        now: Time,
+    ) -> Result<(), Error> {
+        self.is_active = false;
+        if self.through >= closed || self.next.is_some_and(|head| !self.has_expired(&head, now)) {
+            return Ok(());
+        }
+        let view = View::new(db)?;
+        for _ in 0..EXPIRE_BLOCKS_MAX {
+            let Some(head) = view.head_after(self.through)? else { return Ok(()) };
+            if head.last() > closed {
+                return Ok(());
+            }
+            self.next = Some(head);
+            if !self.has_expired(&head, now) {
+                return Ok(());
+            }
+            if let Some(block) = readable(view.block(&head)?, &head.first) {
+                expire_block(counts, &block);
+            }
+            self.through = head.last();
+            self.next = None;
+        }
+        self.is_active = true;
+        Ok(())
+    }
+
+    fn has_expired(&self, head: &Head, now: Time) -> bool {
+        head.latest < now.minus_ns(self.retention_ns)
+    }
+}
+
+/// What [`AgeOut::slice`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Aged {
+    /// Sources left, or their proof lapsed.
+    pub(crate) sources: bool,
+    /// Numbers left, or their proof lapsed.
+    pub(crate) numbers: bool,
+    /// Anything else did.
+    other: bool,
+    /// Rows that left.
+    pub(crate) rows: u64,
+}
+
+impl Aged {
+    pub(crate) fn any(&self) -> bool {
+        self.sources || self.numbers || self.other
+    }
+}
+
+/// Goes through the tables about once a second and removes rows that have expired.
+#[derive(Default)]
+pub(crate) struct AgeOut {
+    begun: Time,
+    /// How many parts of tables this pass has gone through; `None` between two passes.
+    done: Option<usize>,
+}
+
+impl AgeOut {
+    /// Whether a pass has begun and not ended.
+    pub(crate) fn is_active(&self) -> bool {
+        self.done.is_some()
+    }
+
+    /// Removes some of the rows that were last seen before `oldest`, and adds their stored keys to
+    /// `removed`.
+    pub(crate) fn slice(
+        &mut self,
+        counts: &mut Counts,
+        oldest: Time,
+        tick: u32,
+        removed: &mut Vec<(RowTable, Vec<u8>)>,
+        now: Time,
+    ) -> Aged {
+        if self.done.is_none() {
+            if now.0.abs_diff(self.begun.0) < AGE_OUT_INTERVAL_NS {
+                return Aged::default();
+            }
+            self.begun = now;
+        }
+        let begin = removed.len();
+        let mut slice =
+            Slice { oldest, tick, at: self.done.unwrap_or(0), parts_left: AGE_OUT_PARTS_MAX };
+        let sources = slice.table(&mut counts.sources, RowTable::Sources, removed);
+        let numbers = slice.table(&mut counts.numbers, RowTable::Numbers, removed);
+        let other = slice.table(&mut counts.agents, RowTable::Agents, removed);
+        let is_done = slice.at == 3 * TABLE_SHARDS;
+        self.done = (!is_done).then_some(slice.at);
+        Aged { sources, numbers, other, rows: (removed.len() - begin) as u64 }
+    }
+}
+
+/// One call of [`AgeOut::slice`].
+struct Slice {
+    oldest: Time,
+    tick: u32,
+    /// The next part, counted over all tables.
+    at: usize,
+    /// Parts that may still be made anew.
+    parts_left: usize,
+}
+
+impl Slice {
+    /// Goes on in this table, if the next part is in it. Whether a row changed.
+    fn table<K: Key, R: Row>(
+        &mut self,
+        of: &mut Gathered<K, R>,
+        table: RowTable,
+        removed: &mut Vec<(RowTable, Vec<u8>)>,
+    ) -> bool {
+        let end = (table as usize + 1) * TABLE_SHARDS;
+        let mut replaced = Vec::new();
+        let mut changed = false;
+        while self.at < end && self.parts_left > 0 && removed.len() < AGE_OUT_ROWS_MAX {
+            let part = self.at % TABLE_SHARDS;
+            let shard = of.table.shard(part);
+            if shard.oldest < self.oldest {
+                let (shard, keys) = shard.aged(self.oldest, self.tick);
+                changed |= shard.tick == self.tick;
+                removed
+                    .extend(keys.iter().map(|key| (table, row_key(part as u16, key.as_bytes()))));
+                replaced.push((part, shard));
+                self.parts_left -= 1;
+            }
+            self.at += 1;
+        }
+        of.table = of.table.with_shards(replaced);
+        changed
+    }
+}

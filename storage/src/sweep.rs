@@ -1,0 +1,108 @@
+//! Writing changed rows, a bounded number with each commit.
+//!
+//! A *sweep* goes once through all tables, in the order in which rows are stored, and writes every
+//! row that has changed since the sweep before it began. A row that is skipped has not changed since
+//! then, so an earlier sweep has written all that it counts. When a sweep ends, every stored row
+//! therefore includes its key's events up to the one at which the sweep began: that becomes the
+//! watermark. And none includes an event that had expired by then, so those may be deleted.
+
+use crate::aggregate::{Row, encode_row};
+use crate::counts::{Counts, Gathered};
+use crate::event::{Seq, Time};
+use crate::key::Key;
+use crate::limits::{SWEEP_INTERVAL_NS, SWEEP_ROWS_MAX, TABLE_SHARDS};
+use crate::tables::{RowTable, RowWrite, State, row_key};
+
+/// Where the sweeping is.
+pub(crate) struct Sweeper {
+    active: Option<Sweep>,
+    /// The publication at which the last sweep began. Rows that last changed in it or before are
+    /// stored.
+    swept: u32,
+    begun: Time,
+    /// Rows that one commit writes, about.
+    pub(crate) rows_max: usize,
+}
+
+/// One sweep.
+#[derive(Clone, Copy)]
+struct Sweep {
+    /// The publication, the last event and the last expired event when it began.
+    tick: u32,
+    last: Seq,
+    expired: Seq,
+    /// How many parts of tables it has gone through.
+    done: usize,
+}
+
+const TABLES: [RowTable; 3] = [RowTable::Sources, RowTable::Numbers, RowTable::Agents];
+
+impl Sweeper {
+    pub(crate) fn new() -> Self {
+        Self { active: None, swept: 0, begun: Time(0), rows_max: SWEEP_ROWS_MAX }
+    }
+
+    /// Whether a sweep has begun and not ended.
+    pub(crate) fn is_active(&self) -> bool {
+        self.active.is_some()
+    }
+
+    /// Adds the next rows to a commit that leaves `state`, and moves the watermark when a sweep ends.
+    /// A part is not interrupted, so it may be some thousand rows more than [`SWEEP_ROWS_MAX`].
+    pub(crate) fn slice(
+        &mut self,
+        counts: &Counts,
+        tick: u32,
+        state: &mut State,
+        rows: &mut Vec<RowWrite>,
+        now: Time,
+    ) {
+        let is_due = tick > self.swept && now.0.abs_diff(self.begun.0) >= SWEEP_INTERVAL_NS;
+        if self.active.is_none() && is_due {
+            self.begun = now;
+            self.active = Some(Sweep { tick, last: state.last, expired: state.expired, done: 0 });
+        }
+        let Some(mut sweep) = self.active else { return };
+        while rows.len() < self.rows_max && sweep.done < TABLES.len() * TABLE_SHARDS {
+            let part = sweep.done % TABLE_SHARDS;
+            match TABLES[sweep.done / TABLE_SHARDS] {
+                RowTable::Sources => {
+                    self.part(&counts.sources, RowTable::Sources, part, state, rows)
+                }
+                RowTable::Numbers => {
+                    self.part(&counts.numbers, RowTable::Numbers, part, state, rows)
+                }
+                RowTable::Agents => self.part(&counts.agents, RowTable::Agents, part, state, rows),
+            }
+            sweep.done += 1;
+        }
+        self.active = Some(sweep);
+        if sweep.done == TABLES.len() * TABLE_SHARDS {
+            state.watermark = sweep.last;
+            state.swept = sweep.expired;
+            self.swept = sweep.tick;
+            self.active = None;
+        }
+    }
+
+    /// The changed rows of one part of a table.
+    fn part<K: Key, R: Row>(
+        &self,
+        of: &Gathered<K, R>,
+        table: RowTable,
+        part: usize,
+        state: &State,
+        rows: &mut Vec<RowWrite>,
+    ) {
+        let shard = of.table.shard(part);
+        if shard.tick <= self.swept {
+            return;
+        }
+        let changed = shard.iter().filter(|(_, row)| row.tick() > self.swept);
+        rows.extend(changed.map(|(key, row)| RowWrite {
+            table,
+            key: row_key(part as u16, key.as_bytes()),
+            row: encode_row(row, state.expired, state.last),
+        }));
+    }
+}

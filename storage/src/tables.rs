@@ -1,0 +1,339 @@
+//! What is in the database: the tables of redb, and how they are read and written. See
+//! `docs/storage.md`.
+
+use redb::{
+    Database, Error, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    WriteTransaction,
+};
+use uuid::Uuid;
+
+use crate::aggregate::{Encoder, Totals};
+use crate::block::{Block, Damaged, Head, Packed};
+use crate::event::Seq;
+use crate::limits::{BLOCK_PARTS_MAX, DELETE_BLOCKS_MAX, PAGE_SLACK, VALUE_BYTES_MAX};
+use crate::snapshot::ShardKey;
+
+/// The version of everything that is stored. A program reads only its own.
+pub(crate) const SCHEMA: u32 = 1;
+
+/// Single values by name.
+const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+/// The heads of the blocks, by their first event.
+const HEADS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("block_heads");
+/// The payloads of the blocks in parts, by their first event and the number of the part.
+const PARTS: TableDefinition<'_, (u64, u8), &[u8]> = TableDefinition::new("block_parts");
+/// Rows, by the part of the table that the key is in (big-endian) and the key.
+const ROWS: [TableDefinition<'_, &[u8], &[u8]>; 3] = [
+    TableDefinition::new("sources"),
+    TableDefinition::new("numbers"),
+    TableDefinition::new("agents"),
+];
+
+/// Which aggregate a row belongs to: its place in [`ROWS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowTable {
+    Sources = 0,
+    Numbers = 1,
+    Agents = 2,
+}
+
+/// How far the log and the rows are. It changes with every commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    /// The last event of the log.
+    pub(crate) last: Seq,
+    /// Every stored row includes the events of its key up to this one.
+    pub(crate) watermark: Seq,
+    /// Events up to this one count for nothing any more. Never beyond `watermark`.
+    pub(crate) expired: Seq,
+    /// No stored row includes an event up to this one, so blocks up to it may be deleted. Never
+    /// beyond `expired`.
+    pub(crate) swept: Seq,
+    /// The last generation that was published.
+    pub(crate) generation: u64,
+}
+
+const STATE_BYTES: usize = 40;
+
+impl State {
+    fn encode(&self) -> [u8; STATE_BYTES] {
+        let mut bytes = [0; STATE_BYTES];
+        let numbers =
+            [self.last.0, self.watermark.0, self.expired.0, self.swept.0, self.generation];
+        for (place, number) in bytes.chunks_exact_mut(8).zip(numbers) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; STATE_BYTES] = bytes.try_into().ok()?;
+        let (numbers, _) = bytes.as_chunks::<8>();
+        let number = |at: usize| u64::from_le_bytes(numbers[at]);
+        Some(Self {
+            last: Seq(number(0)),
+            watermark: Seq(number(1)),
+            expired: Seq(number(2)),
+            swept: Seq(number(3)),
+            generation: number(4),
+        })
+    }
+}
+
+/// What never changes in a database.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) database_id: Uuid,
+    pub(crate) shard_key: ShardKey,
+}
+
+/// One row to be written.
+pub(crate) struct RowWrite {
+    pub(crate) table: RowTable,
+    pub(crate) key: Vec<u8>,
+    pub(crate) row: Encoder,
+}
+
+/// Everything that one commit changes. Storing it twice is the same as storing it once, so a commit
+/// whose outcome is not known is simply made again.
+#[derive(Default)]
+pub(crate) struct Batch {
+    /// New blocks, and the last block of the log anew.
+    pub(crate) blocks: Vec<Packed>,
+    pub(crate) rows: Vec<RowWrite>,
+    pub(crate) removed: Vec<(RowTable, Vec<u8>)>,
+    pub(crate) state: State,
+    pub(crate) totals: Totals,
+}
+
+impl Batch {
+    /// Whether it changes nothing but the state.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.blocks.is_empty() && self.rows.is_empty() && self.removed.is_empty()
+    }
+}
+
+/// The stored key of a row.
+pub(crate) fn row_key(shard: u16, key: &[u8]) -> Vec<u8> {
+    let mut stored = Vec::with_capacity(2 + key.len());
+    stored.extend_from_slice(&shard.to_be_bytes());
+    stored.extend_from_slice(key);
+    stored
+}
+
+fn corrupted(what: &str) -> Error {
+    Error::Corrupted(what.to_owned())
+}
+
+/// What schema a database has: `None` if it has no table at all.
+pub(crate) fn schema(db: &Database) -> Result<Option<u32>, Error> {
+    let read = db.begin_read()?;
+    let names = read.list_tables()?.count();
+    if names == 0 {
+        return Ok(None);
+    }
+    let meta = read.open_table(META)?;
+    let value = meta.get("schema")?.ok_or_else(|| corrupted("it has no schema version"))?;
+    let bytes = value.value().try_into().map_err(|_| corrupted("it has no schema version"))?;
+    Ok(Some(u32::from_le_bytes(bytes)))
+}
+
+/// Makes the tables of a new database.
+pub(crate) fn initialise(db: &Database, origin: Origin) -> Result<(), Error> {
+    let write = db.begin_write()?;
+    {
+        let mut meta = write.open_table(META)?;
+        meta.insert("schema", &SCHEMA.to_le_bytes()[..])?;
+        meta.insert("database_id", &origin.database_id.as_bytes()[..])?;
+        let key = origin.shard_key.0.map(u64::to_le_bytes);
+        meta.insert("shard_key", key.as_flattened())?;
+        meta.insert("state", &State::default().encode()[..])?;
+        meta.insert("totals", &Totals::default().encode()[..])?;
+        write.open_table(HEADS)?;
+        write.open_table(PARTS)?;
+        for table in ROWS {
+            write.open_table(table)?;
+        }
+    }
+    write.commit()?;
+    Ok(())
+}
+
+/// Reads what never changes.
+pub(crate) fn origin(db: &Database) -> Result<Origin, Error> {
+    let read = db.begin_read()?;
+    let meta = read.open_table(META)?;
+    let bad = || corrupted("its identity cannot be read");
+    let id = meta.get("database_id")?.ok_or_else(bad)?;
+    let database_id = Uuid::from_slice(id.value()).map_err(|_| bad())?;
+    let key = meta.get("shard_key")?.ok_or_else(bad)?;
+    let (words, []) = key.value().as_chunks::<8>() else { return Err(bad()) };
+    let &[first, second] = words else { return Err(bad()) };
+    let shard_key = ShardKey([u64::from_le_bytes(first), u64::from_le_bytes(second)]);
+    Ok(Origin { database_id, shard_key })
+}
+
+/// A view of one moment of the database.
+pub(crate) struct View(ReadTransaction);
+
+impl View {
+    pub(crate) fn new(db: &Database) -> Result<Self, Error> {
+        Ok(Self(db.begin_read()?))
+    }
+
+    pub(crate) fn state(&self) -> Result<State, Error> {
+        let meta = self.0.open_table(META)?;
+        let value = meta.get("state")?;
+        value
+            .and_then(|value| State::decode(value.value()))
+            .ok_or_else(|| corrupted("its state cannot be read"))
+    }
+
+    pub(crate) fn totals(&self) -> Result<Totals, Error> {
+        let meta = self.0.open_table(META)?;
+        let value = meta.get("totals")?;
+        value
+            .and_then(|value| Totals::decode(value.value()))
+            .ok_or_else(|| corrupted("its totals cannot be read"))
+    }
+
+    /// Calls `visit` with the part, the key and the bytes of each row, in their order.
+    pub(crate) fn rows(
+        &self,
+        table: RowTable,
+        mut visit: impl FnMut(u16, &[u8], &[u8]) -> Option<()>,
+    ) -> Result<(), Error> {
+        let rows = self.0.open_table(ROWS[table as usize])?;
+        for entry in rows.iter()? {
+            let (key, row) = entry?;
+            let read = key
+                .value()
+                .split_first_chunk()
+                .and_then(|(shard, key)| visit(u16::from_be_bytes(*shard), key, row.value()));
+            read.ok_or_else(|| corrupted("a row of its aggregates cannot be read"))?;
+        }
+        Ok(())
+    }
+
+    /// The head of the first block that has an event after `after`.
+    pub(crate) fn head_after(&self, after: Seq) -> Result<Option<Head>, Error> {
+        let heads = self.0.open_table(HEADS)?;
+        let next = after.0.saturating_add(1);
+        if let Some(entry) = heads.range(..=next)?.next_back() {
+            let head = parse_head(entry?.1.value())?;
+            if head.last() > after {
+                return Ok(Some(head));
+            }
+        }
+        match heads.range(next..)?.next() {
+            Some(entry) => Ok(Some(parse_head(entry?.1.value())?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Unpacks a block. The inner error is about this block alone.
+    pub(crate) fn block(&self, head: &Head) -> Result<Result<Block, Damaged>, Error> {
+        let parts = self.0.open_table(PARTS)?;
+        let mut payload = Vec::with_capacity(head.payload_bytes());
+        for entry in parts.range((head.first.0, 0)..=(head.first.0, u8::MAX))? {
+            let (_, part) = entry?;
+            payload.extend_from_slice(part.value());
+            if payload.len() >= head.payload_bytes() {
+                break;
+            }
+        }
+        Ok(Block::unpack(head, &payload))
+    }
+}
+
+fn parse_head(bytes: &[u8]) -> Result<Head, Error> {
+    Head::parse(bytes).map_err(|damaged| corrupted(damaged.0))
+}
+
+/// Stores a batch, durably.
+pub(crate) fn store(db: &Database, batch: &Batch) -> Result<(), Error> {
+    let mut write = db.begin_write()?;
+    // Without this, opening the file after a crash reads all of it.
+    write.set_quick_repair(true);
+    write_blocks(&write, batch)?;
+    write_rows(&write, batch)?;
+    {
+        let mut meta = write.open_table(META)?;
+        meta.insert("state", &batch.state.encode()[..])?;
+        meta.insert("totals", &batch.totals.encode()[..])?;
+    }
+    write.commit()?;
+    Ok(())
+}
+
+fn write_blocks(write: &WriteTransaction, batch: &Batch) -> Result<(), Error> {
+    let mut heads = write.open_table(HEADS)?;
+    let mut parts = write.open_table(PARTS)?;
+    for block in &batch.blocks {
+        let first = block.head.first.0;
+        let replaced = heads.insert(first, &block.head.to_bytes()[..])?.is_some();
+        let mut rest = &block.payload[..];
+        let mut number = 0;
+        while !rest.is_empty() {
+            let (part, others) = rest.split_at(part_len(rest.len()));
+            parts.insert((first, number), part)?;
+            (rest, number) = (others, number + 1);
+        }
+        if replaced {
+            // The block that this one replaces may have had more parts.
+            for number in number..BLOCK_PARTS_MAX as u8 {
+                if parts.remove((first, number))?.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+    delete_blocks(&mut heads, &mut parts, batch.state.swept)
+}
+
+type Heads<'a> = redb::Table<'a, u64, &'static [u8]>;
+type Parts<'a> = redb::Table<'a, (u64, u8), &'static [u8]>;
+
+/// Deletes a bounded number of blocks up to event `through`.
+fn delete_blocks(heads: &mut Heads<'_>, parts: &mut Parts<'_>, through: Seq) -> Result<(), Error> {
+    let mut firsts = Vec::new();
+    for entry in heads.range(..=through.0)?.take(DELETE_BLOCKS_MAX) {
+        firsts.push(entry?.0.value());
+    }
+    for first in firsts {
+        heads.remove(first)?;
+        for number in 0..BLOCK_PARTS_MAX as u8 {
+            if parts.remove((first, number))?.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many of the `rest` bytes of a payload go into the next value.
+///
+/// redb gives a value a power of two of 4 KiB pages, so a payload is split where that wastes little:
+/// 180 KiB become 128, 32, 16 and 4 KiB.
+fn part_len(rest: usize) -> usize {
+    const PAGE: usize = 4096;
+    if rest >= VALUE_BYTES_MAX {
+        return VALUE_BYTES_MAX;
+    }
+    let pages = (rest + PAGE_SLACK).next_power_of_two().max(PAGE);
+    let waste = pages - PAGE_SLACK - rest;
+    if pages == PAGE || waste <= pages / 8 { rest } else { pages / 2 - PAGE_SLACK }
+}
+
+fn write_rows(write: &WriteTransaction, batch: &Batch) -> Result<(), Error> {
+    for table in [RowTable::Sources, RowTable::Numbers, RowTable::Agents] {
+        let mut rows = write.open_table(ROWS[table as usize])?;
+        for (_, key) in batch.removed.iter().filter(|(of, _)| *of == table) {
+            rows.remove(&key[..])?;
+        }
+        for change in batch.rows.iter().filter(|change| change.table == table) {
+            rows.insert(&change.key[..], change.row.as_bytes())?;
+        }
+    }
+    Ok(())
+}
