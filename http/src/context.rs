@@ -30,3 +30,24 @@ impl std::fmt::Debug for Context {
         f.debug_struct("Context").field("version", &self.version).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+impl Context {
+    /// A node whose database cannot be opened, for tests that need only the counters.
+    pub(crate) fn of_nothing() -> Arc<Self> {
+        let (intakes, writer) = sentrypeer_storage::intake::channel(1);
+        let path = "/nonexistent/folder/database";
+        let options = sentrypeer_storage::Options::new(path, uuid::Uuid::nil());
+        let (store, _) = sentrypeer_storage::start(options, writer);
+        drop(intakes);
+        Arc::new(Self {
+            store,
+            policy: Box::new(Arc::default),
+            version: "9.8.7",
+            metrics: Box::new(|_| {}),
+            status: Box::new(|| serde_json::Value::Null),
+            ready: Box::new(|| true),
+            counters: Counters::default(),
+        })
+    }
+}

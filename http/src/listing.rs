@@ -4,7 +4,7 @@
 //! rows that are to be shown are put in order, then slice by slice the rows are written while the
 //! client reads. Both steps look at the same generation.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 use std::sync::Arc;
 
 use sentrypeer_storage::aggregate::{NumberRow, Row, SourceRow};
@@ -140,7 +140,11 @@ struct AsText<T>(T);
 
 impl<T: Display> Serialize for AsText<T> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        // As long as a time: text that grows piece by piece is moved at every piece.
+        let mut text = String::with_capacity(32);
+        // Writing into a String does not fail.
+        let _ = write!(text, "{}", self.0);
+        serializer.serialize_str(&text)
     }
 }
 

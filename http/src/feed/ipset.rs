@@ -347,8 +347,10 @@ fn create(out: &mut String, set: &str, family: Family, hashsize: usize) {
     );
 }
 
+/// One bucket for two entries: no bucket overflows while a set of a million is filled, so the kernel
+/// never rehashes, and the set takes 40 MB.
 fn hashsize(entries: usize) -> usize {
-    entries.next_power_of_two().clamp(*IPSET_HASHSIZE.start(), *IPSET_HASHSIZE.end())
+    (entries / 2).next_power_of_two().clamp(*IPSET_HASHSIZE.start(), *IPSET_HASHSIZE.end())
 }
 
 #[cfg(test)]
@@ -385,6 +387,13 @@ mod tests {
         for name in ["", "-exist", "a b", "a\nb", "ä", "a;b"] {
             assert!(set_name(name).is_none(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn the_hashsize_follows_the_size() {
+        assert_eq!(hashsize(0), 1_024);
+        assert_eq!(hashsize(4_000), 2_048);
+        assert_eq!(hashsize(IPSET_ENTRIES_MAX), 1 << 19);
     }
 
     #[test]

@@ -394,3 +394,34 @@ fn reason(status: u16) -> &'static str {
         _ => "Error",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpStream;
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_without_a_request_for_long_is_ended_and_a_busy_one_is_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connect = || {
+            let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            (peer, listener.accept().unwrap().0)
+        };
+        let (mut idle_peer, idle) = connect();
+        let (busy_peer, busy) = connect();
+        let ctx = Context::of_nothing();
+        let connections = Connections::new(Arc::clone(&ctx));
+        let _idle_used = connections.enter(idle.as_raw_fd()).unwrap();
+        let busy_used = connections.enter(busy.as_raw_fd()).unwrap();
+        let later = Time(Time::now().0 + DIP_IDLE_TIME_MAX.as_nanos() as u64 + 1);
+        busy_used.store(later.0, Relaxed);
+        connections.end_idle(later);
+        assert_eq!(idle_peer.read(&mut [0]).unwrap(), 0);
+        busy_peer.set_nonblocking(true).unwrap();
+        assert_eq!(busy_peer.peek(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(ctx.counters.happenings(Lane::Dip, Happening::Idle), 1);
+    }
+}

@@ -143,3 +143,91 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         Pin::new(&mut self.stream).poll_shutdown(task)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::time::{Duration, advance};
+
+    use super::*;
+
+    /// Both ends of a stream that holds 8 bytes, and the counters.
+    fn pair() -> (DuplexStream, Paced<DuplexStream>, Arc<Context>) {
+        let ctx = Context::of_nothing();
+        let (peer, stream) = duplex(8);
+        (peer, Paced::new(stream, Arc::clone(&ctx)), ctx)
+    }
+
+    /// Runs a test in which time passes only when everything waits.
+    fn run(test: impl Future<Output = ()>) {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().unwrap().block_on(test);
+    }
+
+    fn is_overdue<T: std::fmt::Debug>(result: io::Result<T>) -> bool {
+        result.is_err_and(|e| e.kind() == io::ErrorKind::TimedOut)
+    }
+
+    #[test]
+    fn a_connection_may_be_idle_for_a_while_and_no_longer() {
+        run(async {
+            let (_peer, mut paced, ctx) = pair();
+            let begun = Instant::now();
+            assert!(is_overdue(paced.read(&mut [0; 8]).await));
+            assert!(begun.elapsed() >= IDLE_TIME_MAX);
+            assert_eq!(ctx.counters.happenings(Lane::Api, Happening::Idle), 1);
+        });
+    }
+
+    #[test]
+    fn a_head_that_drips_in_is_cut_off_as_a_whole() {
+        run(async {
+            let (mut peer, mut paced, ctx) = pair();
+            let dripping = tokio::spawn(async move {
+                while peer.write_all(b"x").await.is_ok() {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            });
+            let begun = Instant::now();
+            let mut head = Vec::new();
+            assert!(is_overdue(paced.read_to_end(&mut head).await));
+            assert!(begun.elapsed() < REQUEST_HEAD_TIME_MAX + Duration::from_secs(1));
+            assert_eq!(ctx.counters.happenings(Lane::Api, Happening::SlowHead), 1);
+            drop(paced);
+            dripping.await.unwrap();
+        });
+    }
+
+    #[test]
+    fn a_reader_that_stops_is_dropped_and_one_that_goes_on_is_not() {
+        run(async {
+            let (mut peer, mut paced, ctx) = pair();
+            let reading = tokio::spawn(async move {
+                for _ in 0..16 {
+                    tokio::time::sleep(WRITE_STALL_MAX / 2).await;
+                    peer.read_exact(&mut [0; 4]).await.unwrap();
+                }
+                peer
+            });
+            paced.write_all(&[0; 64]).await.unwrap();
+            let _peer = reading.await.unwrap();
+            assert!(is_overdue(paced.write_all(&[0; 64]).await));
+            assert_eq!(ctx.counters.happenings(Lane::Api, Happening::SlowReader), 1);
+        });
+    }
+
+    #[test]
+    fn after_an_answer_the_next_request_has_all_its_time() {
+        run(async {
+            let (mut peer, mut paced, ctx) = pair();
+            for _ in 0..5 {
+                peer.write_all(b"ask").await.unwrap();
+                paced.read_exact(&mut [0; 3]).await.unwrap();
+                paced.write_all(b"answer").await.unwrap();
+                peer.read_exact(&mut [0; 6]).await.unwrap();
+                advance(IDLE_TIME_MAX - Duration::from_secs(1)).await;
+            }
+            assert_eq!(ctx.counters.happenings(Lane::Api, Happening::Idle), 0);
+        });
+    }
+}

@@ -60,7 +60,7 @@ fn a_list_is_streamed_whole_and_not_again_to_who_has_it() {
     let again = format!("GET /ip-addresses HTTP/1.1\r\nHost: x\r\nIf-None-Match: {etag}\r\n\r\n");
     client.send(again.as_bytes());
     let reply = client.reply();
-    assert_eq!((reply.status, reply.body.len()), (304, 0));
+    assert_eq!((reply.status, reply.header("content-length")), (304, None));
     assert_eq!(client.get("/livez").status, 200);
 }
 
@@ -80,7 +80,8 @@ fn head_sends_the_headers_of_get_and_nothing_behind_them() {
     };
     assert_eq!(names(&head.headers), names(&got.headers));
     client.send(b"HEAD /ip-addresses HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_eq!(client.reply_to("HEAD").unwrap().status, 200);
+    let head = client.reply_to("HEAD").unwrap();
+    assert_eq!((head.status, head.header("content-length")), (200, None));
     assert_eq!(client.get("/livez").body, b"ok\n");
 }
 
@@ -166,7 +167,7 @@ fn one_connection_too_many_is_closed_and_counted_and_room_is_used_again() {
 fn an_answer_that_is_under_way_ends_and_idle_connections_close_when_it_stops() {
     let (mut node, front, address) = served();
     let now = Time::now().minus_ns(NS_PER_S);
-    let sources: Vec<String> = (0..50_000)
+    let sources: Vec<String> = (0..10_000)
         .map(|n| format!("198.{}.{}.{}", 100 + n / 62_500, n / 250 % 250, n % 250))
         .collect();
     node.push(sources.iter().map(|source| event(source, "", now)));
