@@ -98,7 +98,11 @@ fn export_ipset(config: &Config, wanted: &ExportIpset) -> Result<(), Failure> {
     let response = from_database(config, &target)?;
     let ok = (200..300).contains(&response.status);
     let bytes = response.body.into_bytes();
-    if ok { print(&bytes) } else { Err(Failure::Refused(String::from_utf8_lossy(&bytes).trim_end().to_owned())) }
+    if ok {
+        print(&bytes)
+    } else {
+        Err(Failure::Refused(String::from_utf8_lossy(&bytes).trim_end().to_owned()))
+    }
 }
 
 /// The path and query that asks for what the command line says.
@@ -122,10 +126,12 @@ fn from_database(config: &Config, target: &str) -> Result<Response, Failure> {
     let refused = |error: &dyn std::fmt::Display| Failure::Refused(error.to_string());
     let identity = identity::load_or_create(&config.db).map_err(|e| refused(&e))?;
     let (shards, writer_end) = intake::channel(1);
-    let (store, thread) =
-        storage::start(context::storage_options(config, &identity), writer_end);
+    let (store, thread) = storage::start(context::storage_options(config, &identity), writer_end);
     let deadline = Instant::now() + OPEN_TIMEOUT;
-    while store.snapshot().is_none() && !matches!(store.phase(), Phase::Failed | Phase::Stopped) && Instant::now() < deadline {
+    while store.snapshot().is_none()
+        && !matches!(store.phase(), Phase::Failed | Phase::Stopped)
+        && Instant::now() < deadline
+    {
         std::thread::sleep(Duration::from_millis(1));
     }
     let response = store.snapshot().map(|_| {
@@ -134,9 +140,11 @@ fn from_database(config: &Config, target: &str) -> Result<Response, Failure> {
     });
     drop(shards);
     thread.join().map_err(|e| refused(&e))?;
-    response.ok_or_else(|| Failure::Refused(format!(
-        "{}: the database was not ready within {} s",
-        config.db.display(),
-        OPEN_TIMEOUT.as_secs()
-    )))
+    response.ok_or_else(|| {
+        Failure::Refused(format!(
+            "{}: the database was not ready within {} s",
+            config.db.display(),
+            OPEN_TIMEOUT.as_secs()
+        ))
+    })
 }

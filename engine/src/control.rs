@@ -124,12 +124,13 @@ fn accept(listener: &UnixListener, context: &Arc<Context>) {
         }
         clients.fetch_add(1, Ordering::Relaxed);
         let (context, counted) = (Arc::clone(context), Arc::clone(&clients));
-        let served = std::thread::Builder::new().name("control-client".to_owned()).spawn(move || {
-            if let Err(error) = serve(&stream, &context) {
-                log::debug!("control socket: {error}");
-            }
-            counted.fetch_sub(1, Ordering::Relaxed);
-        });
+        let served =
+            std::thread::Builder::new().name("control-client".to_owned()).spawn(move || {
+                if let Err(error) = serve(&stream, &context) {
+                    log::debug!("control socket: {error}");
+                }
+                counted.fetch_sub(1, Ordering::Relaxed);
+            });
         if served.is_err() {
             clients.fetch_sub(1, Ordering::Relaxed);
         }
@@ -217,8 +218,11 @@ pub fn request(database: &Path, target: &str) -> io::Result<Option<Answer>> {
     let mut line = String::new();
     body.read_line(&mut line)?;
     let status = line.trim_end().parse().map_err(|_| {
-        io::Error::new(io::ErrorKind::PermissionDenied, "the node closed the control socket unread; \
-            it belongs to another user")
+        io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "the node closed the control socket unread; \
+            it belongs to another user",
+        )
     })?;
     Ok(Some(Answer { status, body }))
 }

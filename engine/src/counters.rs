@@ -139,7 +139,11 @@ const FAMILIES: &[(&str, &str, &[Shown])] = &[
         ],
     ),
     ("sentrypeer_replies_sent_total", "Replies sent", &[(Count::RepliesSent, "", "")]),
-    ("sentrypeer_replies_sent_bytes_total", "Bytes of replies sent", &[(Count::ReplyBytes, "", "")]),
+    (
+        "sentrypeer_replies_sent_bytes_total",
+        "Bytes of replies sent",
+        &[(Count::ReplyBytes, "", "")],
+    ),
     (
         "sentrypeer_replies_unsent_total",
         "Replies that were not sent, by reason",

@@ -12,7 +12,9 @@ use crate::config::{Config, Listen};
 
 /// An API address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} (API): {source}; stop the program that holds it, or name another address with --api-listen")]
+#[error(
+    "cannot listen on {address} (API): {source}; stop the program that holds it, or name another address with --api-listen"
+)]
 pub struct BindError {
     address: SocketAddr,
     source: io::Error,

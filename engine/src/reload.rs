@@ -27,11 +27,8 @@ impl Reloadable {
     /// If the certificate cannot be read or made.
     pub fn new(config: Config, listening: &[Listening]) -> Result<Self, TlsError> {
         let wants_tls = listening.iter().any(|l| l.transport == Transport::Tls);
-        let tls = if wants_tls {
-            Some(Arc::new(ArcSwap::new(server_config(&config)?)))
-        } else {
-            None
-        };
+        let tls =
+            if wants_tls { Some(Arc::new(ArcSwap::new(server_config(&config)?))) } else { None };
         let policy = Arc::new(ArcSwap::from_pointee(context::policy(&config, 0)));
         Ok(Self { config, policy, tls })
     }

@@ -63,7 +63,8 @@ pub struct Parts {
 pub struct Core {
     /// The shard's counters.
     pub counters: Arc<ShardCounters>,
-    intake: ShardIntake,
+    /// Gone once the shard has finished: the writer ends when the last one goes.
+    intake: Option<ShardIntake>,
     arena: Option<Arena>,
     /// When the first event came into the arena.
     arena_since: Instant,
@@ -141,7 +142,9 @@ impl Core {
             }
             self.hand_over();
         }
-        let Some(mut arena) = self.intake.take() else { return false };
+        let Some(mut arena) = self.intake.as_mut().and_then(ShardIntake::take) else {
+            return false;
+        };
         // An empty arena takes any event: its size is asserted to be larger than the largest.
         let kept = arena.push(event).is_ok();
         self.arena = Some(arena);
@@ -150,8 +153,8 @@ impl Core {
     }
 
     fn hand_over(&mut self) {
-        if let Some(arena) = self.arena.take() {
-            self.intake.hand_over(arena);
+        if let (Some(arena), Some(intake)) = (self.arena.take(), &mut self.intake) {
+            intake.hand_over(arena);
         }
     }
 
@@ -183,7 +186,7 @@ impl Shard {
         Self {
             core: Core {
                 counters: parts.counters,
-                intake: parts.intake,
+                intake: Some(parts.intake),
                 arena: None,
                 arena_since: Instant::now(),
                 honeypot: parts.honeypot,
@@ -262,8 +265,8 @@ impl Shard {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Empties the sockets and hands over what they held. What arrives from now on the kernel turns
-    /// away and counts.
+    /// Empties the sockets and hands over what they held, and gives up the way to the writer. What
+    /// arrives from now on the kernel turns away and counts.
     pub fn finish(&mut self) {
         self.read_drops(Count::KernelDrops);
         for port in &self.udp {
@@ -278,6 +281,7 @@ impl Shard {
         self.read_drops(Count::StopDrops);
         self.streams.finish(&mut self.core);
         self.core.hand_over();
+        self.core.intake = None;
     }
 
     fn read_drops(&mut self, count: Count) {
@@ -308,7 +312,7 @@ pub mod testing {
         let honeypot = Honeypot::new(EXCHANGE, TagKey::from_secret(&[3; 32]));
         let core = Core {
             counters: Arc::new(ShardCounters::default()),
-            intake: intakes.remove(0),
+            intake: Some(intakes.remove(0)),
             arena: None,
             arena_since: Instant::now(),
             honeypot: responsive.then(|| Arc::new(honeypot)),

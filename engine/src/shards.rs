@@ -148,8 +148,7 @@ fn processors() -> Vec<usize> {
 fn pin(processor: Option<usize>) {
     let Some(processor) = processor else { return };
     let mut set = CpuSet::new();
-    let pinned =
-        set.set(processor).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
+    let pinned = set.set(processor).and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
     if let Err(error) = pinned {
         log::debug!("pinning to processor {processor}: {error}");
     }

@@ -293,7 +293,8 @@ mod tests {
 
     #[test]
     fn each_method_has_its_answer() {
-        for method in ["OPTIONS", "REGISTER", "INVITE", "BYE", "CANCEL", "INFO", "MESSAGE", "PRACK"] {
+        for method in ["OPTIONS", "REGISTER", "INVITE", "BYE", "CANCEL", "INFO", "MESSAGE", "PRACK"]
+        {
             assert_eq!(status(&request(method, "", "")), 200, "{method}");
         }
         assert_eq!(status(&request("SUBSCRIBE", "", "")), 489);
@@ -323,7 +324,8 @@ mod tests {
         assert!(answer.ends_with("m=audio 10000 RTP/AVP 8\r\n"), "{answer}");
         let read = sip::parse(answer.as_bytes());
         assert_eq!(read.content_length(), Some(u32::try_from(read.body().len()).unwrap()));
-        let video = request("INVITE", "Content-Type: application/sdp\r\n", "m=video 1 RTP/AVP 96\r\n");
+        let video =
+            request("INVITE", "Content-Type: application/sdp\r\n", "m=video 1 RTP/AVP 96\r\n");
         assert_eq!(status(&video), 488);
     }
 

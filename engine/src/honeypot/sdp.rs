@@ -108,7 +108,8 @@ mod tests {
 
     #[test]
     fn every_other_stream_is_declined_in_its_place() {
-        let text = answer("m=video 4002 RTP/AVP 96\nm=audio 1 RTP/AVP 0\nm=audio 2 RTP/AVP 0\n").unwrap();
+        let text =
+            answer("m=video 4002 RTP/AVP 96\nm=audio 1 RTP/AVP 0\nm=audio 2 RTP/AVP 0\n").unwrap();
         let media: Vec<&str> = text.lines().filter(|l| l.starts_with("m=")).collect();
         assert_eq!(
             media,

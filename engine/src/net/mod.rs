@@ -68,8 +68,8 @@ pub enum UringRefused {
 /// Why it cannot.
 pub fn uring_usable() -> Result<(), UringRefused> {
     syscall::probe_io_uring().map_err(UringRefused::Kernel)?;
-    let (soft, hard) = getrlimit(Resource::RLIMIT_MEMLOCK)
-        .map_err(|e| UringRefused::Kernel(e.into()))?;
+    let (soft, hard) =
+        getrlimit(Resource::RLIMIT_MEMLOCK).map_err(|e| UringRefused::Kernel(e.into()))?;
     if soft < hard && setrlimit(Resource::RLIMIT_MEMLOCK, hard, hard).is_ok() {
         return locked_memory(hard);
     }

@@ -45,8 +45,11 @@ pub fn run(shard: Shard, streams: Vec<StreamPort>) -> io::Result<()> {
     let mut driver = Loop::new(shard, streams)?;
     let mut events = Events::with_capacity(EVENTS_PER_CALL);
     while !driver.shard.is_stopping() {
-        let wait =
-            if driver.again.is_empty() { driver.shard.tick_interval() } else { std::time::Duration::ZERO };
+        let wait = if driver.again.is_empty() {
+            driver.shard.tick_interval()
+        } else {
+            std::time::Duration::ZERO
+        };
         match driver.poll.poll(&mut events, Some(wait)) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => {}
@@ -183,4 +186,3 @@ fn is_passing(error: &io::Error) -> bool {
             | io::ErrorKind::Interrupted
     )
 }
-

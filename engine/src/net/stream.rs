@@ -120,7 +120,11 @@ impl Stream {
             if processed.is_err() {
                 let handshaking = tls.connection.is_handshaking();
                 tls.drain_into(&mut self.out);
-                return Err(if handshaking { Count::ClosedHandshake } else { Count::ClosedProtocol });
+                return Err(if handshaking {
+                    Count::ClosedHandshake
+                } else {
+                    Count::ClosedProtocol
+                });
             }
             let mut buffer = [0; PLAIN_BYTES];
             while let Ok(n @ 1..) = tls.connection.reader().read(&mut buffer) {
@@ -307,7 +311,8 @@ mod tests {
         let (mut core, _) = core(true);
         let mut stream = stream();
         let flood = MESSAGE.repeat(1_000);
-        let fed = flood.as_bytes().chunks(4_096).try_for_each(|c| stream.feed(c, Time(1), &mut core));
+        let fed =
+            flood.as_bytes().chunks(4_096).try_for_each(|c| stream.feed(c, Time(1), &mut core));
         assert_eq!(fed, Err(Count::ClosedSlowReader));
         assert!(stream.output().len() < 2 * STREAM_PENDING_BYTES_MAX);
     }

@@ -182,9 +182,8 @@ impl SendBatch {
         // SAFETY: `fill` made every header point into vectors of this value, whose capacity was
         // reserved so that they did not move, and into `text`, which outlives the call. The kernel
         // only reads them.
-        let sent = unsafe {
-            libc::sendmmsg(socket, self.headers.as_mut_ptr(), count, libc::MSG_DONTWAIT)
-        };
+        let sent =
+            unsafe { libc::sendmmsg(socket, self.headers.as_mut_ptr(), count, libc::MSG_DONTWAIT) };
         usize::try_from(sent).or_else(|_| no_wait(io::Error::last_os_error()).map(|()| 0))
     }
 
@@ -197,8 +196,10 @@ impl SendBatch {
             let bytes = &text[reply.range.clone()];
             self.names.push(storage(reply.to));
             self.controls.push(EMPTY_CONTROL);
-            self.vectors
-                .push(libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() });
+            self.vectors.push(libc::iovec {
+                iov_base: bytes.as_ptr().cast_mut().cast(),
+                iov_len: bytes.len(),
+            });
         }
         for (i, reply) in replies.iter().enumerate() {
             // SAFETY: all-zero bytes are a valid mmsghdr.
@@ -485,8 +486,11 @@ mod tests {
         assert_eq!(got.source, client.local_addr().unwrap());
         assert!(batch.datagram(1).is_none());
 
-        let replies =
-            [Outgoing { to: client.local_addr().unwrap(), from: Some([127, 0, 0, 1].into()), range: 1..4 }];
+        let replies = [Outgoing {
+            to: client.local_addr().unwrap(),
+            from: Some([127, 0, 0, 1].into()),
+            range: 1..4,
+        }];
         assert_eq!(SendBatch::new().send(server.as_raw_fd(), b"abcdef", &replies).unwrap(), 1);
         let mut buffer = [0; 16];
         let (n, from) = client.recv_from(&mut buffer).unwrap();
@@ -496,7 +500,8 @@ mod tests {
     #[test]
     fn the_true_destination_is_told_and_a_reply_can_leave_from_it() {
         let server = UdpSocket::bind("0.0.0.0:0").unwrap();
-        nix::sys::socket::setsockopt(&server, nix::sys::socket::sockopt::Ipv4PacketInfo, &true).unwrap();
+        nix::sys::socket::setsockopt(&server, nix::sys::socket::sockopt::Ipv4PacketInfo, &true)
+            .unwrap();
         let port = server.local_addr().unwrap().port();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.send_to(b"hello", ("127.9.8.7", port)).unwrap();

@@ -66,7 +66,8 @@ pub fn run(shard: Shard, streams: Vec<StreamPort>) -> Result<(), NotStarted> {
         }
         for port in streams {
             let transport = port.transport;
-            glommio::spawn_local(listener(Rc::clone(&shard), adopt(port.socket), transport)).detach();
+            glommio::spawn_local(listener(Rc::clone(&shard), adopt(port.socket), transport))
+                .detach();
         }
         ticks(&shard).await;
         shard.borrow_mut().finish();

@@ -50,10 +50,7 @@ impl BitOr for Anomalies {
     type Output = Self;
 
     fn bitor(self, other: Self) -> Self {
-        Self {
-            observed: self.observed | other.observed,
-            invalid: self.invalid | other.invalid,
-        }
+        Self { observed: self.observed | other.observed, invalid: self.invalid | other.invalid }
     }
 }
 

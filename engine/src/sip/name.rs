@@ -101,7 +101,6 @@ impl Name {
     }
 }
 
-
 /// What [`classify`] tells of a header line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Classified {
@@ -123,7 +122,8 @@ pub(super) fn classify(input: &[u8], start: usize, end: usize) -> Option<Classif
         return Some(Classified { name: Some(entry.name), colon, spaced: false });
     }
     let line = &input[start..end];
-    if colon < line.len() && colon < WINDOW && colon > 0 && line[0] > b' ' && line[colon - 1] > b' ' {
+    if colon < line.len() && colon < WINDOW && colon > 0 && line[0] > b' ' && line[colon - 1] > b' '
+    {
         return Some(Classified { name: None, colon, spaced: false });
     }
     classify_slowly(line)
@@ -261,7 +261,9 @@ mod tests {
 
     #[test]
     fn every_name_is_known_in_full_and_compact_and_in_any_case() {
-        for (text, name) in NAMES.into_iter().chain([("proxy-authorization", Name::ProxyAuthorization)]) {
+        for (text, name) in
+            NAMES.into_iter().chain([("proxy-authorization", Name::ProxyAuthorization)])
+        {
             for text in [text.to_owned(), text.to_uppercase()] {
                 for rest in [":", ":x", ": some value that is long enough"] {
                     let line = format!("{text}{rest}");
@@ -275,7 +277,15 @@ mod tests {
 
     #[test]
     fn a_name_that_only_resembles_a_known_one_is_not_known() {
-        for line in ["Call\rID: x", "Vib: x", "Toto: x", "x: 1", "Fro\x4d\x1f: x", "\u{36}ia: x", "Call-I\u{24}:x"] {
+        for line in [
+            "Call\rID: x",
+            "Vib: x",
+            "Toto: x",
+            "x: 1",
+            "Fro\x4d\x1f: x",
+            "\u{36}ia: x",
+            "Call-I\u{24}:x",
+        ] {
             assert_eq!(found(line.as_bytes()).unwrap().0, None, "{line:?}");
         }
     }

@@ -9,11 +9,8 @@ use super::name::{Name, classify};
 use super::start_line;
 
 /// Without them no message is valid (RFC 3261, 8.1.1).
-const MANDATORY: u32 = Name::Via.bit()
-    | Name::From.bit()
-    | Name::To.bit()
-    | Name::CallId.bit()
-    | Name::CSeq.bit();
+const MANDATORY: u32 =
+    Name::Via.bit() | Name::From.bit() | Name::To.bit() | Name::CallId.bit() | Name::CSeq.bit();
 
 /// What may stand once only: their grammar has no list.
 const SINGLE: u32 = Name::From.bit()

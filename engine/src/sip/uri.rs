@@ -2,7 +2,9 @@
 
 use memchr::{memchr, memchr2};
 
-use super::bytes::{decimal, is_lws, quoted_end, split_at_first, starts_with_lower, trim, trim_start};
+use super::bytes::{
+    decimal, is_lws, quoted_end, split_at_first, starts_with_lower, trim, trim_start,
+};
 use super::header::Params;
 
 /// What a URI begins with.
@@ -59,15 +61,7 @@ impl<'a> Uri<'a> {
     }
 
     fn empty(scheme: Scheme) -> Self {
-        Self {
-            scheme,
-            user: None,
-            has_at: false,
-            host: &[],
-            port: &[],
-            params: &[],
-            headers: &[],
-        }
+        Self { scheme, user: None, has_at: false, host: &[], port: &[], params: &[], headers: &[] }
     }
 
     fn parse_sip(scheme: Scheme, rest: &'a [u8]) -> Self {
@@ -76,11 +70,14 @@ impl<'a> Uri<'a> {
             Some(b'[') => memchr(b']', rest).map_or(0, |close| close + 1),
             _ => 0,
         };
-        let (more, rest_of_it) =
-            split_at_first(&rest[bracket..], |byte| matches!(byte, b':' | b';' | b'?') || is_lws(byte));
+        let (more, rest_of_it) = split_at_first(&rest[bracket..], |byte| {
+            matches!(byte, b':' | b';' | b'?') || is_lws(byte)
+        });
         let host = &rest[..bracket + more.len()];
         let (port, rest) = match rest_of_it {
-            [b':', port @ ..] => split_at_first(port, |byte| matches!(byte, b';' | b'?') || is_lws(byte)),
+            [b':', port @ ..] => {
+                split_at_first(port, |byte| matches!(byte, b';' | b'?') || is_lws(byte))
+            }
             _ => (&[][..], rest_of_it),
         };
         let (params, headers) = split_at_first(rest, |byte| byte == b'?');

@@ -37,8 +37,9 @@ impl<'a> Via<'a> {
             b'[' => memchr(b']', rest).map_or(0, |close| close + 1),
             _ => 0,
         };
-        let (more, after) =
-            split_at_first(&rest[bracket..], |byte| matches!(byte, b':' | b';' | b',') || is_lws(byte));
+        let (more, after) = split_at_first(&rest[bracket..], |byte| {
+            matches!(byte, b':' | b';' | b',') || is_lws(byte)
+        });
         let host = &rest[..bracket + more.len()];
         if host.is_empty() {
             return None;

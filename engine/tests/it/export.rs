@@ -59,7 +59,11 @@ fn the_exported_set_is_restored_by_the_real_ipset_twice() {
     let over_http = node.get("/ip-addresses/ipset").1;
     let printed = String::from_utf8(document.stdout.clone()).unwrap();
     let entries = |text: &str| {
-        text.lines().filter(|l| l.contains("127.0.0.1")).map(str::to_owned).collect::<Vec<_>>().len()
+        text.lines()
+            .filter(|l| l.contains("127.0.0.1"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+            .len()
     };
     assert_eq!((entries(&printed), entries(&over_http)), (1, 1), "{printed}");
 

@@ -88,9 +88,13 @@ fn bytes_that_are_no_handshake_are_kept_as_an_event() {
         let _ = stream.read_to_end(&mut Vec::new());
         node.await_events(1);
         await_that(
-            || node.metric("sentrypeer_connections_closed_total{shard=\"0\",reason=\"handshake\"}")
-                + node.metric("sentrypeer_connections_closed_total{shard=\"1\",reason=\"handshake\"}")
-                == 1,
+            || {
+                node.metric("sentrypeer_connections_closed_total{shard=\"0\",reason=\"handshake\"}")
+                    + node.metric(
+                        "sentrypeer_connections_closed_total{shard=\"1\",reason=\"handshake\"}",
+                    )
+                    == 1
+            },
             "the failed handshake to be counted",
         );
     });

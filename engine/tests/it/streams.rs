@@ -44,11 +44,13 @@ impl rustls::client::danger::ServerCertVerifier for AnyCertificate {
     }
 
     fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+        rustls::crypto::ring::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
-/// A TLS connection to a node.
+/// A TLS connection to a node, its handshake done.
 pub fn tls_connect(address: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
@@ -59,7 +61,11 @@ pub fn tls_connect(address: SocketAddr) -> StreamOwned<ClientConnection, TcpStre
         .with_no_client_auth();
     let name = ServerName::try_from("localhost").unwrap();
     let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-    StreamOwned::new(connection, TcpStream::connect(address).unwrap())
+    let mut stream = StreamOwned::new(connection, TcpStream::connect(address).unwrap());
+    while stream.conn.is_handshaking() {
+        stream.conn.complete_io(&mut stream.sock).unwrap();
+    }
+    stream
 }
 
 /// Reads answers until `count` have come: their first lines.
@@ -83,7 +89,8 @@ fn many_and_split_messages_on_one_connection_are_each_answered() {
         let mut bytes = b"\r\n\r\n".to_vec();
         for call in 0..20 {
             let text = request("OPTIONS", "100", &format!("split-{call}"), "TCP");
-            bytes.extend(text.replace("Content-Length: 0\r\n\r\n", "l: 4\r\n\r\nbody").into_bytes());
+            bytes
+                .extend(text.replace("Content-Length: 0\r\n\r\n", "l: 4\r\n\r\nbody").into_bytes());
         }
         for piece in bytes.chunks(97) {
             stream.write_all(piece).unwrap();
@@ -181,6 +188,9 @@ fn running_out_of_descriptors_pauses_accepting_and_recovers() {
         let mut stream = TcpStream::connect(node.tcp.unwrap()).unwrap();
         stream.write_all(request("OPTIONS", "100", "later", "TCP").as_bytes()).unwrap();
         assert_eq!(read_answers(stream, 1), ["SIP/2.0 200 OK"]);
-        assert!(node.metric("sentrypeer_accept_errors_total") > 0, "{driver}: no descriptor was missed");
+        assert!(
+            node.metric("sentrypeer_accept_errors_total") > 0,
+            "{driver}: no descriptor was missed"
+        );
     }
 }

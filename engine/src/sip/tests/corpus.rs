@@ -48,8 +48,13 @@ fn the_corpus_reads_as_its_manifest_says() {
             }
         }
         let all = m.all_anomalies();
-        eprintln!("{file} {} {:?} obs {:?} inv {:?}", entry["verdict"], m.kind(),
-          sip::Anomalies{observed: all.observed, invalid:0}.iter().collect::<Vec<_>>(), sip::Anomalies{observed: 0, invalid:all.invalid}.iter().collect::<Vec<_>>());
+        eprintln!(
+            "{file} {} {:?} obs {:?} inv {:?}",
+            entry["verdict"],
+            m.kind(),
+            sip::Anomalies { observed: all.observed, invalid: 0 }.iter().collect::<Vec<_>>(),
+            sip::Anomalies { observed: 0, invalid: all.invalid }.iter().collect::<Vec<_>>()
+        );
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
