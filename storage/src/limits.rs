@@ -86,7 +86,7 @@ pub const SWEEP_ROWS_MAX: usize = 16 * 1024;
 
 /// Pause between the beginnings of two sweeps: how much of the log is replayed after a crash,
 /// against how often a row that changes all the time is written.
-pub const SWEEP_INTERVAL_NS: u64 = 5 * NS_PER_S;
+pub const SWEEP_INTERVAL_NS: u64 = 2 * NS_PER_S;
 
 /// Events that a replay gathers before it merges them into the tables, about: so that what is
 /// gathered stays small whatever there is to replay.

@@ -47,6 +47,12 @@ impl Sweeper {
         self.active.is_some()
     }
 
+    /// The publication at which the last finished sweep began.
+    #[cfg(test)]
+    pub(crate) fn swept(&self) -> u32 {
+        self.swept
+    }
+
     /// Adds the next rows to a commit that leaves `state`, and moves the watermark when a sweep ends.
     /// A part is not interrupted, so it may be some thousand rows more than [`SWEEP_ROWS_MAX`].
     pub(crate) fn slice(

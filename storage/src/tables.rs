@@ -250,12 +250,13 @@ fn parse_head(bytes: &[u8]) -> Result<Head, Error> {
     Head::parse(bytes).map_err(|damaged| corrupted(damaged.0))
 }
 
-/// Stores a batch, durably.
-pub(crate) fn store(db: &Database, batch: &Batch) -> Result<(), Error> {
+/// Stores a batch, durably, and deletes a bounded number of blocks that it allows to delete. Whether
+/// there are more of those.
+pub(crate) fn store(db: &Database, batch: &Batch) -> Result<bool, Error> {
     let mut write = db.begin_write()?;
     // Without this, opening the file after a crash reads all of it.
     write.set_quick_repair(true);
-    write_blocks(&write, batch)?;
+    let deletes_more = write_blocks(&write, batch)?;
     write_rows(&write, batch)?;
     {
         let mut meta = write.open_table(META)?;
@@ -263,10 +264,10 @@ pub(crate) fn store(db: &Database, batch: &Batch) -> Result<(), Error> {
         meta.insert("totals", &batch.totals.encode()[..])?;
     }
     write.commit()?;
-    Ok(())
+    Ok(deletes_more)
 }
 
-fn write_blocks(write: &WriteTransaction, batch: &Batch) -> Result<(), Error> {
+fn write_blocks(write: &WriteTransaction, batch: &Batch) -> Result<bool, Error> {
     let mut heads = write.open_table(HEADS)?;
     let mut parts = write.open_table(PARTS)?;
     for block in &batch.blocks {
@@ -294,12 +295,17 @@ fn write_blocks(write: &WriteTransaction, batch: &Batch) -> Result<(), Error> {
 type Heads<'a> = redb::Table<'a, u64, &'static [u8]>;
 type Parts<'a> = redb::Table<'a, (u64, u8), &'static [u8]>;
 
-/// Deletes a bounded number of blocks up to event `through`.
-fn delete_blocks(heads: &mut Heads<'_>, parts: &mut Parts<'_>, through: Seq) -> Result<(), Error> {
+/// Deletes a bounded number of blocks up to event `through`. Whether there may be more.
+fn delete_blocks(
+    heads: &mut Heads<'_>,
+    parts: &mut Parts<'_>,
+    through: Seq,
+) -> Result<bool, Error> {
     let mut firsts = Vec::new();
     for entry in heads.range(..=through.0)?.take(DELETE_BLOCKS_MAX) {
         firsts.push(entry?.0.value());
     }
+    let deletes_more = firsts.len() == DELETE_BLOCKS_MAX;
     for first in firsts {
         heads.remove(first)?;
         for number in 0..BLOCK_PARTS_MAX as u8 {
@@ -308,7 +314,7 @@ fn delete_blocks(heads: &mut Heads<'_>, parts: &mut Parts<'_>, through: Seq) -> 
             }
         }
     }
-    Ok(())
+    Ok(deletes_more)
 }
 
 /// How many of the `rest` bytes of a payload go into the next value.

@@ -50,6 +50,8 @@ pub(crate) struct Writer {
     pub(crate) sweeper: Sweeper,
     expiry: Expiry,
     age_out: AgeOut,
+    /// Whether there are more blocks to delete than the last commit did.
+    deletes_more: bool,
     prepared: Option<Prepared>,
 }
 
@@ -91,6 +93,7 @@ impl Writer {
             sweeper: Sweeper::new(),
             expiry: Expiry::new(state.expired, retention_ns),
             age_out: AgeOut::default(),
+            deletes_more: false,
             prepared: None,
         };
         writer.shared.publish(Arc::new(writer.snapshot(state, now)));
@@ -131,6 +134,7 @@ impl Writer {
             || self.sweeper.is_active()
             || self.expiry.is_active()
             || self.age_out.is_active()
+            || self.deletes_more
     }
 
     /// Events that are not stored durably.
@@ -159,7 +163,7 @@ impl Writer {
         }
         let Some(prepared) = &self.prepared else { return Ok(()) };
         let begin = Instant::now();
-        tables::store(db, &prepared.batch)?;
+        self.deletes_more = tables::store(db, &prepared.batch)?;
         if let Some(prepared) = self.prepared.take() {
             self.finish(prepared, begin);
         }
@@ -182,14 +186,14 @@ impl Writer {
         let changed = self.counts.apply(tick);
         let oldest = now.minus_ns(self.retention_ns);
         let aged = self.age_out.slice(&mut self.counts, oldest, tick, &mut batch.removed, now);
-        let publishes = changed.any() || aged.any();
+        let publishes = changed.any() || aged.any() || state.expired > self.state.expired;
         if publishes {
             self.tick = tick;
             state.generation += 1;
             self.note(changed, aged, state.generation);
         }
         self.sweeper.slice(&self.counts, self.tick, &mut state, &mut batch.rows, now);
-        if state == self.state && batch.is_empty() {
+        if state == self.state && batch.is_empty() && !self.deletes_more {
             return Ok(None);
         }
         batch.state = state;
@@ -272,25 +276,34 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::path::PathBuf;
 
+    use proptest::prelude::*;
     use tempfile::TempDir;
-
-    use super::*;
-    use crate::event::EventRef;
-    use crate::load;
-    use crate::open::{self, Opening};
-    use crate::recount::recount;
-    use crate::testing::{START, event};
     use uuid::Uuid;
 
-    /// A writer with its database in a folder of its own.
+    use super::*;
+    use crate::aggregate::Row;
+    use crate::event::{EventRef, SourceKey, Verification};
+    use crate::key::{AgentKey, Key, NumberKey};
+    use crate::limits::{BLOCK_RAW_BYTES, NS_PER_S};
+    use crate::load;
+    use crate::log::{Log, StoredEvent};
+    use crate::open::{self, Opening};
+    use crate::recount::recount;
+    use crate::snapshot::Table;
+    use crate::testing::{START, event};
+
+    /// A writer with its database in a folder of its own, and everything that it was given.
     struct Bench {
         folder: TempDir,
         options: Options,
-        db: Option<Database>,
+        db: Option<Arc<Database>>,
         writer: Writer,
         now: Time,
+        given: Vec<StoredEvent>,
+        committed: usize,
     }
 
     impl Bench {
@@ -299,13 +312,15 @@ mod tests {
             let mut options = Options::new(folder.path().join("test.redb"), Uuid::from_u128(1));
             options.retention_ns = retention_ns;
             let (db, writer) = Self::open(&options, START);
-            Self { folder, options, db: Some(db), writer, now: START }
+            let (db, now, given) = (Some(db), START, Vec::new());
+            Self { folder, options, db, writer, now, given, committed: 0 }
         }
 
-        fn open(options: &Options, now: Time) -> (Database, Writer) {
-            let db = open::open(options, Opening::First).unwrap();
+        fn open(options: &Options, now: Time) -> (Arc<Database>, Writer) {
+            let db = Arc::new(open::open(options, Opening::First).unwrap());
             let loaded = load::load(&db).unwrap();
             let shared = Arc::new(Shared::new(options.node_id));
+            shared.set_database(Some(db.clone()));
             let mut writer = Writer::new(shared, options.retention_ns, loaded, now);
             writer.sweeper.rows_max = 2;
             (db, writer)
@@ -315,10 +330,24 @@ mod tests {
             let mut arena = Arena::new(0);
             arena.push(event).unwrap();
             self.writer.ingest(&arena);
+            let seq = Seq(self.given.len() as u64 + 1);
+            self.given.push(StoredEvent::new(self.options.node_id, seq, event));
         }
 
         fn commit(&mut self) {
             self.writer.commit(self.db.as_ref().unwrap(), self.now).unwrap();
+            self.committed = self.given.len();
+        }
+
+        /// Commits until nothing is left to do.
+        fn settle(&mut self) {
+            loop {
+                self.now.0 += 3 * NS_PER_S;
+                self.commit();
+                if !self.writer.is_busy() && self.writer.tick == self.writer.sweeper.swept() {
+                    break;
+                }
+            }
         }
 
         /// A copy of the file as kill -9 would leave it now.
@@ -328,36 +357,297 @@ mod tests {
             copy
         }
 
-        /// Kill -9 and a new start.
+        /// Kill -9 and a new start. What was not committed has never been.
         fn restart(&mut self) {
             let copy = self.killed();
-            // Closing writes to the file, as kill -9 would not: so the copy takes its place.
+            // Closing writes to the file, which kill -9 would not: so the copy takes its place.
+            self.writer.shared.set_database(None);
             self.db = None;
             std::fs::rename(copy, &self.options.path).unwrap();
             let (db, writer) = Self::open(&self.options, self.now);
             (self.db, self.writer) = (Some(db), writer);
+            self.given.truncate(self.committed);
         }
 
         fn snapshot(&self) -> Arc<Snapshot> {
             Store(self.writer.shared.clone()).snapshot().unwrap()
         }
+
+        fn log(&self) -> Log {
+            Log::new(self.writer.shared.clone())
+        }
+
+        /// Every row counts exactly the committed events of its key that it should.
+        fn check(&self) {
+            let snapshot = self.snapshot();
+            let expired = self.writer.state.expired;
+            let events = &self.given[..self.committed];
+            assert_eq!(snapshot.through, Seq(self.committed as u64));
+            assert_eq!(snapshot.totals.events(), self.committed as u64);
+            assert_eq!(snapshot.totals.expired, expired.0);
+            let oldest = self.now.minus_ns(self.options.retention_ns);
+            let by = |event: &StoredEvent| Some(SourceKey::of(event.source.ip()));
+            check_table(&snapshot.sources, events, by, expired, oldest);
+            let by = |event: &StoredEvent| {
+                (!event.number.is_empty()).then(|| NumberKey::of(&event.number))
+            };
+            check_table(&snapshot.numbers, events, by, expired, oldest);
+            let by = |event: &StoredEvent| Some(AgentKey::of(&event.user_agent));
+            check_table(&snapshot.agents, events, by, expired, oldest);
+        }
+    }
+
+    fn check_table<K: Key + std::fmt::Debug, R: Row>(
+        table: &Table<K, R>,
+        events: &[StoredEvent],
+        key_of: impl Fn(&StoredEvent) -> Option<K>,
+        expired: Seq,
+        oldest: Time,
+    ) {
+        let mut by_key: BTreeMap<K, Vec<&StoredEvent>> = BTreeMap::new();
+        for event in events {
+            if let Some(key) = key_of(event) {
+                by_key.entry(key).or_default().push(event);
+            }
+        }
+        for (key, events) in &by_key {
+            let Some(row) = table.get(key) else {
+                let last = events.iter().map(|event| event.time).max().unwrap();
+                assert!(last < oldest, "{key:?} has no row");
+                continue;
+            };
+            let seen = row.seen();
+            let counts = |event: &&&StoredEvent| event.seq >= seen.since && event.seq > expired;
+            let counted: Vec<_> = events.iter().filter(counts).collect();
+            assert_eq!(seen.count, counted.len() as u64, "{key:?}");
+            assert!(
+                counted.iter().all(|event| seen.first <= event.time && event.time <= seen.last)
+            );
+        }
+        assert!(table.iter().all(|(key, _)| by_key.contains_key(key)));
+    }
+
+    /// All that readers can see of a table.
+    fn seen_in<K: Key, R: Row>(table: &Table<K, R>) -> BTreeMap<K, (u64, Time, Time)> {
+        let seen = |row: &R| (row.seen().count, row.seen().first, row.seen().last);
+        table.iter().map(|(key, row)| (key.clone(), seen(row))).collect()
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// An event of this source and number, so old.
+        Event(u8, u8, u64),
+        /// A commit so long after the one before.
+        Commit(u64),
+        Restart,
+    }
+
+    fn step(wait_max: u64) -> impl Strategy<Value = Step> {
+        prop_oneof![
+            12 => (0..6u8, 0..4u8, 0..3u64).prop_map(|(s, n, age)| Step::Event(s, n, age)),
+            6 => (0..wait_max).prop_map(Step::Commit),
+            1 => Just(Step::Restart),
+        ]
+    }
+
+    fn apply(bench: &mut Bench, step: &Step) {
+        match step {
+            Step::Event(source, number, age) => {
+                let time = bench.now.minus_ns(age * NS_PER_S);
+                let verification = Verification::ALL[usize::from(source % 5)];
+                let numbers: [&[u8]; 4] = [b"", b"100", b"+44 20", b"0044"];
+                let number = numbers[usize::from(*number)];
+                bench.ingest(&EventRef { time, verification, number, ..event(*source) });
+            }
+            Step::Commit(wait) => {
+                bench.now.0 += wait * NS_PER_S;
+                bench.commit();
+            }
+            Step::Restart => bench.restart(),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn counts_are_exact_over_kills_at_any_commit_with_slices_of_two_rows(
+            steps in prop::collection::vec(step(4), 1..60),
+        ) {
+            let mut bench = Bench::new(u64::MAX);
+            for step in &steps {
+                apply(&mut bench, step);
+                if matches!(step, Step::Event(..)) {
+                    continue;
+                }
+                bench.check();
+                let snapshot = bench.snapshot();
+                prop_assert!(snapshot.sources.iter().all(|(_, row)| row.seen.since > Seq(0)));
+                // Without retention a row counts every event of its key.
+                let counted: u64 = snapshot.sources.iter().map(|(_, row)| row.seen.count).sum();
+                prop_assert_eq!(counted, bench.committed as u64);
+            }
+            bench.commit();
+            let before = bench.snapshot();
+            bench.restart();
+            let after = bench.snapshot();
+            prop_assert_eq!(seen_in(&before.sources), seen_in(&after.sources));
+            prop_assert_eq!(seen_in(&before.numbers), seen_in(&after.numbers));
+            prop_assert_eq!(seen_in(&before.agents), seen_in(&after.agents));
+            prop_assert!(bench.committed == 0 || after.generation > before.generation);
+            let recount = recount(&bench.killed()).unwrap();
+            prop_assert!(recount.is_exact(), "{:?}", recount);
+            prop_assert_eq!(recount.events, bench.committed as u64);
+        }
+
+        #[test]
+        fn counts_are_exact_while_events_and_rows_expire(
+            steps in prop::collection::vec(step(40), 1..80),
+        ) {
+            let mut bench = Bench::new(60 * NS_PER_S);
+            for step in &steps {
+                apply(&mut bench, step);
+                if !matches!(step, Step::Event(..)) {
+                    bench.check();
+                }
+            }
+            bench.commit();
+            let recount = recount(&bench.killed()).unwrap();
+            prop_assert!(recount.is_exact(), "{:?}", recount);
+        }
     }
 
     #[test]
-    fn what_was_committed_is_there_after_a_kill_and_what_was_not_is_not() {
+    fn what_was_not_committed_is_gone_after_a_kill() {
         let mut bench = Bench::new(u64::MAX);
-        for n in 1..=5 {
-            bench.ingest(&event(n));
-        }
+        (1..=5).for_each(|n| bench.ingest(&event(n)));
         bench.commit();
         bench.ingest(&event(6));
         bench.restart();
         let snapshot = bench.snapshot();
-        assert_eq!(snapshot.through, Seq(5));
         assert_eq!((snapshot.sources.len(), snapshot.numbers.len()), (5, 1));
-        assert_eq!(snapshot.totals.events(), 5);
-        let recount = recount(&bench.killed()).unwrap();
-        assert!(recount.is_exact(), "{recount:?}");
-        assert_eq!((recount.events, recount.without_row), (5, [0; 3]));
+        bench.check();
+    }
+
+    #[test]
+    fn an_event_of_a_source_before_between_and_after_the_slices_of_a_sweep_counts_once() {
+        let mut bench = Bench::new(u64::MAX);
+        for round in 0..20 {
+            (1..=4).for_each(|n| bench.ingest(&event(n)));
+            bench.ingest(&event(3));
+            bench.now.0 += NS_PER_S;
+            bench.commit();
+            if round % 9 == 8 {
+                bench.restart();
+            }
+            bench.check();
+        }
+        let key = SourceKey::of(event(3).source.ip());
+        assert_eq!(bench.snapshot().sources.get(&key).unwrap().seen.count, 40);
+        assert!(bench.writer.state.watermark > Seq(0));
+    }
+
+    #[test]
+    fn an_idle_writer_commits_nothing_and_publishes_nothing() {
+        let mut bench = Bench::new(u64::MAX);
+        (1..=5).for_each(|n| bench.ingest(&event(n)));
+        bench.commit();
+        bench.settle();
+        let commits = bench.writer.shared.stats.commits.get();
+        let before = bench.snapshot();
+        for _ in 0..5 {
+            bench.now.0 += 10 * NS_PER_S;
+            bench.commit();
+        }
+        assert_eq!(bench.writer.shared.stats.commits.get(), commits);
+        assert_eq!(bench.snapshot().generation, before.generation);
+        bench.restart();
+        assert_eq!(load::load(bench.db.as_ref().unwrap()).unwrap().replayed, 0);
+    }
+
+    #[test]
+    fn everything_leaves_the_log_and_the_tables_in_the_end_and_sequences_go_on() {
+        let mut bench = Bench::new(60 * NS_PER_S);
+        for n in 1..=50 {
+            bench.ingest(&EventRef { time: bench.now, ..event(n) });
+            bench.now.0 += NS_PER_S;
+            bench.commit();
+        }
+        assert_eq!(bench.log().first().unwrap(), Seq(1));
+        bench.now.0 += 120 * NS_PER_S;
+        bench.settle();
+        bench.settle();
+        let snapshot = bench.snapshot();
+        assert!(snapshot.sources.is_empty() && snapshot.numbers.is_empty());
+        assert_eq!(snapshot.totals.expired, 50);
+        assert_eq!(bench.log().first().unwrap(), Seq(51));
+        assert!(bench.log().since(Seq(0), 10).unwrap().is_empty());
+        bench.restart();
+        bench.ingest(&event(9));
+        bench.commit();
+        assert_eq!(bench.log().last().unwrap(), Seq(51));
+        assert_eq!(bench.log().since(Seq(0), 10).unwrap()[0].seq, Seq(51));
+        assert!(recount(&bench.killed()).unwrap().is_exact());
+    }
+
+    #[test]
+    fn members_change_when_a_source_expires() {
+        let mut bench = Bench::new(60 * NS_PER_S);
+        bench.ingest(&EventRef { time: bench.now, ..event(1) });
+        bench.commit();
+        let before = bench.snapshot();
+        bench.now.0 += 61 * NS_PER_S;
+        bench.commit();
+        let after = bench.snapshot();
+        assert!(after.sources.is_empty());
+        assert!(after.members_changed > before.members_changed);
+        assert_eq!(after.members_changed, after.generation);
+    }
+
+    #[test]
+    fn the_last_block_grows_over_commits_and_large_ones_are_split() {
+        let mut bench = Bench::new(u64::MAX);
+        for n in 0..40 {
+            bench.ingest(&event(n));
+            bench.commit();
+        }
+        assert_eq!(bench.writer.first, Seq(1), "40 commits share one block");
+        // What does not compress: more than one value, and more than one block.
+        let mut noise = 1u64;
+        for _ in 0..(3 * BLOCK_RAW_BYTES / 60_000) {
+            let message: Vec<u8> = std::iter::repeat_with(|| {
+                noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (noise >> 33) as u8
+            })
+            .take(60_000)
+            .collect();
+            bench.ingest(&EventRef { message: &message, method: b"", ..event(7) });
+        }
+        bench.commit();
+        let (mut after, mut seen) = (Seq(0), Vec::new());
+        while let Some(last) = bench.log().since(after, 7).unwrap().last() {
+            seen.extend(bench.log().since(after, 7).unwrap());
+            after = last.seq;
+        }
+        assert_eq!(seen, bench.given);
+    }
+
+    #[test]
+    fn a_reader_gets_the_events_after_its_cursor_and_can_stop() {
+        let mut bench = Bench::new(u64::MAX);
+        (0..10).for_each(|n| bench.ingest(&event(n)));
+        bench.commit();
+        let log = bench.log();
+        assert_eq!(log.since(Seq(4), 3).unwrap(), bench.given[4..7]);
+        assert!(log.since(Seq(10), 3).unwrap().is_empty());
+        assert!(log.since(Seq(0), 0).unwrap().is_empty());
+        assert_eq!(log.last().unwrap(), Seq(10));
+        let mut seen = Vec::new();
+        log.for_each(Seq(2), |event| {
+            seen.push(event.seq.0);
+            event.seq < Seq(5)
+        })
+        .unwrap();
+        assert_eq!(seen, [3, 4, 5]);
     }
 }
