@@ -12,115 +12,136 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use sentrypeer_storage::arena::Arena;
 use sentrypeer_storage::event::{
     Anomalies, Collected, EventRef, NumberKind, Time, Transport, Verification,
 };
-use sentrypeer_storage::intake;
-use sentrypeer_storage::writer::{self, Options, Phase};
+use sentrypeer_storage::intake::{self, ShardIntake};
+use sentrypeer_storage::writer::{self, Options, Phase, Store};
 use uuid::Uuid;
 
-fn main() {
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failure> {
     let mut args = std::env::args().skip(1);
-    let seconds: u64 = args.next().and_then(|a| a.parse().ok()).unwrap_or(5);
-    let rate: u64 = args.next().and_then(|a| a.parse().ok()).unwrap_or(0);
+    let mut number = |default| args.next().map_or(Ok(default), |arg| arg.parse());
+    let (seconds, rate) = (number(5)?, number(0)?);
     let folder = args.next().unwrap_or_else(|| ".".to_owned());
-    let only: Option<u32> = args.next().and_then(|a| a.parse().ok());
-    for sources in [1_000, 1_000_000] {
-        if only.is_some_and(|only| only != sources) {
-            continue;
-        }
-        run(sources, seconds, rate, Path::new(&folder));
+    let only: Option<u32> = args.next().map(|arg| arg.parse()).transpose()?;
+    let messages = Messages::new();
+    println!("zstd alone, 1 MiB blocks of the same messages: {} ns an event", messages.zstd_ns()?);
+    for sources in only.map_or(vec![1_000, 1_000_000], |only| vec![only]) {
+        let folder = tempfile::tempdir_in(&folder)?;
+        let path = folder.path().join("ingest.redb");
+        Load { seconds, rate, sources }.run(&messages, &path)?;
+        reopen(&path)?;
     }
+    Ok(())
 }
 
-fn run(sources: u32, seconds: u64, rate: u64, folder: &Path) {
-    let folder = tempfile::tempdir_in(folder).expect("a folder");
-    let path = folder.path().join("ingest.redb");
-    let (mut shards, writer_end) = intake::channel(1);
-    let mut intake = shards.remove(0);
-    let (store, thread) = writer::start(Options::new(&path, Uuid::new_v4()), writer_end);
-    while store.phase() != Phase::Ready {
-        assert!(store.phase() != Phase::Failed, "the writer has failed");
-        std::thread::yield_now();
-    }
-    let messages = Messages::new();
-    let begin = Instant::now();
-    let end = begin + Duration::from_secs(seconds);
-    let (mut sent, mut waits) = (0u64, 0u64);
-    let mut random = 88_172_645_463_325_252u64;
-    let mut arena = intake.take().expect("the first arena");
-    while Instant::now() < end {
-        let due = if rate == 0 {
-            u64::MAX
-        } else {
-            begin.elapsed().as_micros() as u64 * rate / 1_000_000
-        };
-        if sent >= due {
-            std::thread::sleep(Duration::from_millis(1));
-            continue;
+struct Load {
+    seconds: u64,
+    rate: u64,
+    sources: u32,
+}
+
+impl Load {
+    fn run(&self, messages: &Messages, path: &Path) -> Result<(), Failure> {
+        let (mut shards, writer_end) = intake::channel(1);
+        let mut intake = shards.remove(0);
+        let (store, thread) = writer::start(Options::new(path, Uuid::new_v4()), writer_end);
+        while store.phase() != Phase::Ready {
+            if thread.is_finished() {
+                return Ok(thread.join()?);
+            }
+            std::thread::yield_now();
         }
-        let time = Time::now();
-        for _ in 0..100 {
-            random = next(random);
-            let event = messages.event(random, sources, time);
-            while arena.push(&event).is_err() {
-                match intake.take() {
-                    Some(empty) => {
-                        assert_eq!(intake.hand_over(std::mem::replace(&mut arena, empty)), 0);
-                    }
-                    None => {
+        let idle_mb = resident_mb();
+        let begin = Instant::now();
+        let (sent, waits) = self.send(messages, &mut intake, begin);
+        let cpu = writer_cpu_ns();
+        let peak_mb = resident_mb();
+        drop(intake);
+        thread.join()?;
+        println!("{} sources: {sent} sent, {waits} waits for an arena", self.sources);
+        report(&store, path, begin.elapsed(), cpu)?;
+        println!("  resident: {idle_mb} MB before, {peak_mb} MB at the end of the load");
+        Ok(())
+    }
+
+    /// Sends until the time is over; how many, and how often there was no arena.
+    fn send(&self, messages: &Messages, intake: &mut ShardIntake, begin: Instant) -> (u64, u64) {
+        let end = begin + Duration::from_secs(self.seconds);
+        let (mut sent, mut waits) = (0u64, 0u64);
+        let mut random = 88_172_645_463_325_252u64;
+        let mut arena = Arena::new(0);
+        while Instant::now() < end {
+            let due = begin.elapsed().as_micros() as u64 * self.rate / 1_000_000;
+            if self.rate > 0 && sent >= due {
+                std::thread::sleep(Duration::from_millis(1));
+                continue;
+            }
+            let time = Time::now();
+            for _ in 0..100 {
+                random = next(random);
+                let event = messages.event(random, self.sources, time);
+                while arena.push(&event).is_err() {
+                    if let Some(empty) = intake.take() {
+                        intake.hand_over(std::mem::replace(&mut arena, empty));
+                    } else {
                         waits += 1;
                         std::thread::sleep(Duration::from_micros(200));
                     }
                 }
+                sent += 1;
             }
-            sent += 1;
         }
-    }
-    intake.hand_over(arena);
-    let busy = writer_cpu_ns();
-    drop(intake);
-    thread.join().expect("the writer");
-    let elapsed = begin.elapsed();
-    let stats = store.stats();
-    let stored = stats.events_stored.get();
-    let allocated = std::fs::metadata(&path).expect("the file").blocks() * 512;
-    println!(
-        "{sources} sources: {sent} sent, {stored} stored in {:.1} s: {:.0} events/s; writer {} ns CPU \
-         an event; {:.1} B packed, {:.1} B allocated an event (raw {:.0} B); {} commits, mean {:.0} ms, \
-         longest {:.0} ms; {} sources and {} numbers known; {waits} waits for an arena; {} MB resident",
-        elapsed.as_secs_f64(),
-        stored as f64 / elapsed.as_secs_f64(),
-        busy / stored.max(1),
-        stats.packed_bytes.get() as f64 / stored as f64,
-        allocated as f64 / stored as f64,
-        stats.raw_bytes.get() as f64 / stored as f64,
-        stats.commits.get(),
-        stats.commit_ns_sum.get() as f64 / stats.commits.get() as f64 / 1e6,
-        stats.commit_ns_max.get() as f64 / 1e6,
-        store.snapshot().map_or(0, |snapshot| snapshot.sources.len()),
-        store.snapshot().map_or(0, |snapshot| snapshot.numbers.len()),
-        resident_mb(),
-    );
-    drop(store);
-    if std::env::var_os("NO_REOPEN").is_none() {
-        reopen(&path);
+        intake.hand_over(arena);
+        (sent, waits)
     }
 }
 
+fn report(store: &Store, path: &Path, elapsed: Duration, cpu: u64) -> Result<(), Failure> {
+    let stats = store.stats();
+    let stored = stats.events_stored.get().max(1);
+    let each = |sum: u64| sum as f64 / stored as f64;
+    println!(
+        "  {stored} stored in {:.1} s: {:.0} events/s; writer {:.0} ns CPU an event",
+        elapsed.as_secs_f64(),
+        stored as f64 / elapsed.as_secs_f64(),
+        each(cpu)
+    );
+    println!(
+        "  an event: {:.0} B raw, {:.1} B packed, {:.1} B of allocated pages with all rows",
+        each(stats.raw_bytes.get()),
+        each(stats.packed_bytes.get()),
+        each(std::fs::metadata(path)?.blocks() * 512)
+    );
+    println!(
+        "  {} commits, mean {:.0} ms, longest {:.0} ms",
+        stats.commits.get(),
+        stats.commit_ns_sum.get() as f64 / stats.commits.get().max(1) as f64 / 1e6,
+        stats.commit_ns_max.get() as f64 / 1e6
+    );
+    if let Some(snapshot) = store.snapshot() {
+        let (sources, numbers) = (snapshot.sources.len(), snapshot.numbers.len());
+        println!("  {sources} sources and {numbers} numbers known");
+    }
+    Ok(())
+}
+
 /// How long a start takes with what is there.
-fn reopen(path: &Path) {
+fn reopen(path: &Path) -> Result<(), Failure> {
     let begin = Instant::now();
     let (shards, writer_end) = intake::channel(1);
     let (store, thread) = writer::start(Options::new(path, Uuid::new_v4()), writer_end);
-    while store.snapshot().is_none() {
-        assert!(store.phase() != Phase::Failed, "the writer has failed");
+    while store.snapshot().is_none() && !thread.is_finished() {
         std::thread::sleep(Duration::from_millis(1));
     }
     let replayed = store.stats().replay_events.get();
     println!("  opened again in {:?}, {replayed} events replayed", begin.elapsed());
     drop(shards);
-    thread.join().expect("the writer");
+    Ok(thread.join()?)
 }
 
 fn next(mut random: u64) -> u64 {
@@ -131,8 +152,7 @@ fn next(mut random: u64) -> u64 {
 
 /// CPU time of the thread named `writer`, in ns.
 fn writer_cpu_ns() -> u64 {
-    let tasks = std::fs::read_dir("/proc/self/task").expect("the threads");
-    for task in tasks.flatten() {
+    for task in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
         let read = |file| std::fs::read_to_string(task.path().join(file)).unwrap_or_default();
         if read("comm").trim() == "writer" {
             let stat = read("schedstat");
@@ -169,6 +189,27 @@ impl Messages {
             Self::message(random)
         });
         Self { texts: texts.collect() }
+    }
+
+    /// What zstd level 1 alone takes for one of these messages on this machine now, in ns.
+    fn zstd_ns(&self) -> Result<u64, Failure> {
+        let mut zstd = zstd::bulk::Compressor::new(1)?;
+        let mut blocks = vec![Vec::new()];
+        for message in &self.texts {
+            if blocks.last().is_some_and(|block| block.len() >= 1 << 20) {
+                blocks.push(Vec::new());
+            }
+            if let Some(block) = blocks.last_mut() {
+                block.extend_from_slice(&message.bytes);
+            }
+        }
+        let begin = Instant::now();
+        for _ in 0..5 {
+            for block in &blocks {
+                zstd.compress(block)?;
+            }
+        }
+        Ok(begin.elapsed().as_nanos() as u64 / (5 * self.texts.len() as u64))
     }
 
     fn message(random: u64) -> Message {

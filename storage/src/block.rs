@@ -285,7 +285,7 @@ impl Builder {
         put_address(&mut columns[DESTINATION], event.destination.ip());
         columns[DESTINATION_PORT].extend_from_slice(&event.destination.port().to_le_bytes());
         let odd = event.anomalies != Anomalies::default();
-        columns[KIND].push(event.number_kind as u8 | u8::from(odd) * KIND_ANOMALIES);
+        columns[KIND].push(event.number_kind as u8 | (u8::from(odd) * KIND_ANOMALIES));
         if odd {
             put_varint(&mut columns[ANOMALIES], event.anomalies.observed);
             put_varint(&mut columns[ANOMALIES], event.anomalies.invalid);

@@ -182,3 +182,125 @@ pub fn listed_numbers(
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::event::EventRef;
+    use crate::limits::NS_PER_S;
+    use crate::policy::AllowList;
+    use crate::testing::{START, event};
+
+    const DAY: u64 = 86_400 * NS_PER_S;
+
+    fn snapshot(sources: &[(&str, Verification)]) -> Arc<Snapshot> {
+        let events = sources.iter().map(|(ip, verification)| EventRef {
+            source: (ip.parse::<IpAddr>().unwrap(), 5060).into(),
+            verification: *verification,
+            ..event(0)
+        });
+        Arc::new(Snapshot::of_events(Uuid::nil(), Uuid::nil(), events, START))
+    }
+
+    fn ips(
+        snapshot: &Arc<Snapshot>,
+        policy: &Policy,
+        selection: Selection,
+        now: Time,
+    ) -> Vec<String> {
+        let list = blocklist(snapshot.clone(), Arc::new(policy.clone()), selection, now);
+        let mut ips: Vec<_> =
+            list.map(|entry| format!("{}/{}", entry.ip, entry.prefix_len)).collect();
+        ips.sort();
+        ips
+    }
+
+    const SOURCES: [(&str, Verification); 7] = [
+        ("144.21.55.36", Verification::Connected),
+        ("144.21.55.37", Verification::Unverified),
+        ("144.21.55.38", Verification::Relayed),
+        ("2a00:1:2:3::9", Verification::ReturnPath),
+        ("10.0.0.7", Verification::Tls),
+        ("127.0.0.1", Verification::Tls),
+        ("192.0.2.9", Verification::Connected),
+    ];
+
+    #[test]
+    fn only_proven_public_sources_are_blocked_by_default() {
+        let policy = Policy::default();
+        let snapshot = snapshot(&SOURCES);
+        let all = Selection::of(&policy);
+        assert_eq!(ips(&snapshot, &policy, all, START), ["144.21.55.36/32", "2a00:1:2:3::/64"]);
+        let v6 = Selection { family: Some(Family::V6), ..all };
+        assert_eq!(ips(&snapshot, &policy, v6, START), ["2a00:1:2:3::/64"]);
+    }
+
+    #[test]
+    fn who_asks_for_all_gets_the_unproven_but_never_the_allow_list() {
+        let policy = Policy { block_private: true, ..Policy::default() };
+        let snapshot = snapshot(&SOURCES);
+        let all = Selection { min_verification: Verification::Unverified, family: None };
+        assert_eq!(
+            ips(&snapshot, &policy, all, START),
+            [
+                "10.0.0.7/32",
+                "144.21.55.36/32",
+                "144.21.55.37/32",
+                "144.21.55.38/32",
+                "2a00:1:2:3::/64"
+            ]
+        );
+    }
+
+    #[test]
+    fn test_addresses_lift_the_ranges() {
+        let policy = Policy { allow: AllowList::new([], true), ..Policy::default() };
+        let snapshot = snapshot(&SOURCES);
+        assert_eq!(ips(&snapshot, &policy, Selection::of(&policy), START).len(), 5);
+    }
+
+    #[test]
+    fn an_entry_leaves_the_list_when_it_says() {
+        let policy = Arc::new(Policy::default());
+        let snapshot = snapshot(&SOURCES[..1]);
+        let selection = Selection::of(&policy);
+        let entry = blocklist(snapshot.clone(), policy.clone(), selection, START).next().unwrap();
+        assert!(entry.expires.0.abs_diff(START.0 + 7 * DAY) <= NS_PER_S);
+        let just_before = Time(entry.expires.0 - 1);
+        assert_eq!(ips(&snapshot, &policy, selection, just_before).len(), 1);
+        assert!(ips(&snapshot, &policy, selection, entry.expires).is_empty());
+    }
+
+    #[test]
+    fn the_lists_of_sentrypeer_4_have_every_source_that_has_not_expired() {
+        let mut policy = Policy::default();
+        let snapshot = snapshot(&SOURCES);
+        let found = |policy: &Policy, ip: &str, now| {
+            listed(&snapshot, policy, ip.parse().unwrap(), now).is_some()
+        };
+        assert!(found(&policy, "144.21.55.37", START));
+        assert!(found(&policy, "2a00:1:2:3:4::1", START));
+        assert!(found(&policy, "10.0.0.7", START));
+        assert!(!found(&policy, "127.0.0.1", START));
+        assert!(!found(&policy, "144.21.55.37", Time(START.0 + 7 * DAY)));
+        policy.legacy_min_verification = Verification::ReturnPath;
+        assert!(!found(&policy, "144.21.55.37", START));
+        assert!(found(&policy, "144.21.55.36", START));
+        let all = listed_sources(snapshot.clone(), Arc::new(policy), START);
+        assert_eq!(all.count(), 3);
+    }
+
+    #[test]
+    fn a_number_is_found_with_and_without_separators_until_it_expires() {
+        let policy = Policy::default();
+        let snapshot = snapshot(&SOURCES);
+        assert!(listed_number(&snapshot, &policy, b"+44 20 7123-4567", START).is_some());
+        assert!(listed_number(&snapshot, &policy, b"+4420", START).is_none());
+        let later = Time(START.0 + 8 * DAY);
+        assert!(listed_number(&snapshot, &policy, b"+442071234567", later).is_none());
+        let all = listed_numbers(snapshot, Arc::new(policy), START);
+        assert_eq!(all.count(), 1);
+    }
+}

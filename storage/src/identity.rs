@@ -147,3 +147,56 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn an_identity_is_made_once_and_kept_in_private_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = folder.path().join("test.redb");
+        let made = load_or_create(&db).unwrap();
+        assert_eq!(made.node_id.get_version_num(), 4);
+        assert_ne!(made.secret, [0; 32]);
+        let loaded = load_or_create(&db).unwrap();
+        assert_eq!((loaded.node_id, loaded.secret), (made.node_id, made.secret));
+        let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap).collect();
+        assert_eq!(files.len(), 2);
+        for file in files {
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert!(!format!("{made:?}").contains("secret"), "the key is not printed");
+    }
+
+    #[test]
+    fn a_file_with_something_else_is_an_error_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = folder.path().join("test.redb");
+        std::fs::write(beside(&db, "node"), "not an id\n").unwrap();
+        let error = load_or_create(&db).unwrap_err();
+        assert!(error.to_string().contains("test.redb.node"), "{error}");
+        assert_eq!(std::fs::read(beside(&db, "node")).unwrap(), b"not an id\n");
+        std::fs::remove_file(beside(&db, "node")).unwrap();
+        std::fs::write(beside(&db, "key"), [1; 33]).unwrap();
+        assert!(matches!(load_or_create(&db), Err(IdentityError::Invalid { .. })));
+    }
+
+    #[test]
+    fn a_missing_folder_is_an_error_that_says_so() {
+        let error = load_or_create(Path::new("/nowhere/at/all/test.redb")).unwrap_err();
+        assert!(matches!(error, IdentityError::Unwritable { .. }));
+        assert!(error.to_string().contains("the folder must exist"), "{error}");
+    }
+
+    #[test]
+    fn two_nodes_are_never_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = load_or_create(&folder.path().join("a")).unwrap();
+        let other = load_or_create(&folder.path().join("b")).unwrap();
+        assert_ne!(one.node_id, other.node_id);
+        assert_ne!(one.secret, other.secret);
+    }
+}

@@ -180,7 +180,181 @@ pub(crate) fn open_error(path: &Path, error: Error) -> OpenError {
             not_a_database(path, &format!("its file format is version {version} of redb"))
         }
         Error::Corrupted(reason) => OpenError::Damaged { path: owned, reason },
+        // So redb says that a file is not one of its own, or was cut.
+        Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            not_a_database(path, &error.to_string())
+        }
+        Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            OpenError::Damaged { path: owned, reason: "its end is missing".to_owned() }
+        }
         Error::Io(error) => io_error(path, error),
         other => OpenError::Io { path: owned, reason: other.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use redb::TableDefinition;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn options(folder: &TempDir) -> Options {
+        Options::new(folder.path().join("test.redb"), Uuid::nil())
+    }
+
+    /// The error of an opening that changes no byte of the file.
+    fn refused(path: &Path) -> OpenError {
+        let before = std::fs::read(path).unwrap();
+        let error = open(&Options::new(path, Uuid::nil()), Opening::First).unwrap_err();
+        assert_eq!(before, std::fs::read(path).unwrap(), "the file was changed");
+        assert!(error.to_string().contains("test.redb"), "{error}");
+        error
+    }
+
+    fn set_schema(db: &Database, schema: u32) {
+        let write = db.begin_write().unwrap();
+        {
+            let mut meta = write.open_table(TableDefinition::<&str, &[u8]>::new("meta")).unwrap();
+            meta.insert("schema", &schema.to_le_bytes()[..]).unwrap();
+        }
+        write.commit().unwrap();
+    }
+
+    #[test]
+    fn a_new_database_is_private_and_opens_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options(&folder);
+        let id = tables::origin(&open(&options, Opening::First).unwrap()).unwrap().database_id;
+        let mode = std::fs::metadata(&options.path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+        let again = open(&options, Opening::First).unwrap();
+        assert_eq!(tables::origin(&again).unwrap().database_id, id);
+    }
+
+    #[test]
+    fn an_empty_file_becomes_a_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options(&folder);
+        File::create(&options.path).unwrap();
+        assert!(open(&options, Opening::Again).is_err());
+        drop(open(&options, Opening::First).unwrap());
+        open(&options, Opening::Again).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_has_gone_is_not_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(open(&options(&folder), Opening::Again), Err(OpenError::Io { .. })));
+        assert!(!options(&folder).path.exists());
+    }
+
+    #[test]
+    fn an_sqlite_file_is_refused_with_the_command_that_imports_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = options(&folder).path;
+        std::fs::write(&path, [b"SQLite format 3\0".as_slice(), &[7; 5000]].concat()).unwrap();
+        let error = refused(&path);
+        assert!(matches!(error, OpenError::Sqlite { .. }));
+        assert!(error.to_string().contains("sentrypeer import"), "{error}");
+    }
+
+    #[test]
+    fn a_foreign_or_broken_file_is_refused_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = options(&folder).path;
+        for content in [vec![0; 9], b"redb".to_vec(), b"hello\n".to_vec(), vec![0xaa; 100_000]] {
+            std::fs::write(&path, content).unwrap();
+            let error = refused(&path);
+            assert!(
+                matches!(error, OpenError::NotADatabase { .. } | OpenError::Damaged { .. }),
+                "{error:?}"
+            );
+        }
+        let error = open(&Options::new(folder.path(), Uuid::nil()), Opening::First).unwrap_err();
+        assert!(matches!(error, OpenError::NotADatabase { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn a_database_of_another_program_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = options(&folder).path;
+        let db = Database::create(&path).unwrap();
+        let write = db.begin_write().unwrap();
+        write.open_table(TableDefinition::<u64, u64>::new("theirs")).unwrap();
+        write.commit().unwrap();
+        drop(db);
+        assert!(matches!(refused(&path), OpenError::NotADatabase { .. }));
+    }
+
+    #[test]
+    fn another_schema_version_is_refused_also_after_a_crash() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options(&folder);
+        let db = open(&options, Opening::First).unwrap();
+        set_schema(&db, 99);
+        // As kill -9 leaves it: marked as open.
+        let crashed = folder.path().join("crashed-test.redb");
+        std::fs::copy(&options.path, &crashed).unwrap();
+        drop(db);
+        for path in [&options.path, &crashed] {
+            let error = refused(path);
+            assert!(
+                matches!(error, OpenError::Schema { found: 99, expected: tables::SCHEMA, .. }),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_database_in_use_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options(&folder);
+        let _db = open(&options, Opening::First).unwrap();
+        assert!(matches!(refused(&options.path), OpenError::InUse { .. }));
+        let error = open_unchanged(&options.path, options.cache_bytes).err();
+        assert!(matches!(error, Some(OpenError::InUse { .. })));
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        let options = Options::new(missing.join("test.redb"), Uuid::nil());
+        let error = open(&options, Opening::First).unwrap_err();
+        assert!(matches!(&error, OpenError::NoFolder { folder, .. } if *folder == missing));
+        assert!(!missing.exists());
+    }
+
+    #[test]
+    fn an_unwritable_folder_or_file_is_named() {
+        // Root may write anywhere but in /proc and /sys.
+        let error = open(&Options::new("/sys/kernel/test.redb", Uuid::nil()), Opening::First);
+        assert!(matches!(error, Err(OpenError::Unwritable { .. })), "{error:?}");
+        let folder = tempfile::tempdir().unwrap();
+        let options = options(&folder);
+        drop(open(&options, Opening::First).unwrap());
+        std::fs::set_permissions(&options.path, PermissionsExt::from_mode(0o400)).unwrap();
+        if OpenOptions::new().write(true).open(&options.path).is_err() {
+            assert!(matches!(refused(&options.path), OpenError::Unwritable { .. }));
+        }
+    }
+
+    #[test]
+    fn reading_unchanged_repairs_in_memory_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options(&folder);
+        let db = open(&options, Opening::First).unwrap();
+        let crashed = folder.path().join("crashed-test.redb");
+        std::fs::copy(&options.path, &crashed).unwrap();
+        let before = std::fs::read(&crashed).unwrap();
+        let copy = open_unchanged(&crashed, options.cache_bytes).unwrap();
+        let ids = [&db, &copy].map(|db| tables::origin(db).unwrap().database_id);
+        assert_eq!(ids[0], ids[1]);
+        drop(copy);
+        assert_eq!(before, std::fs::read(&crashed).unwrap());
     }
 }

@@ -254,3 +254,196 @@ impl Serving {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Bound;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::{fs, io};
+
+    use redb::backends::FileBackend;
+    use redb::{BackendError, Builder, StorageBackend};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::event::Seq;
+    use crate::intake::{self, ShardIntake};
+    use crate::recount::recount;
+    use crate::testing::event;
+
+    /// A disk that can be told to refuse writes, as a full one does.
+    #[derive(Debug)]
+    struct Flaky {
+        file: FileBackend,
+        is_full: Arc<AtomicBool>,
+    }
+
+    impl Flaky {
+        fn check(&self) -> io::Result<()> {
+            if self.is_full.load(Ordering::SeqCst) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            Ok(())
+        }
+    }
+
+    impl StorageBackend for Flaky {
+        fn len(&self) -> io::Result<u64> {
+            self.file.len()
+        }
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.file.read(offset, out)
+        }
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.file.set_len(len)
+        }
+        fn sync_data(&self) -> io::Result<()> {
+            self.check()?;
+            self.file.sync_data()
+        }
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            self.check()?;
+            self.file.write(offset, data)
+        }
+        fn close(&self) -> io::Result<()> {
+            self.file.close()
+        }
+        fn try_lock_range(&self, a: Bound<u64>, b: Bound<u64>) -> Result<bool, BackendError> {
+            self.file.try_lock_range(a, b)
+        }
+        fn unlock_range(&self, a: Bound<u64>, b: Bound<u64>) -> Result<(), BackendError> {
+            self.file.unlock_range(a, b)
+        }
+    }
+
+    struct Bench {
+        folder: tempfile::TempDir,
+        options: Options,
+        is_full: Arc<AtomicBool>,
+        shards: Vec<ShardIntake>,
+        store: Store,
+        thread: WriterThread,
+        sent: u64,
+    }
+
+    impl Bench {
+        fn start() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let options = Options::new(folder.path().join("test.redb"), Uuid::from_u128(1));
+            let is_full = Arc::new(AtomicBool::new(false));
+            let flag = is_full.clone();
+            let opener = move |options: &Options, opening| {
+                drop(open::open(options, opening)?);
+                let file =
+                    fs::OpenOptions::new().read(true).write(true).open(&options.path).unwrap();
+                let file = FileBackend::new(file).unwrap();
+                Builder::new()
+                    .create_with_backend(Flaky { file, is_full: flag.clone() })
+                    .map_err(|error| open::open_error(&options.path, error.into()))
+            };
+            let (shards, writer) = intake::channel(2);
+            let (store, thread) = start_with(options.clone(), writer, Box::new(opener));
+            let bench = Self { folder, options, is_full, shards, store, thread, sent: 0 };
+            bench.wait(|store| store.phase() == Phase::Ready);
+            bench
+        }
+
+        /// Waits for a condition; that it never comes is a failure of the test.
+        fn wait(&self, is_met: impl Fn(&Store) -> bool) {
+            let deadline = Instant::now() + std::time::Duration::from_secs(120);
+            while !is_met(&self.store) {
+                assert!(Instant::now() < deadline, "phase {:?}", self.store.phase());
+                std::thread::yield_now();
+            }
+        }
+
+        fn send(&mut self) {
+            let shard = &mut self.shards[self.sent as usize % 2];
+            let mut arena = shard.take().unwrap();
+            for n in 0..10 {
+                arena.push(&event(n)).unwrap();
+            }
+            assert_eq!(shard.hand_over(arena), 0);
+            self.sent += 10;
+        }
+
+        fn wait_until_all_is_seen(&self) {
+            let sent = Seq(self.sent);
+            self.wait(|store| store.snapshot().is_some_and(|snapshot| snapshot.through == sent));
+        }
+
+        fn stop(self) -> (tempfile::TempDir, Options, Store, u64) {
+            let Self { folder, options, shards, store, thread, sent, .. } = self;
+            drop(shards);
+            thread.join().unwrap();
+            assert_eq!(store.phase(), Phase::Stopped);
+            (folder, options, store, sent)
+        }
+    }
+
+    #[test]
+    fn everything_that_was_handed_over_is_stored_when_the_shards_have_gone() {
+        let mut bench = Bench::start();
+        for _ in 0..20 {
+            bench.send();
+        }
+        let (_folder, options, store, sent) = bench.stop();
+        assert_eq!(store.snapshot().unwrap().through, Seq(sent));
+        assert_eq!(store.stats().events_stored.get(), sent);
+        assert!(store.log().is_none());
+        let recount = recount(&options.path).unwrap();
+        assert!(recount.is_exact() && recount.events == sent, "{recount:?}");
+    }
+
+    #[test]
+    fn a_disk_that_refuses_writes_loses_nothing_that_found_room_and_is_used_again() {
+        let mut bench = Bench::start();
+        bench.send();
+        bench.wait_until_all_is_seen();
+        bench.is_full.store(true, Ordering::SeqCst);
+        bench.send();
+        bench.wait(|store| store.phase() == Phase::Degraded);
+        bench.send();
+        let shown = bench.store.snapshot().unwrap().through;
+        assert_eq!(shown, Seq(10), "what is published stays, and nothing else is");
+        bench.wait(|store| store.stats().commit_errors.get() >= 2);
+        bench.is_full.store(false, Ordering::SeqCst);
+        bench.wait_until_all_is_seen();
+        assert_eq!(bench.store.phase(), Phase::Ready);
+        assert_eq!(bench.store.log().unwrap().since(Seq(0), 100).unwrap().len(), 30);
+        let (_folder, options, store, sent) = bench.stop();
+        assert_eq!(store.stats().events_lost.get(), 0);
+        let recount = recount(&options.path).unwrap();
+        assert!(recount.is_exact() && recount.events == sent, "{recount:?}");
+    }
+
+    #[test]
+    fn the_process_can_end_while_the_disk_refuses_writes_and_what_is_lost_is_counted() {
+        let mut bench = Bench::start();
+        bench.send();
+        bench.wait_until_all_is_seen();
+        bench.is_full.store(true, Ordering::SeqCst);
+        bench.send();
+        bench.wait(|store| store.phase() == Phase::Degraded);
+        bench.send();
+        let (_folder, options, store, _) = bench.stop();
+        assert_eq!(store.stats().events_lost.get(), 20);
+        let recount = recount(&options.path).unwrap();
+        assert!(recount.is_exact() && recount.events == 10, "{recount:?}");
+    }
+
+    #[test]
+    fn a_second_writer_of_the_same_file_fails_and_says_why() {
+        let bench = Bench::start();
+        let (mut shards, writer) = intake::channel(1);
+        let mut arena = shards[0].take().unwrap();
+        arena.push(&event(1)).unwrap();
+        shards[0].hand_over(arena);
+        let (store, thread) = start(bench.options.clone(), writer);
+        assert!(matches!(thread.join(), Err(OpenError::InUse { .. })));
+        assert_eq!(store.phase(), Phase::Failed);
+        assert_eq!(store.stats().events_lost.get(), 1);
+        assert!(store.snapshot().is_none() && store.log().is_none());
+        bench.stop();
+    }
+}

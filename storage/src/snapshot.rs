@@ -394,7 +394,7 @@ mod tests {
 
     /// Applies the changes to both and compares everything that a reader can see.
     fn check(
-        table: Table<AgentKey, CountRow>,
+        table: &Table<AgentKey, CountRow>,
         model: &mut BTreeMap<AgentKey, u64>,
         changes: &BTreeMap<u16, u64>,
         tick: u32,
@@ -457,7 +457,7 @@ mod tests {
             let mut table = Table::new(ShardKey([1, 2]));
             for (tick, (changes, oldest)) in steps.iter().enumerate() {
                 let tick = u32::try_from(tick).unwrap();
-                table = check(table, &mut model, changes, tick);
+                table = check(&table, &mut model, changes, tick);
                 if *oldest < 100 {
                     table = age(table, &mut model, *oldest);
                 }
@@ -470,8 +470,8 @@ mod tests {
         let shard_key = ShardKey([7, 7]);
         let table: Table<AgentKey, CountRow> = Table::new(shard_key);
         let mut model = BTreeMap::new();
-        let first = check(table, &mut model, &BTreeMap::from([(1, 1), (2, 2)]), 1);
-        let _second = check(first.clone(), &mut model, &BTreeMap::from([(1, 50), (3, 3)]), 2);
+        let first = check(&table, &mut model, &BTreeMap::from([(1, 1), (2, 2)]), 1);
+        let _second = check(&first, &mut model, &BTreeMap::from([(1, 50), (3, 3)]), 2);
         assert_eq!(first.len(), 2);
         assert_eq!(first.get(&key(1)).unwrap().seen().count, 1);
         assert!(first.get(&key(3)).is_none());

@@ -35,7 +35,8 @@ struct Sweep {
     done: usize,
 }
 
-const TABLES: [RowTable; 3] = [RowTable::Sources, RowTable::Numbers, RowTable::Agents];
+/// Parts of all tables.
+const PARTS: usize = 3 * TABLE_SHARDS;
 
 impl Sweeper {
     pub(crate) fn new() -> Self {
@@ -69,21 +70,17 @@ impl Sweeper {
             self.active = Some(Sweep { tick, last: state.last, expired: state.expired, done: 0 });
         }
         let Some(mut sweep) = self.active else { return };
-        while rows.len() < self.rows_max && sweep.done < TABLES.len() * TABLE_SHARDS {
+        while rows.len() < self.rows_max && sweep.done < PARTS {
             let part = sweep.done % TABLE_SHARDS;
-            match TABLES[sweep.done / TABLE_SHARDS] {
-                RowTable::Sources => {
-                    self.part(&counts.sources, RowTable::Sources, part, state, rows)
-                }
-                RowTable::Numbers => {
-                    self.part(&counts.numbers, RowTable::Numbers, part, state, rows)
-                }
-                RowTable::Agents => self.part(&counts.agents, RowTable::Agents, part, state, rows),
+            match sweep.done / TABLE_SHARDS {
+                0 => self.part(&counts.sources, RowTable::Sources, part, state, rows),
+                1 => self.part(&counts.numbers, RowTable::Numbers, part, state, rows),
+                _ => self.part(&counts.agents, RowTable::Agents, part, state, rows),
             }
             sweep.done += 1;
         }
         self.active = Some(sweep);
-        if sweep.done == TABLES.len() * TABLE_SHARDS {
+        if sweep.done == PARTS {
             state.watermark = sweep.last;
             state.swept = sweep.expired;
             self.swept = sweep.tick;
