@@ -18,17 +18,3 @@ pub fn check(data: &[u8]) {
     assert!(record.user_agent.len() <= USER_AGENT_BYTES_MAX);
     assert_eq!(record.source, record.source.to_canonical());
 }
-
-#[test]
-fn seeds_hold() {
-    const RECORD: &str = r#"{"app_name":"a","app_version":"1","event_timestamp":"t",
-        "event_uuid":"019ab0e4-6b8a-7c3e-8f10-2b0b6a1c9d77",
-        "created_by_node_id":"7c1a3c52-5f0e-4a39-9d2b-6e0f4f1b8a10","collected_method":"passive",
-        "transport_type":"UDP","source_ip":"203.0.113.7:5060","destination_ip":"","called_number":"",
-        "sip_method":"OPTIONS","sip_user_agent":"é","sip_message":""}"#;
-    assert!(Record::read(RECORD.as_bytes()).is_ok());
-    for end in 0..=RECORD.len() {
-        check(&RECORD.as_bytes()[..end]);
-    }
-    crate::seeds::each(check);
-}
