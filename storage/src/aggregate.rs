@@ -10,6 +10,9 @@ use std::net::{IpAddr, Ipv6Addr};
 use crate::event::{EventRef, NumberKind, Seq, SourceKey, Time, Transport, Verification};
 use crate::limits::NS_PER_S;
 use crate::method::{Method, MethodSet};
+use crate::row_bytes::{Decoder, Encoder};
+
+pub use crate::totals::Totals;
 
 /// When and how often something was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -448,141 +451,10 @@ impl Row for CountRow {
     }
 }
 
-/// The stored form of a row: it counts its key's events after `expired` and up to `through`.
-pub(crate) fn encode_row<R: Row>(row: &R, expired: Seq, through: Seq) -> Encoder {
-    let mut out = Encoder::default();
-    let seen = row.seen();
-    for number in [
-        seen.first.0,
-        seen.last.0,
-        seen.count,
-        seen.since.0.max(expired.0.saturating_add(1)),
-        through.0,
-    ] {
-        out.put(&number.to_le_bytes());
-    }
-    row.encode_own(&mut out);
-    out
-}
-
-/// The row that was stored, and its `through`. `None` if the bytes are no row.
-pub(crate) fn decode_row<R: Row>(bytes: &[u8]) -> Option<(R, Seq)> {
-    let mut bytes = Decoder(bytes);
-    let mut number = || bytes.take().map(u64::from_le_bytes);
-    let (first, last, count) = (Time(number()?), Time(number()?), number()?);
-    let (since, through) = (Seq(number()?), Seq(number()?));
-    let row = R::decode_own(Seen { first, last, count, since }, &mut bytes)?;
-    bytes.0.is_empty().then_some((row, through))
-}
-
-/// Stored rows are at most this long, in bytes.
-const ROW_BYTES_MAX: usize = 72;
-
-/// Bytes of one stored row, without an allocation.
-#[derive(Clone, Copy)]
-pub struct Encoder {
-    bytes: [u8; ROW_BYTES_MAX],
-    len: usize,
-}
-
-impl Default for Encoder {
-    fn default() -> Self {
-        Self { bytes: [0; ROW_BYTES_MAX], len: 0 }
-    }
-}
-
-impl Encoder {
-    fn put(&mut self, bytes: &[u8]) {
-        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
-        self.len += bytes.len();
-    }
-
-    /// What was put in.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
-/// The rest of the bytes of a stored row.
-pub struct Decoder<'a>(&'a [u8]);
-
-impl Decoder<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (head, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*head)
-    }
-}
-
-/// What was counted since the database was made. Nothing here expires.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Events by transport, in the order of [`Transport::ALL`].
-    pub by_transport: [u64; Transport::ALL.len()],
-    /// Events by verification, in the order of [`Verification::ALL`].
-    pub by_verification: [u64; Verification::ALL.len()],
-    /// Events by method, in the order of [`Method::ALL`].
-    pub by_method: [u64; Method::ALL.len()],
-    /// Events whose source, number or user agent found its table full and was not counted there,
-    /// in this order.
-    pub refused: [u64; 3],
-    /// Events that retention has taken out of the log.
-    pub expired: u64,
-}
-
-impl Totals {
-    pub(crate) fn add(&mut self, event: &EventRef<'_>, method: Method) {
-        self.by_transport[event.transport as usize - 1] += 1;
-        self.by_verification[event.verification as usize] += 1;
-        self.by_method[method as usize] += 1;
-    }
-
-    /// All events.
-    #[must_use]
-    pub fn events(&self) -> u64 {
-        self.by_transport.iter().sum()
-    }
-
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let numbers = self.by_transport.iter().chain(&self.by_verification).chain(&self.by_method);
-        let numbers = numbers.chain(&self.refused).chain([&self.expired]);
-        numbers.flat_map(|number| number.to_le_bytes()).collect()
-    }
-
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut bytes = Decoder(bytes);
-        let mut totals = Self::default();
-        let numbers = totals.by_transport.iter_mut().chain(&mut totals.by_verification);
-        let numbers = numbers.chain(&mut totals.by_method).chain(&mut totals.refused);
-        for number in numbers.chain([&mut totals.expired]) {
-            *number = u64::from_le_bytes(bytes.take()?);
-        }
-        bytes.0.is_empty().then_some(totals)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Collected;
-
-    fn event(source: &str, time: u64, verification: Verification) -> EventRef<'static> {
-        EventRef {
-            time: Time(time),
-            source: source.parse().unwrap(),
-            destination: "192.0.2.1:5060".parse().unwrap(),
-            transport: Transport::Tcp,
-            verification,
-            collected: Collected::Passive,
-            number_kind: NumberKind::Called,
-            anomalies: Default::default(),
-            method: b"INVITE",
-            number: b"100",
-            user_agent: b"",
-            message: b"INVITE",
-        }
-    }
+    use crate::testing::proven as event;
 
     #[test]
     fn a_source_row_is_as_small_as_a_cache_line() {
@@ -634,29 +506,5 @@ mod tests {
         let at = row.verified_at(Verification::ReturnPath).unwrap();
         assert_eq!(at, Time(21 * NS_PER_S - 1));
         assert_eq!(row.verified_at(Verification::Unverified), Some(Time(90 * NS_PER_S)));
-    }
-
-    #[test]
-    fn a_stored_row_reads_back_with_its_interval() {
-        let mut row = SourceRow::nothing();
-        row.add(Seq(7), &event("192.0.2.7:1", 10, Verification::Connected), Method::Invite);
-        let bytes = encode_row(&row, Seq(3), Seq(9));
-        let (back, through) = decode_row::<SourceRow>(bytes.as_bytes()).unwrap();
-        assert_eq!((back, through), (row.clone(), Seq(9)));
-        let later = encode_row(&row, Seq(8), Seq(9));
-        let (back, _) = decode_row::<SourceRow>(later.as_bytes()).unwrap();
-        assert_eq!(back.seen.since, Seq(9));
-        assert!(decode_row::<SourceRow>(&bytes.as_bytes()[1..]).is_none());
-        assert!(decode_row::<NumberRow>(bytes.as_bytes()).is_none());
-    }
-
-    #[test]
-    fn totals_read_back() {
-        let mut totals = Totals::default();
-        totals.add(&event("192.0.2.7:1", 10, Verification::Connected), Method::Invite);
-        totals.refused[2] = 5;
-        totals.expired = 9;
-        assert_eq!(Totals::decode(&totals.encode()), Some(totals.clone()));
-        assert_eq!(totals.events(), 1);
     }
 }

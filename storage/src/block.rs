@@ -45,13 +45,13 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use zstd::bulk::{Compressor, Decompressor};
+use zstd::bulk::Decompressor;
 
-use crate::arena::{RawEvent, collected_from_code, kind_from_code};
+use crate::arena::{collected_from_code, kind_from_code};
 use crate::event::{Anomalies, EventRef, Seq, Time, Transport, Verification};
-use crate::limits::{
-    BLOCK_COLUMNS_MAX, BLOCK_EVENTS_MAX, BLOCK_MESSAGES_MAX, BLOCK_RAW_BYTES, EVENT_BLOB_MAX,
-};
+use crate::limits::{BLOCK_COLUMNS_MAX, BLOCK_EVENTS_MAX, BLOCK_MESSAGES_MAX};
+
+pub use crate::pack::{Builder, Packed};
 
 /// Length of a block's head, in bytes.
 pub const HEAD_BYTES: usize = 56;
@@ -61,9 +61,6 @@ pub const HEAD_BYTES: usize = 56;
 pub const EVENT_COLUMNS_MAX: usize = 3 * 10 + 38 + 8 * 3;
 
 const MAGIC: [u8; 4] = *b"SPB\x01";
-
-/// What zstd is asked for: MEASURED.md compares levels; higher ones cost more than they save.
-const ZSTD_LEVEL: i32 = 1;
 
 /// The bytes are not a block, or not the one that was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -81,11 +78,11 @@ pub struct Head {
     pub earliest: Time,
     /// Time of the latest event.
     pub latest: Time,
-    columns: u32,
-    columns_packed: u32,
-    messages: u32,
-    messages_packed: u32,
-    crc: u32,
+    pub(crate) columns: u32,
+    pub(crate) columns_packed: u32,
+    pub(crate) messages: u32,
+    pub(crate) messages_packed: u32,
+    pub(crate) crc: u32,
 }
 
 impl Head {
@@ -166,7 +163,7 @@ impl Head {
         if fits { Ok(self) } else { Err(Damaged("a block head with impossible sizes")) }
     }
 
-    fn checksum(&self, payload: &[u8]) -> u32 {
+    pub(crate) fn checksum(&self, payload: &[u8]) -> u32 {
         let mut crc = crc32fast::Hasher::new();
         crc.update(&self.to_bytes()[8..]);
         crc.update(payload);
@@ -174,215 +171,27 @@ impl Head {
     }
 }
 
-/// A block that is ready to be stored.
-#[derive(Clone, Debug)]
-pub struct Packed {
-    /// Its head.
-    pub head: Head,
-    /// What follows it.
-    pub payload: Vec<u8>,
-}
-
-const COLUMNS: usize = 11;
-const TIME: usize = 0;
-const FLAGS: usize = 1;
-const KIND: usize = 2;
-const SOURCE: usize = 3;
-const SOURCE_PORT: usize = 4;
-const DESTINATION: usize = 5;
-const DESTINATION_PORT: usize = 6;
-const ANOMALIES: usize = 7;
-const MESSAGE_LEN: usize = 8;
-const APPENDED_LEN: usize = 9;
-const PLACES: usize = 10;
+pub(crate) const COLUMNS: usize = 11;
+pub(crate) const TIME: usize = 0;
+pub(crate) const FLAGS: usize = 1;
+pub(crate) const KIND: usize = 2;
+pub(crate) const SOURCE: usize = 3;
+pub(crate) const SOURCE_PORT: usize = 4;
+pub(crate) const DESTINATION: usize = 5;
+pub(crate) const DESTINATION_PORT: usize = 6;
+pub(crate) const ANOMALIES: usize = 7;
+pub(crate) const MESSAGE_LEN: usize = 8;
+pub(crate) const APPENDED_LEN: usize = 9;
+pub(crate) const PLACES: usize = 10;
 
 /// Bytes of the lengths with which the columns begin.
-const COLUMN_TABLE_BYTES: usize = COLUMNS * 4;
+pub(crate) const COLUMN_TABLE_BYTES: usize = COLUMNS * 4;
 const _: () = assert!(COLUMN_TABLE_BYTES + 38 < BLOCK_COLUMNS_MAX / 100);
 
-const FLAG_RESPONSIVE: u8 = 1 << 2;
-const FLAG_SOURCE_V6: u8 = 1 << 6;
-const FLAG_DESTINATION_V6: u8 = 1 << 7;
-const KIND_ANOMALIES: u8 = 1 << 2;
-
-/// Gathers the events of one block.
-pub struct Builder {
-    columns: [Vec<u8>; COLUMNS],
-    messages: Vec<u8>,
-    count: u32,
-    previous: Time,
-    earliest: Time,
-    latest: Time,
-    compressor: Compressor<'static>,
-    scratch: Vec<u8>,
-}
-
-impl Default for Builder {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Builder {
-    /// An empty block.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            columns: Default::default(),
-            messages: Vec::new(),
-            count: 0,
-            previous: Time(0),
-            earliest: Time(u64::MAX),
-            latest: Time(0),
-            compressor: or_out_of_memory(Compressor::new(ZSTD_LEVEL)),
-            scratch: Vec::new(),
-        }
-    }
-
-    /// How many events there are.
-    #[must_use]
-    pub fn len(&self) -> u32 {
-        self.count
-    }
-
-    /// Whether there is no event.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// Whether the block should be packed and a new one begun.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.messages.len() >= BLOCK_RAW_BYTES || self.count as usize >= BLOCK_EVENTS_MAX
-    }
-
-    /// Bytes of the messages so far.
-    #[must_use]
-    pub fn message_bytes(&self) -> usize {
-        self.messages.len()
-    }
-
-    /// Time of the earliest event, if there is one.
-    #[must_use]
-    pub fn earliest(&self) -> Option<Time> {
-        (self.count > 0).then_some(self.earliest)
-    }
-
-    /// Adds an event that lies in an arena. The block must not be full.
-    pub(crate) fn push(&mut self, raw: &RawEvent<'_>, event: &EventRef<'_>) {
-        debug_assert!(!self.is_full() && raw.blob.len() <= EVENT_BLOB_MAX);
-        let columns = &mut self.columns;
-        let delta = event.time.0.wrapping_sub(self.previous.0) as i64;
-        put_varint(&mut columns[TIME], ((delta << 1) ^ (delta >> 63)) as u64);
-        let mut flags = (event.transport as u8 - 1) | (event.verification as u8) << 3;
-        flags |= event.collected as u8 * FLAG_RESPONSIVE;
-        flags |= u8::from(event.source.is_ipv6()) * FLAG_SOURCE_V6;
-        flags |= u8::from(event.destination.is_ipv6()) * FLAG_DESTINATION_V6;
-        columns[FLAGS].push(flags);
-        put_address(&mut columns[SOURCE], event.source.ip());
-        columns[SOURCE_PORT].extend_from_slice(&event.source.port().to_le_bytes());
-        put_address(&mut columns[DESTINATION], event.destination.ip());
-        columns[DESTINATION_PORT].extend_from_slice(&event.destination.port().to_le_bytes());
-        let odd = event.anomalies != Anomalies::default();
-        columns[KIND].push(event.number_kind as u8 | (u8::from(odd) * KIND_ANOMALIES));
-        if odd {
-            put_varint(&mut columns[ANOMALIES], event.anomalies.observed);
-            put_varint(&mut columns[ANOMALIES], event.anomalies.invalid);
-        }
-        put_varint(&mut columns[MESSAGE_LEN], raw.message_len() as u64);
-        put_varint(&mut columns[APPENDED_LEN], (raw.blob.len() - raw.message_len()) as u64);
-        for field in 0..3 {
-            let (offset, len) = raw.place(field);
-            put_varint(&mut columns[PLACES], len as u64);
-            if len > 0 {
-                put_varint(&mut columns[PLACES], offset as u64);
-            }
-        }
-        self.messages.extend_from_slice(raw.blob);
-        self.count += 1;
-        self.previous = event.time;
-        self.earliest = self.earliest.min(event.time);
-        self.latest = self.latest.max(event.time);
-    }
-
-    /// Packs what there is as a block that begins with event `first`, and keeps it.
-    pub fn pack(&mut self, first: Seq) -> Packed {
-        let mut columns = Vec::with_capacity(self.column_bytes());
-        for column in &self.columns {
-            columns.extend_from_slice(&(column.len() as u32).to_le_bytes());
-        }
-        self.columns.iter().for_each(|column| columns.extend_from_slice(column));
-        let mut payload = Vec::new();
-        let (zstd, scratch) = (&mut self.compressor, &mut self.scratch);
-        let columns_packed = append_packed(&columns, zstd, scratch, &mut payload);
-        let messages_packed = append_packed(&self.messages, zstd, scratch, &mut payload);
-        let mut head = Head {
-            first,
-            count: self.count,
-            earliest: self.earliest,
-            latest: self.latest,
-            columns: columns.len() as u32,
-            columns_packed,
-            messages: self.messages.len() as u32,
-            messages_packed,
-            crc: 0,
-        };
-        head.crc = head.checksum(&payload);
-        Packed { head, payload }
-    }
-
-    fn column_bytes(&self) -> usize {
-        COLUMN_TABLE_BYTES + self.columns.iter().map(Vec::len).sum::<usize>()
-    }
-
-    /// Removes all events and keeps the memory.
-    pub fn clear(&mut self) {
-        self.columns.iter_mut().for_each(Vec::clear);
-        self.messages.clear();
-        self.count = 0;
-        self.previous = Time(0);
-        self.earliest = Time(u64::MAX);
-        self.latest = Time(0);
-    }
-}
-
-/// Appends `raw` as one zstd frame and returns how long that is.
-fn append_packed(
-    raw: &[u8],
-    zstd: &mut Compressor<'_>,
-    scratch: &mut Vec<u8>,
-    to: &mut Vec<u8>,
-) -> u32 {
-    scratch.clear();
-    scratch.reserve(zstd::zstd_safe::compress_bound(raw.len()));
-    let len = or_out_of_memory(zstd.compress_to_buffer(raw, scratch));
-    to.extend_from_slice(scratch);
-    len as u32
-}
-
-/// The result of a call of zstd that fails only for want of memory.
-fn or_out_of_memory<T>(result: std::io::Result<T>) -> T {
-    #[expect(clippy::expect_used, reason = "as when any allocation of Rust fails, this is the end")]
-    // The level is a constant that zstd has and the buffer is as large as zstd asks for, so only a
-    // lack of memory is left.
-    result.expect("memory for zstd")
-}
-
-fn put_varint(to: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        to.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    to.push(number as u8);
-}
-
-fn put_address(to: &mut Vec<u8>, ip: IpAddr) {
-    match ip {
-        IpAddr::V4(v4) => to.extend_from_slice(&v4.octets()),
-        IpAddr::V6(v6) => to.extend_from_slice(&v6.octets()),
-    }
-}
+pub(crate) const FLAG_RESPONSIVE: u8 = 1 << 2;
+pub(crate) const FLAG_SOURCE_V6: u8 = 1 << 6;
+pub(crate) const FLAG_DESTINATION_V6: u8 = 1 << 7;
+pub(crate) const KIND_ANOMALIES: u8 = 1 << 2;
 
 /// An unpacked block.
 pub struct Block {

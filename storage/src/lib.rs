@@ -1,4 +1,32 @@
 //! Events, the log, aggregates, snapshots, retention and block policy of sentrypeer.
+//!
+//! Shards push arenas of raw events into the intake; one writer thread packs them into blocks, counts
+//! them per source, number and user agent, stores both in one durable commit about every 200 ms, and
+//! then publishes an immutable generation. Everything else reads: a generation (who is bad now), or
+//! the log with a cursor (what happened since).
+//!
+//! ```text
+//! shard ─ arena ─► intake ─► writer ─► tables (redb): blocks, rows, state
+//!                              │
+//!                              └─► snapshot ─► blocklist (policy, now) ─► every output
+//! ```
+//!
+//! What holds everywhere:
+//!
+//! - Nothing here knows a network. Only `run` and [`event::Time::now`] read the clock, only `open`,
+//!   `identity` and what is inside redb touch files, and only `writer` changes the database.
+//! - A reader never waits for the writer, nor the writer for a reader.
+//! - Counts are exact after a crash: `docs/storage.md` has the invariants, `recount` proves them.
+//! - Whether anything may act on an address is decided in [`blocklist`] alone.
+//! - Every bound is in [`limits`], and what it turns away is counted.
+//!
+//! To read it: [`event`], [`arena`], [`intake`]; [`block`] and `tables` for what is stored;
+//! [`aggregate`], [`snapshot`] and `counts` for what is known; `writer`, `sweep` and `retain` for how
+//! it changes, `load` for how it starts, `run` for the thread; [`policy`] and [`blocklist`] for what
+//! is made of it.
+
+#![forbid(unsafe_code)]
+
 pub mod aggregate;
 pub mod arena;
 pub mod block;
@@ -17,9 +45,11 @@ pub mod number;
 mod open;
 mod open_error;
 mod overlay;
+mod pack;
 pub mod policy;
 pub mod recount;
 mod retain;
+mod row_bytes;
 mod run;
 pub mod snapshot;
 mod store;
@@ -27,6 +57,7 @@ mod sweep;
 mod tables;
 #[cfg(test)]
 mod testing;
+mod totals;
 pub mod utc;
 pub mod writer;
 

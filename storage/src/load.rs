@@ -10,13 +10,14 @@ use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 use redb::{Database, Error};
 
-use crate::aggregate::{Row, decode_row};
+use crate::aggregate::Row;
 use crate::block::Block;
 use crate::counts::{CountIn, Counts, Gathered};
 use crate::event::{EventRef, Seq, SourceKey};
 use crate::key::{AgentKey, Key, NumberKey};
 use crate::limits::{REPLAY_EVENTS_MAX, TABLE_SHARDS};
 use crate::method::Method;
+use crate::row_bytes::decode_row;
 use crate::snapshot::Table;
 use crate::tables::{self, Origin, RowTable, State, View};
 

@@ -6,11 +6,12 @@
 //! therefore includes its key's events up to the one at which the sweep began: that becomes the
 //! watermark. And none includes an event that had expired by then, so those may be deleted.
 
-use crate::aggregate::{Row, encode_row};
+use crate::aggregate::Row;
 use crate::counts::{Counts, Gathered};
 use crate::event::{Seq, Time};
 use crate::key::Key;
 use crate::limits::{SWEEP_INTERVAL_NS, SWEEP_ROWS_MAX, TABLE_SHARDS};
+use crate::row_bytes::encode_row;
 use crate::tables::{RowTable, RowWrite, State, row_key};
 
 /// Where the sweeping is.

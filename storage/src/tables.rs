@@ -7,10 +7,11 @@ use redb::{
 };
 use uuid::Uuid;
 
-use crate::aggregate::{Encoder, Totals};
+use crate::aggregate::Totals;
 use crate::block::{Block, Damaged, Head, Packed};
 use crate::event::Seq;
 use crate::limits::{BLOCK_PARTS_MAX, DELETE_BLOCKS_MAX, PAGE_SLACK, VALUE_BYTES_MAX};
+use crate::row_bytes::Encoder;
 use crate::snapshot::ShardKey;
 
 /// The version of everything that is stored. A program reads only its own.

@@ -23,3 +23,14 @@ pub(crate) fn event(n: u8) -> EventRef<'static> {
         message: b"INVITE sip:+442071234567@192.0.2.1 SIP/2.0\r\n\r\n",
     }
 }
+
+/// An event from this source at this time, ns, over TCP.
+pub(crate) fn proven(source: &str, time: u64, verification: Verification) -> EventRef<'static> {
+    EventRef {
+        time: Time(time),
+        source: source.parse().unwrap(),
+        transport: Transport::Tcp,
+        verification,
+        ..event(0)
+    }
+}

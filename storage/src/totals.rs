@@ -1,0 +1,68 @@
+//! Counts in all, and their stored form.
+
+use crate::event::{EventRef, Transport, Verification};
+use crate::method::Method;
+use crate::row_bytes::Decoder;
+
+/// What was counted since the database was made. Nothing here expires.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Events by transport, in the order of [`Transport::ALL`].
+    pub by_transport: [u64; Transport::ALL.len()],
+    /// Events by verification, in the order of [`Verification::ALL`].
+    pub by_verification: [u64; Verification::ALL.len()],
+    /// Events by method, in the order of [`Method::ALL`].
+    pub by_method: [u64; Method::ALL.len()],
+    /// Events whose source, number or user agent found its table full and was not counted there,
+    /// in this order.
+    pub refused: [u64; 3],
+    /// Events that retention has taken out of the log.
+    pub expired: u64,
+}
+
+impl Totals {
+    pub(crate) fn add(&mut self, event: &EventRef<'_>, method: Method) {
+        self.by_transport[event.transport as usize - 1] += 1;
+        self.by_verification[event.verification as usize] += 1;
+        self.by_method[method as usize] += 1;
+    }
+
+    /// All events.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.by_transport.iter().sum()
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let numbers = self.by_transport.iter().chain(&self.by_verification).chain(&self.by_method);
+        let numbers = numbers.chain(&self.refused).chain([&self.expired]);
+        numbers.flat_map(|number| number.to_le_bytes()).collect()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut bytes = Decoder(bytes);
+        let mut totals = Self::default();
+        let numbers = totals.by_transport.iter_mut().chain(&mut totals.by_verification);
+        let numbers = numbers.chain(&mut totals.by_method).chain(&mut totals.refused);
+        for number in numbers.chain([&mut totals.expired]) {
+            *number = u64::from_le_bytes(bytes.take()?);
+        }
+        bytes.0.is_empty().then_some(totals)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::proven as event;
+
+    #[test]
+    fn totals_read_back() {
+        let mut totals = Totals::default();
+        totals.add(&event("192.0.2.7:1", 10, Verification::Connected), Method::Invite);
+        totals.refused[2] = 5;
+        totals.expired = 9;
+        assert_eq!(Totals::decode(&totals.encode()), Some(totals.clone()));
+        assert_eq!(totals.events(), 1);
+    }
+}
