@@ -11,30 +11,29 @@
 //! - A connection ends after so many bytes of answers, after so long without a request, and at
 //!   once when there are too many.
 //!
-//! What can only be done from outside the crate is done with the connection's descriptor, which it
-//! hands over as the "id" of a service: shutting down the reading side makes it read the end of
-//! the stream once it has answered what it had. The service is dropped before the stream is, so
-//! while its entry is in [`Connections`] the descriptor is that connection's and no other's.
+//! The last two are done from outside the crate: see `connections.rs`.
 
-use std::collections::HashMap;
+mod connections;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::RawFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use may_minihttp::{HttpService, HttpServiceFactory};
-use nix::sys::socket::{Shutdown, shutdown};
+use nix::sys::socket::Shutdown;
 use sentrypeer_storage::event::Time;
 
+use self::connections::{Connections, end, sweep};
 use super::FrontError;
 use crate::context::Context;
 use crate::counters::Happening;
 use crate::exchange::{CONTENT_TYPES, Lane, POWERED_BY, Request, Response};
 use crate::limits::{
-    DIP_ANSWER_BYTES_MAX, DIP_CONNECTIONS_MAX, DIP_IDLE_TIME_MAX, DIP_REFUSALS_MAX,
-    DIP_STACK_WORDS, DIP_STACKS_KEPT, DIP_SWEEP_PERIOD, DIP_WORKERS,
+    DIP_ANSWER_BYTES_MAX, DIP_REFUSALS_MAX, DIP_STACK_WORDS, DIP_STACKS_KEPT, DIP_WORKERS,
+    RETRY_AFTER_S,
 };
 use crate::routes::{handle, misdirected};
 
@@ -49,6 +48,9 @@ pub struct DipFront {
 }
 
 /// Serves the dip lane on `address`, which must be loopback. Port 0 takes a free one.
+///
+/// may_minihttp logs every end of a connection as an error under the target `may_minihttp`, and may
+/// logs every descriptor at level info under `may`: a logger had better pass over both.
 ///
 /// # Errors
 ///
@@ -92,78 +94,6 @@ impl Drop for DipFront {
     fn drop(&mut self) {
         self.connections.close();
     }
-}
-
-/// Ends connections that have been idle for too long, until the front is dropped.
-fn sweep(connections: &Connections, stopped: &Receiver<()>) {
-    while stopped.recv_timeout(DIP_SWEEP_PERIOD) == Err(RecvTimeoutError::Timeout) {
-        connections.end_idle(Time::now());
-    }
-}
-
-/// The open connections: descriptor, and the time of the last request in nanoseconds.
-#[derive(Debug)]
-struct Connections {
-    ctx: Arc<Context>,
-    /// `None` once the front is closed.
-    open: Mutex<Option<HashMap<RawFd, Arc<AtomicU64>>>>,
-}
-
-impl Connections {
-    fn new(ctx: Arc<Context>) -> Self {
-        Self { ctx, open: Mutex::new(Some(HashMap::new())) }
-    }
-
-    fn with_open<T>(
-        &self,
-        act: impl FnOnce(&mut Option<HashMap<RawFd, Arc<AtomicU64>>>) -> T,
-    ) -> T {
-        act(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Takes a connection in, unless there are as many as may be.
-    fn enter(&self, fd: RawFd) -> Option<Arc<AtomicU64>> {
-        let used = Arc::new(AtomicU64::new(Time::now().0));
-        let entered = self.with_open(|open| {
-            let open = open.as_mut().filter(|open| open.len() < DIP_CONNECTIONS_MAX)?;
-            open.insert(fd, Arc::clone(&used));
-            Some(())
-        });
-        match entered {
-            Some(()) => self.ctx.counters.opened(Lane::Dip),
-            None => self.ctx.counters.happened(Lane::Dip, Happening::RefusedConnection),
-        }
-        entered.map(|()| used)
-    }
-
-    fn leave(&self, fd: RawFd) {
-        self.with_open(|open| open.as_mut().map(|open| open.remove(&fd)));
-        self.ctx.counters.closed(Lane::Dip);
-    }
-
-    fn end_idle(&self, now: Time) {
-        let idle_ns = u64::try_from(DIP_IDLE_TIME_MAX.as_nanos()).unwrap_or(u64::MAX);
-        let oldest = now.minus_ns(idle_ns).0;
-        self.with_open(|open| {
-            for (fd, _) in open.iter().flatten().filter(|(_, used)| used.load(Relaxed) < oldest) {
-                self.ctx.counters.happened(Lane::Dip, Happening::Idle);
-                end(*fd, Shutdown::Both);
-            }
-        });
-    }
-
-    fn close(&self) {
-        self.with_open(|open| {
-            for fd in open.take().iter().flatten().map(|(fd, _)| *fd) {
-                end(fd, Shutdown::Both);
-            }
-        });
-    }
-}
-
-/// Shuts a side of a connection down. A peer that has left already is what was wanted.
-fn end(fd: RawFd, side: Shutdown) {
-    let _ = shutdown(fd, side);
 }
 
 struct Factory {
@@ -351,6 +281,8 @@ struct HeaderLines {
     content_types: [&'static str; CONTENT_TYPES.len()],
     powered_by: &'static str,
     version: &'static str,
+    /// The router knows one such time.
+    retry_after: &'static str,
 }
 
 impl HeaderLines {
@@ -363,6 +295,7 @@ impl HeaderLines {
             content_types: CONTENT_TYPES.map(|name| kept(format!("Content-Type: {name}"))),
             powered_by: kept(format!("X-Powered-By: {POWERED_BY}")),
             version: kept(format!("X-SentryPeer-Version: {version}")),
+            retry_after: kept(format!("Retry-After: {RETRY_AFTER_S}")),
         }
     }
 
@@ -377,7 +310,7 @@ impl HeaderLines {
         }
         reply.header(self.powered_by).header(self.version);
         if response.retry_after_s.is_some() {
-            reply.header("Retry-After: 1");
+            reply.header(self.retry_after);
         }
     }
 }
@@ -392,36 +325,5 @@ fn reason(status: u16) -> &'static str {
         421 => "Misdirected Request",
         503 => "Service Unavailable",
         _ => "Error",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Read;
-    use std::net::TcpStream;
-    use std::os::fd::AsRawFd;
-
-    use super::*;
-
-    #[test]
-    fn a_connection_without_a_request_for_long_is_ended_and_a_busy_one_is_not() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let connect = || {
-            let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            (peer, listener.accept().unwrap().0)
-        };
-        let (mut idle_peer, idle) = connect();
-        let (busy_peer, busy) = connect();
-        let ctx = Context::of_nothing();
-        let connections = Connections::new(Arc::clone(&ctx));
-        let _idle_used = connections.enter(idle.as_raw_fd()).unwrap();
-        let busy_used = connections.enter(busy.as_raw_fd()).unwrap();
-        let later = Time(Time::now().0 + DIP_IDLE_TIME_MAX.as_nanos() as u64 + 1);
-        busy_used.store(later.0, Relaxed);
-        connections.end_idle(later);
-        assert_eq!(idle_peer.read(&mut [0]).unwrap(), 0);
-        busy_peer.set_nonblocking(true).unwrap();
-        assert_eq!(busy_peer.peek(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        assert_eq!(ctx.counters.happenings(Lane::Dip, Happening::Idle), 1);
     }
 }

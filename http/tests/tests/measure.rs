@@ -1,10 +1,14 @@
 //! Figures, not tests: `cargo test --release -p sentrypeer-http --test tests measure -- --ignored
 //! --nocapture`.
 
-use std::time::Instant;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use sentrypeer_http::front::{dip, public};
 use sentrypeer_http::handle;
 
+use crate::client::Client;
 use crate::node::{Node, at, proven, request};
 
 fn node(sources: u32) -> Node {
@@ -17,23 +21,26 @@ fn node(sources: u32) -> Node {
     node
 }
 
+/// What this thread has computed so far: the time on the clock also holds what others computed.
+fn cpu() -> Duration {
+    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(schedstat.split(' ').next().unwrap().parse().unwrap())
+}
+
 fn measure(node: &Node, target: &str) {
     for _ in 0..3 {
-        let begun = Instant::now();
-        let mut response = handle(&node.ctx, &request(target));
-        let prepared = begun.elapsed();
-        let first = match &mut response.body {
-            sentrypeer_http::Body::Chunks(chunks) => chunks.next().map_or(0, |chunk| chunk.len()),
-            _ => 0,
-        };
-        let first_at = begun.elapsed();
-        let rest: usize = match response.body {
+        let (begun, cpu_begun) = (Instant::now(), cpu());
+        let response = handle(&node.ctx, &request(target));
+        let (prepared, cpu_prepared) = (begun.elapsed(), cpu() - cpu_begun);
+        let bytes: usize = match response.body {
             sentrypeer_http::Body::Chunks(chunks) => chunks.map(|chunk| chunk.len()).sum(),
             other => other.into_bytes().len(),
         };
-        let bytes = first + rest;
-        let all = begun.elapsed();
-        println!("{target}: {bytes} B, prepared {prepared:?}, first {first_at:?}, all {all:?}");
+        let (all, cpu_all) = (begun.elapsed(), cpu() - cpu_begun);
+        println!(
+            "{target}: {bytes} B, prepared in {prepared:?} ({cpu_prepared:?} of CPU), whole in \
+             {all:?} ({cpu_all:?} of CPU)"
+        );
     }
 }
 
@@ -47,15 +54,71 @@ fn measure_lists_and_feeds() {
     measure(&large, "/ip-addresses");
     measure(&large, "/ip-addresses/ipset");
     let etag = handle(&large.ctx, &request("/ip-addresses/ipset")).etag.unwrap();
-    let begun = Instant::now();
+    let begun = cpu();
     let held =
         sentrypeer_http::Request { if_none_match: Some(&etag), ..request("/ip-addresses/ipset") };
-    println!("304 of it: {} in {:?}", handle(&large.ctx, &held).status, begun.elapsed());
-    let begun = Instant::now();
+    let status = handle(&large.ctx, &held).status;
+    println!("304 of it: {status} in {:?} of CPU", cpu() - begun);
+    let begun = cpu();
     const DIPS: u32 = 1_000_000;
     for n in 0..DIPS {
         let ip = format!("/ip-addresses/{}", std::net::Ipv4Addr::from(0x1400_0000 + n * 7 % DIPS));
         assert_eq!(handle(&large.ctx, &request(&ip)).status, 200);
     }
-    println!("a dip among 1,000,000: {:?}", begun.elapsed() / DIPS);
+    println!("a dip among 1,000,000: {:?} of CPU", (cpu() - begun) / DIPS);
+}
+
+/// Resident memory of this process, in KiB.
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Dips per second over so many connections that each wait for their answer.
+fn dips_per_s(address: SocketAddr, connections: u32) -> u64 {
+    const TIME: Duration = Duration::from_secs(2);
+    let asking: Vec<_> = (0..connections)
+        .map(|n| {
+            std::thread::spawn(move || {
+                let mut client = Client::connect(address);
+                let (begun, mut dips) = (Instant::now(), 0);
+                while begun.elapsed() < TIME {
+                    let ip = std::net::Ipv4Addr::from(0x1400_0000 + (dips * 7 + n) % 1_000);
+                    let reply = client.get(&format!("/ip-addresses/{ip}"));
+                    assert_eq!(reply.status, 200);
+                    if reply.header("connection").is_some() {
+                        client = Client::connect(address);
+                    }
+                    dips += 1;
+                }
+                u64::from(dips)
+            })
+        })
+        .collect();
+    asking.into_iter().map(|thread| thread.join().unwrap()).sum::<u64>() / TIME.as_secs()
+}
+
+#[test]
+#[ignore = "measures"]
+fn measure_fronts() {
+    let node = node(1_000);
+    let before = resident_kib();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let api = public::serve(vec![listener], Arc::clone(&node.ctx)).unwrap();
+    let with_api = resident_kib();
+    let dip = dip::serve("127.0.0.1:0".parse().unwrap(), Arc::clone(&node.ctx)).unwrap();
+    let with_dip = resident_kib();
+    println!("idle: API {} KiB, dip lane {} KiB", with_api - before, with_dip - with_api);
+    for connections in [1, 16] {
+        let (api, dip) =
+            (dips_per_s(api.addresses()[0], connections), dips_per_s(dip.address(), connections));
+        println!("{connections} connections: API {api}/s, dip lane {dip}/s");
+    }
+    println!("after: {} KiB more", resident_kib() - with_dip);
+    let clients: Vec<Client> = (0..200).map(|_| Client::connect(dip.address())).collect();
+    let open = || node.ctx.counters.open_connections(sentrypeer_http::Lane::Dip);
+    crate::node::wait_until("all are open", || open() == 200);
+    println!("with 200 dip connections: {} KiB more", resident_kib() - with_dip);
+    drop(clients);
 }
