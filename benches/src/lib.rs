@@ -5,6 +5,7 @@
 //! the program costs is told as a ratio to what the sink costs in the same run, because absolute
 //! figures move with the machine.
 //!
+//! - [`messages`] are what the parser is measured with.
 //! - [`request`] writes the SIP requests, [`pace`] says how many are due: both pure.
 //! - [`mmsg`] sends and receives many datagrams in one system call. Its file holds every unsafe line.
 //! - `src/bin/` holds the two programs, `benches/` the criterion benches.
@@ -13,6 +14,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod messages;
 pub mod mmsg;
 pub mod pace;
 pub mod request;
