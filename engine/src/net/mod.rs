@@ -22,6 +22,9 @@ use crate::limits::MEMLOCK_BYTES_MIN;
 pub enum Turn {
     /// Nothing waits any more.
     Done,
+    /// Nothing waits any more, but at this rate something will in a moment: a nap of
+    /// [`crate::limits::NAP_US`] is cheaper than waking up for every datagram.
+    Soon,
     /// The turn was over before the socket was empty.
     More,
 }

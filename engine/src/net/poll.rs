@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::unix::SourceFd;
@@ -11,7 +11,7 @@ use mio::{Events, Interest, Poll, Token};
 use super::Turn;
 use super::listen::StreamPort;
 use super::streams::StreamId;
-use crate::limits::ACCEPT_PAUSE_MS;
+use crate::limits::{ACCEPT_PAUSE_MS, NAP_US};
 use crate::shard::Shard;
 
 /// Readiness events taken from the kernel by one call.
@@ -31,6 +31,8 @@ struct Loop {
     streams: Vec<Option<TcpStream>>,
     /// Sockets that had more to give than one turn takes.
     again: Vec<Token>,
+    /// Sockets that will have more to give after a nap.
+    soon: Vec<Token>,
     /// Listeners that wait for descriptors to become free, and until when.
     paused: Vec<Token>,
     paused_until: Instant,
@@ -45,12 +47,10 @@ pub fn run(shard: Shard, streams: Vec<StreamPort>) -> io::Result<()> {
     let mut driver = Loop::new(shard, streams)?;
     let mut events = Events::with_capacity(EVENTS_PER_CALL);
     while !driver.shard.is_stopping() {
-        let wait = if driver.again.is_empty() {
-            driver.shard.tick_interval()
-        } else {
-            std::time::Duration::ZERO
-        };
-        match driver.poll.poll(&mut events, Some(wait)) {
+        if !driver.soon.is_empty() {
+            std::thread::sleep(Duration::from_micros(NAP_US));
+        }
+        match driver.poll.poll(&mut events, Some(driver.patience())) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => {}
         }
@@ -85,13 +85,24 @@ impl Loop {
             listeners,
             streams: Vec::new(),
             again: Vec::new(),
+            soon: Vec::new(),
             paused: Vec::new(),
             paused_until,
         })
     }
 
+    /// How long to wait for readiness: not at all if something is known to be ready.
+    fn patience(&self) -> Duration {
+        if self.again.is_empty() && self.soon.is_empty() {
+            self.shard.tick_interval()
+        } else {
+            Duration::ZERO
+        }
+    }
+
     fn handle(&mut self, events: &Events) {
         let mut ready = std::mem::take(&mut self.again);
+        ready.append(&mut self.soon);
         ready.extend(events.iter().map(mio::event::Event::token));
         if !self.paused.is_empty() && Instant::now() >= self.paused_until {
             ready.append(&mut self.paused);
@@ -105,15 +116,17 @@ impl Loop {
 
     fn turn(&mut self, token: Token) {
         let streams_from = self.datagram_ports + self.listeners.len();
-        let more = if token.0 < self.datagram_ports {
+        let turn = if token.0 < self.datagram_ports {
             self.shard.datagrams(token.0)
         } else if token.0 < streams_from {
             self.accept(token)
         } else {
             self.readable(token.0 - streams_from)
         };
-        if more == Turn::More {
-            self.again.push(token);
+        match turn {
+            Turn::Done => {}
+            Turn::Soon => self.soon.push(token),
+            Turn::More => self.again.push(token),
         }
     }
 
@@ -132,7 +145,7 @@ impl Loop {
                     self.shard.accept_failed(&error);
                     self.paused.push(token);
                     self.paused_until =
-                        Instant::now() + std::time::Duration::from_millis(ACCEPT_PAUSE_MS);
+                        Instant::now() + Duration::from_millis(ACCEPT_PAUSE_MS);
                     return Turn::Done;
                 }
             }

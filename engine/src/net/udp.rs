@@ -9,7 +9,10 @@ use super::Turn;
 use super::listen::UdpPort;
 use super::syscall::{Outgoing, ReceiveBatch, Received, SendBatch};
 use crate::counters::Count;
-use crate::limits::{CALLS_PER_TURN, DATAGRAMS_PER_CALL, REPLY_BATCH_BYTES, REPLY_BYTES_MAX};
+use crate::limits::{
+    BUSY_DATAGRAMS, BUSY_WINDOW_MS, CALLS_PER_TURN, DATAGRAMS_PER_CALL, REPLY_BATCH_BYTES,
+    REPLY_BYTES_MAX,
+};
 use crate::shard::{Core, Meta};
 use crate::sip::{self, Anomalies};
 
@@ -20,13 +23,35 @@ pub struct Datagrams {
     send: SendBatch,
     replies: Vec<Outgoing>,
     text: Vec<u8>,
+    rate: Rate,
+}
+
+/// Whether datagrams come in so fast that naps pay.
+#[derive(Default)]
+struct Rate {
+    since: Time,
+    count: u64,
+    busy: bool,
+}
+
+impl Rate {
+    fn add(&mut self, count: usize, now: Time) {
+        self.count += count as u64;
+        // A clock that jumps back starts a new window.
+        let age_ns = now.0.checked_sub(self.since.0).unwrap_or(u64::MAX);
+        if age_ns >= BUSY_WINDOW_MS * 1_000_000 {
+            // After a pause the window is longer than it should be, and the rate lower.
+            self.busy = age_ns < 2 * BUSY_WINDOW_MS * 1_000_000 && self.count >= BUSY_DATAGRAMS;
+            *self = Self { since: now, count: 0, busy: self.busy };
+        }
+    }
 }
 
 impl Datagrams {
     /// Takes and handles what waits at `port`, up to a bound that leaves the other sockets their
     /// turn.
     pub fn turn(&mut self, port: &UdpPort, core: &mut Core) -> Turn {
-        for _ in 0..CALLS_PER_TURN {
+        for call in 0..CALLS_PER_TURN {
             let count = match self.receive.receive(port.socket.as_raw_fd()) {
                 Ok(count) => count,
                 Err(error) => {
@@ -50,8 +75,10 @@ impl Datagrams {
             }
             core.counters.add(Count::Datagrams, count as u64);
             self.flush(port, core);
+            self.rate.add(count, now);
             if count < DATAGRAMS_PER_CALL {
-                return Turn::Done;
+                let came = call > 0 || count > 0;
+                return if came && self.rate.busy { Turn::Soon } else { Turn::Done };
             }
         }
         Turn::More
@@ -135,6 +162,24 @@ fn may_answer(source: SocketAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn naps_begin_at_the_rate_that_makes_them_pay_and_end_with_it() {
+        let mut rate = Rate::default();
+        let window_ns = BUSY_WINDOW_MS * 1_000_000;
+        let mut now = Time(1_000 * window_ns);
+        rate.add(1, now);
+        let per_window = usize::try_from(BUSY_DATAGRAMS).unwrap();
+        now.0 += window_ns;
+        rate.add(per_window, now);
+        assert!(rate.busy);
+        now.0 += window_ns;
+        rate.add(per_window - 1, now);
+        assert!(!rate.busy);
+        now.0 += 10 * window_ns;
+        rate.add(per_window, now);
+        assert!(!rate.busy, "a burst after a pause is no rate");
+    }
 
     #[test]
     fn nothing_is_sent_to_addresses_that_are_no_single_host() {

@@ -17,7 +17,7 @@ use super::Turn;
 use super::listen::StreamPort;
 use super::streams::StreamId;
 use super::syscall::adopt;
-use crate::limits::{ACCEPT_PAUSE_MS, RING_ENTRIES, RING_IO_BYTES};
+use crate::limits::{ACCEPT_PAUSE_MS, NAP_US, RING_ENTRIES, RING_IO_BYTES};
 use crate::shard::Shard;
 
 type Shared = Rc<RefCell<Shard>>;
@@ -93,15 +93,21 @@ async fn ticks(shard: &Shared) {
 async fn datagrams(shard: Shared, index: usize, socket: UdpSocket) {
     let mut byte = [0];
     loop {
-        if let Err(error) = socket.peek_from(&mut byte).await {
-            log::debug!("waiting for datagrams: {error}");
-            glommio::timer::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
-        }
         let turn = shard.borrow_mut().datagrams(index);
-        if turn == Turn::More {
-            glommio::executor().yield_now().await;
-        } else {
-            glommio::yield_if_needed().await;
+        match turn {
+            Turn::More => glommio::executor().yield_now().await,
+            Turn::Soon => {
+                // The whole shard naps, as under the other driver: glommio's own timer costs more
+                // than the nap saves.
+                std::thread::sleep(Duration::from_micros(NAP_US));
+                glommio::executor().yield_now().await;
+            }
+            Turn::Done => {
+                if let Err(error) = socket.peek_from(&mut byte).await {
+                    log::debug!("waiting for datagrams: {error}");
+                    glommio::timer::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+                }
+            }
         }
     }
 }
@@ -138,7 +144,7 @@ async fn connection(shard: Shared, id: StreamId, stream: TcpStream) {
         }
         let turn = shard.borrow_mut().readable(id);
         match turn {
-            Some(Turn::Done) => {}
+            Some(Turn::Done | Turn::Soon) => {}
             Some(Turn::More) => glommio::executor().yield_now().await,
             None => break,
         }
