@@ -16,7 +16,7 @@
 //! - A shard never waits for anybody. What it cannot hand over it sheds, and counts.
 //! - What is answered has been recorded: without room for the event there is no answer.
 //! - An event is copied once between the wire and the arena.
-//! - Only [`net`] names the two drivers' libraries; only `net/syscall.rs` is unsafe.
+//! - Only [`net`] names the two drivers' libraries; only `net/syscall/` is unsafe.
 //! - Every bound is in [`limits`].
 //!
 //! # In which order to read

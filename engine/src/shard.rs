@@ -105,6 +105,7 @@ impl Core {
     pub fn record(&mut self, message: &Message<'_>, meta: &Meta) -> bool {
         let mut digits = [0; NUMBER_BYTES_MAX];
         let anomalies = message.all_anomalies();
+        let (number, kind) = message.called_number(&mut digits);
         let event = EventRef {
             time: meta.time,
             source: meta.source,
@@ -115,7 +116,7 @@ impl Core {
                 Some(_) => Collected::Responsive,
                 None => Collected::Passive,
             },
-            number_kind: match message.number_kind() {
+            number_kind: match kind {
                 sip::NumberKind::None => NumberKind::None,
                 sip::NumberKind::Called => NumberKind::Called,
                 sip::NumberKind::Account => NumberKind::Account,
@@ -125,7 +126,7 @@ impl Core {
                 invalid: anomalies.invalid | meta.framing.invalid,
             },
             method: message.method(),
-            number: message.called_number(&mut digits),
+            number,
             user_agent: message.user_agent().unwrap_or_default(),
             message: message.bytes(),
         };

@@ -144,8 +144,7 @@ impl Loop {
                 Err(error) => {
                     self.shard.accept_failed(&error);
                     self.paused.push(token);
-                    self.paused_until =
-                        Instant::now() + Duration::from_millis(ACCEPT_PAUSE_MS);
+                    self.paused_until = Instant::now() + Duration::from_millis(ACCEPT_PAUSE_MS);
                     return Turn::Done;
                 }
             }

@@ -154,7 +154,7 @@ anomalies! {
     NoColon = 25, "no-colon";
     /// A header name that is empty or no token. Invalid.
     NameSyntax = 26, "name-syntax";
-    /// More header lines than are read. Observed.
+    /// More header lines, or more Via and Contact values, than are read. Observed.
     HeaderCap = 27, "header-cap";
     /// The head does not end with an empty line: the message is cut. Invalid.
     NoBlankLine = 28, "no-blank-line";
@@ -226,6 +226,8 @@ anomalies! {
     DateSyntax = 60, "date-syntax";
     /// Call-ID is not `word [ "@" word ]`. Invalid.
     CallIdSyntax = 61, "call-id-syntax";
+    /// A sip: URI with an `@` and nothing before it. Invalid.
+    UriUserEmpty = 62, "uri-user-empty";
 }
 
 #[cfg(test)]

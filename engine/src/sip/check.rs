@@ -1,8 +1,385 @@
-//! The deep checks.
+//! What is wrong inside the values: looked for once an event, not in the scan.
+//!
+//! Each check cites the grammar that it holds a value against; all of it is RFC 3261, section 25.1,
+//! unless it says otherwise.
 
-use super::anomaly::Anomalies;
-use super::message::Message;
+use std::net::Ipv6Addr;
 
-pub(super) fn message(_message: &Message<'_>) -> Anomalies {
-    Anomalies::default()
+use memchr::memchr;
+
+use super::anomaly::{Anomalies, Anomaly};
+use super::bytes::{decimal, hex_pair, is_lws, is_token, trim};
+use super::header::{List, Params};
+use super::limits::LIST_VALUES_MAX;
+use super::message::{Kind, Message};
+use super::name::Name;
+use super::uri::{Address, Scheme, Uri};
+use super::via::Via;
+
+/// Everything that is odd or wrong inside the values of a SIP message; nothing for what is no SIP.
+pub(super) fn message(message: &Message<'_>) -> Anomalies {
+    let mut found = Anomalies::default();
+    if matches!(message.kind(), Kind::NotSip(_)) {
+        return found;
+    }
+    if message.kind() == Kind::Request {
+        request_uri(message, &mut found);
+    }
+    header_lines(message, &mut found);
+    for name in [Name::From, Name::To] {
+        let Some(address) = message.header(name).map(Address::parse) else {
+            continue;
+        };
+        // One address and no list: a comma that ends a bare URI belongs to it.
+        if address.params.first() == Some(&b',') {
+            found.reject(Anomaly::AnglesMissing);
+        }
+        if name == Name::From && address.tag().is_none() {
+            found.observe(Anomaly::TagMissing);
+        }
+        check_address(&address, &mut found);
+    }
+    numbers(message, &mut found);
+    if message.header(Name::Date).is_some_and(|date| !is_date(date)) {
+        found.reject(Anomaly::DateSyntax);
+    }
+    if message.call_id().is_some_and(|id| !is_call_id(id)) {
+        found.reject(Anomaly::CallIdSyntax);
+    }
+    found
+}
+
+fn request_uri(message: &Message<'_>, found: &mut Anomalies) {
+    let text = message.request_uri();
+    let uri = Uri::parse(text);
+    if text.iter().any(|byte| is_lws(*byte)) {
+        found.reject(Anomaly::UriSpace);
+    }
+    if !uri.headers.is_empty() {
+        found.reject(Anomaly::UriHeaders);
+    }
+    check_uri(text, &uri, found);
+}
+
+/// Looks at all lines in one walk: at unknown names, and at each value of Via and Contact.
+fn header_lines(message: &Message<'_>, found: &mut Anomalies) {
+    let mut headers = message.headers();
+    let mut left = LIST_VALUES_MAX;
+    let mut vias = 0;
+    while let Some((line, classified)) = headers.next_line() {
+        let (name, value) = line.split_at(classified.colon);
+        match classified.name {
+            Some(Name::Via | Name::Contact) => {
+                for value in List::new(trim(&value[1..])) {
+                    if left == 0 {
+                        return found.observe(Anomaly::HeaderCap);
+                    }
+                    left -= 1;
+                    if classified.name == Some(Name::Contact) {
+                        contact(message, value, found);
+                    } else {
+                        via(value, vias, found);
+                        vias += 1;
+                    }
+                }
+            }
+            Some(_) => {}
+            None if is_name(trim(name)) => {}
+            None => found.reject(Anomaly::NameSyntax),
+        }
+    }
+    // The first line looks like a fold of the start line, which may have none.
+    if matches!(message.bytes().get(message.headers_at), Some(b' ' | b'\t')) {
+        found.reject(Anomaly::NameSyntax);
+    }
+}
+
+/// `header-name = token`.
+fn is_name(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(|byte| is_token(*byte))
+}
+
+/// One Via value with `above` others before it.
+fn via(value: &[u8], above: usize, found: &mut Anomalies) {
+    /// What every branch of RFC 3261 begins with; something unique follows (8.1.1.7).
+    const COOKIE: &[u8] = b"z9hG4bK";
+    if above > 0 {
+        found.observe(Anomaly::ViaSeveral);
+    }
+    let Some(via) = Via::parse(value) else {
+        return found.reject(Anomaly::ViaSyntax);
+    };
+    if !is_via(&via) {
+        found.reject(Anomaly::ViaSyntax);
+    }
+    let is_branch = |branch: &[u8]| branch.starts_with(COOKIE) && branch.len() > COOKIE.len();
+    if above == 0 && !via.branch().is_some_and(is_branch) {
+        found.observe(Anomaly::ViaBranch);
+    }
+    check_params(via.params(), found);
+}
+
+/// `via-parm = "SIP" SLASH "2.0" SLASH transport LWS host [ COLON port ] *( SEMI via-params )`.
+fn is_via(via: &Via<'_>) -> bool {
+    via.protocol.eq_ignore_ascii_case(b"SIP")
+        && via.version == b"2.0"
+        && !via.transport.is_empty()
+        && via.transport.iter().all(|byte| is_token(*byte))
+        && is_host(via.host)
+        && (via.port.is_empty() || via.port_number().is_some())
+        && via.params.iter().find(|byte| !is_lws(**byte)).is_none_or(|byte| *byte == b';')
+}
+
+/// One Contact value.
+fn contact(message: &Message<'_>, value: &[u8], found: &mut Anomalies) {
+    if value != b"*" {
+        check_address(&Address::parse(value), found);
+    } else if message.method() != b"REGISTER" {
+        found.observe(Anomaly::ContactStar);
+    }
+}
+
+/// `( name-addr / addr-spec ) *( SEMI generic-param )`.
+fn check_address(address: &Address<'_>, found: &mut Anomalies) {
+    if address.quote_open {
+        found.reject(Anomaly::QuoteOpen);
+    }
+    if address.angle_open {
+        found.reject(Anomaly::AngleOpen);
+    }
+    if !is_display_name(address.display) {
+        found.reject(Anomaly::DisplayName);
+    }
+    if address.has_space || address.uri.iter().any(|byte| is_lws(*byte)) {
+        found.reject(Anomaly::AddressSpace);
+    }
+    let bare = !address.has_angles;
+    if bare && (!address.display.is_empty() || address.uri.contains(&b'?')) {
+        found.reject(Anomaly::AnglesMissing);
+    }
+    let uri = Uri::parse(address.uri);
+    if uri.scheme != Scheme::Other {
+        check_uri(address.uri, &uri, found);
+    } else if has_scheme(address.uri) {
+        found.observe(Anomaly::AddressScheme);
+    } else {
+        found.reject(Anomaly::AddressSyntax);
+    }
+    check_params(address.params(), found);
+}
+
+fn check_params(mut params: Params<'_>, found: &mut Anomalies) {
+    if params.any(|(name, _)| name.is_empty()) {
+        found.reject(Anomaly::ParameterEmpty);
+    }
+}
+
+/// The parts of a URI that every address has.
+fn check_uri(text: &[u8], uri: &Uri<'_>, found: &mut Anomalies) {
+    let mut rest = text;
+    while let Some(at) = memchr(b'%', rest) {
+        rest = &rest[at + 1..];
+        match rest {
+            [high, low, ..] => match hex_pair(*high, *low) {
+                Some(0) => found.observe(Anomaly::UriEscapedNul),
+                Some(_) => {}
+                None => found.reject(Anomaly::UriEscape),
+            },
+            _ => found.reject(Anomaly::UriEscape),
+        }
+    }
+    if matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {
+        if !is_host(uri.host) || !(uri.port.is_empty() || uri.port_number().is_some()) {
+            found.reject(Anomaly::UriHost);
+        }
+        if uri.has_at && uri.user.is_none_or(<[u8]>::is_empty) {
+            found.reject(Anomaly::UriUserEmpty);
+        }
+    }
+}
+
+/// `host = hostname / IPv4address / IPv6reference`; of a name only the letters are looked at.
+fn is_host(host: &[u8]) -> bool {
+    match host {
+        [b'[', address @ .., b']'] => {
+            std::str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok())
+        }
+        name => {
+            let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+            !name.is_empty() && name.iter().all(is_letter)
+        }
+    }
+}
+
+/// `scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )`, and its colon.
+fn has_scheme(uri: &[u8]) -> bool {
+    let end = uri.iter().position(|byte| *byte == b':');
+    end.is_some_and(|end| {
+        uri[0].is_ascii_alphabetic()
+            && uri[..end]
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+    })
+}
+
+/// `display-name = *( token LWS ) / quoted-string`. What is quoted has been looked at before.
+fn is_display_name(name: &[u8]) -> bool {
+    match name {
+        [b'"', .., last] => *last == b'"',
+        _ => name.iter().all(|byte| is_token(*byte) || is_lws(*byte)),
+    }
+}
+
+/// Max-Forwards (RFC 3261, 20.22) and Expires (20.19).
+fn numbers(message: &Message<'_>, found: &mut Anomalies) {
+    let hops = message.header(Name::MaxForwards);
+    if hops.is_some_and(|value| decimal(value).is_none_or(|hops| hops > 255)) {
+        found.reject(Anomaly::MaxForwardsSyntax);
+    }
+    if message.header(Name::Expires).is_some_and(|value| decimal(value).is_none()) {
+        found.reject(Anomaly::ExpiresSyntax);
+    }
+}
+
+/// `rfc1123-date = wkday "," SP date1 SP time SP "GMT"`, as in `Sat, 13 Nov 2010 23:29:00 GMT`.
+fn is_date(date: &[u8]) -> bool {
+    const DAYS: [&[u8]; 7] = [b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun"];
+    const MONTHS: [&[u8]; 12] = [
+        b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov",
+        b"Dec",
+    ];
+    const FORM: &[u8; 29] = b"ddd, 00 mmm 0000 00:00:00 GMT";
+    let fits = |(byte, form): (&u8, &u8)| match form {
+        b'd' | b'm' => true,
+        b'0' => byte.is_ascii_digit(),
+        form => byte == form,
+    };
+    date.len() == FORM.len()
+        && date.iter().zip(FORM).all(fits)
+        && DAYS.contains(&&date[..3])
+        && MONTHS.contains(&&date[8..11])
+}
+
+/// `callid = word [ "@" word ]`.
+fn is_call_id(id: &[u8]) -> bool {
+    let is_word = |part: &[u8]| {
+        let fits = |byte: &u8| is_token(*byte) || b"()<>:\\\"/[]?{}".contains(byte);
+        !part.is_empty() && part.iter().all(fits)
+    };
+    match id.iter().position(|byte| *byte == b'@') {
+        Some(at) => is_word(&id[..at]) && is_word(&id[at + 1..]),
+        None => is_word(id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::parse;
+
+    /// What is wrong with an OPTIONS to which `lines` are added and which is fine without them.
+    fn wrong(lines: &str) -> Vec<Anomaly> {
+        let text = format!(
+            "OPTIONS sip:1@h SIP/2.0\r\n{lines}\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\n\
+            From: <sip:a@h>;tag=1\r\nTo: <sip:1@h>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\
+            Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+        );
+        let invalid = parse(text.as_bytes()).all_anomalies().invalid;
+        let repeated = Anomaly::HeaderRepeated.bit();
+        Anomaly::ALL.into_iter().filter(|a| a.bit() & invalid & !repeated != 0).collect()
+    }
+
+    #[test]
+    fn a_date_is_in_the_one_form_that_there_is() {
+        assert_eq!(wrong("Date: Sat, 13 Nov 2010 23:29:00 GMT"), []);
+        for date in [
+            "Sat, 13 Nov 2010 23:29:00 EST",
+            "Sat, 13 Nov 2010 23:29:00",
+            "13 Nov 2010 23:29:00 GMT",
+            "Sat, 13 nov 2010 23:29:00 GMT",
+            "Sat, 1 Nov 2010 23:29:00 GMT",
+            "",
+            "Sat, 13 Nov 2010 23:29:0x GMT",
+        ] {
+            assert_eq!(wrong(&format!("Date: {date}")), [Anomaly::DateSyntax], "{date}");
+        }
+    }
+
+    #[test]
+    fn a_call_id_is_one_word_or_two() {
+        for id in ["a", "a@b", "<(\"a\")>@[::1]", "%+~"] {
+            assert_eq!(wrong(&format!("Call-ID: {id}")), [], "{id}");
+        }
+        for id in ["a b", "@", "a@", "@b", "a@b@c", "a;b", "\u{e9}"] {
+            assert_eq!(wrong(&format!("Call-ID: {id}")), [Anomaly::CallIdSyntax], "{id}");
+        }
+    }
+
+    #[test]
+    fn a_contact_is_held_against_its_grammar() {
+        use Anomaly::{
+            AddressSpace, AddressSyntax, AngleOpen, AnglesMissing, DisplayName, ParameterEmpty,
+            QuoteOpen, UriEscape, UriHost, UriUserEmpty,
+        };
+        let contacts: [(&str, &[Anomaly]); 17] = [
+            ("<sip:a@h>, \"x, y\" <sip:b@[::1]:5>;q=1, sip:c@h;expires=3", &[]),
+            ("<tel:+1>, <http://h/a,b>", &[]),
+            ("\"x <sip:a@h>", &[QuoteOpen, DisplayName]),
+            ("<sip:a@h", &[AngleOpen]),
+            ("x, y <sip:a@h>", &[AddressSyntax]),
+            ("x(y) <sip:a@h>", &[DisplayName]),
+            ("< sip:a@h>", &[AddressSpace]),
+            ("<sip:a b@h>", &[AddressSpace]),
+            ("\"x\" sip:a@h", &[AnglesMissing]),
+            ("sip:a@h?x=y", &[AnglesMissing]),
+            ("nobody", &[AddressSyntax]),
+            ("<sip:a@h>;;q=1", &[ParameterEmpty]),
+            ("<sip:%4g@h>, <sip:a@h;x=%>", &[UriEscape]),
+            ("<sip:a@>", &[UriHost]),
+            ("<sip:a@h_h>", &[UriHost]),
+            ("<sip:a@h:70000>", &[UriHost]),
+            ("<sip:@h>", &[UriUserEmpty]),
+        ];
+        for (contact, expected) in contacts {
+            assert_eq!(wrong(&format!("Contact: {contact}")), expected, "{contact}");
+        }
+    }
+
+    #[test]
+    fn a_via_is_held_against_its_grammar() {
+        for via in
+            ["SIP/2.0/UDP h, SIP / 2.0 / X-Y [::1] : 7 ; a", "sip/2.0/udp 192.0.2.1;a=\"b,c\""]
+        {
+            assert_eq!(wrong(&format!("Via: {via}")), [], "{via}");
+        }
+        for via in [
+            "SIP/3.0/UDP h",
+            "X/2.0/UDP h",
+            "SIP/2.0/U@P h",
+            "SIP/2.0/UDP",
+            "SIP/2.0/UDP h:x",
+            "SIP/2.0/UDP h h",
+            "SIP/2.0/UDP [::1",
+            "SIP/2.0/UDP h,",
+        ] {
+            assert_eq!(wrong(&format!("Via: {via}")), [Anomaly::ViaSyntax], "{via}");
+        }
+    }
+
+    #[test]
+    fn a_header_name_is_a_token() {
+        assert_eq!(wrong("X-!%*_+`'~.: 1"), []);
+        for name in ["a b: 1", ": 1", "a(b): 1", "\u{e9}: 1", " X: 1"] {
+            assert_eq!(wrong(name), [Anomaly::NameSyntax], "{name}");
+        }
+    }
+
+    #[test]
+    fn only_so_many_values_of_lists_are_looked_at() {
+        let commas = |count| format!("Contact: <sip:a@h>{}", ", <sip:a@h>".repeat(count));
+        assert_eq!(wrong(&commas(LIST_VALUES_MAX - 2)), []);
+        let text = format!("OPTIONS sip:1@h SIP/2.0\r\n{}\r\n\r\n", commas(LIST_VALUES_MAX));
+        assert!(parse(text.as_bytes()).all_anomalies().has(Anomaly::HeaderCap));
+        assert!(!parse(text.as_bytes()).anomalies().has(Anomaly::HeaderCap));
+    }
 }

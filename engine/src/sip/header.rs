@@ -1,6 +1,6 @@
 //! Header lines: where one ends, and how lists and parameters in their values are cut.
 
-use memchr::{memchr, memchr3};
+use memchr::memchr;
 
 use super::bytes::{LineEnds, is_blank, quoted_end, starts_with_lower, trim, trim_end};
 use super::limits::HEADER_LINES_MAX;
@@ -159,22 +159,25 @@ impl<'a> Splitter<'a> {
 
     /// Where the piece that `value` begins with ends.
     pub(super) fn piece_end(&mut self, value: &[u8], separator: u8) -> usize {
+        // Most lists have one value. In a short one a look ahead would not pay.
+        if value.len() > 32 && memchr(separator, value).is_none() {
+            return value.len();
+        }
         let mut at = 0;
-        while let Some(found) = memchr3(separator, b'"', b'<', &value[at..]) {
-            let found = at + found;
-            at = found + 1;
-            match value[found] {
-                b'"' if self.quotes => match quoted_end(value, found) {
-                    Some(end) => at = end,
+        while let Some(byte) = value.get(at) {
+            match byte {
+                byte if *byte == separator => return at,
+                b'"' if self.quotes => match quoted_end(value, at) {
+                    Some(end) => at = end - 1,
                     None => self.quotes = false,
                 },
                 b'<' if self.angles => match memchr(b'>', &value[at..]) {
-                    Some(end) => at += end + 1,
+                    Some(end) => at += end,
                     None => self.angles = false,
                 },
-                byte if byte == separator => return found,
                 _ => {}
             }
+            at += 1;
         }
         value.len()
     }
@@ -240,5 +243,66 @@ impl<'a> Iterator for Params<'a> {
             Some(equals) => (trim_end(&piece[..equals]), Some(trim(&piece[equals + 1..]))),
             None => (piece, None),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(value: &str) -> Vec<String> {
+        List::new(value.as_bytes()).map(|v| String::from_utf8(v.to_vec()).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_comma_in_quotes_or_angle_brackets_parts_nothing() {
+        assert_eq!(list("a , b"), ["a", "b"]);
+        assert_eq!(
+            list("\"a,\\\",b\" <sip:c,d@e>;x=\"f,g\", h"),
+            ["\"a,\\\",b\" <sip:c,d@e>;x=\"f,g\"", "h"]
+        );
+        assert_eq!(list(""), [""]);
+        assert_eq!(list(",a,"), ["", "a", ""]);
+    }
+
+    #[test]
+    fn what_is_never_closed_hides_nothing() {
+        assert_eq!(list("\"a, b"), ["\"a", "b"]);
+        assert_eq!(list("<a, <b, c"), ["<a", "<b", "c"]);
+        assert_eq!(list("\"a\\\", \"b, <c>, d"), ["\"a\\\", \"b", "<c>", "d"]);
+    }
+
+    #[test]
+    fn parameters_have_names_and_values_and_white_space_around_them() {
+        let params = Params::new(b"skipped; a = 1 ;B;c=\"x;y\";d=;a=2;;tag\r\n =\t9");
+        let found: Vec<_> = params.clone().collect();
+        assert_eq!(
+            found,
+            [
+                (&b"a"[..], Some(&b"1"[..])),
+                (b"B", None),
+                (b"c", Some(b"\"x;y\"")),
+                (b"d", Some(b"")),
+                (b"a", Some(b"2")),
+                (b"", None),
+                (b"tag", Some(b"9")),
+            ]
+        );
+        assert_eq!(params.clone().value(b"a"), Some(&b"1"[..]));
+        assert_eq!(params.clone().value(b"b"), None);
+        assert_eq!(params.clone().value(b"d"), None);
+        assert!(params.clone().has(b"b") && params.clone().has(b"d") && !params.has(b"e"));
+    }
+
+    #[test]
+    fn a_line_goes_on_where_the_next_one_is_indented() {
+        let input = b"A: 1\r\n\t2\n 3\r\nB: 4\n\r\nbody";
+        let mut lines = Lines::new(input, 0);
+        let first = lines.next().unwrap();
+        assert_eq!((&input[first.start..first.end], first.folded), (&b"A: 1\r\n\t2\n 3"[..], true));
+        let second = lines.next().unwrap();
+        assert_eq!((&input[second.start..second.end], second.folded), (&b"B: 4"[..], false));
+        assert!(lines.next().is_none());
+        assert_eq!(lines.empty_line_end().map(|at| &input[at..]), Some(&b"body"[..]));
     }
 }

@@ -4,6 +4,10 @@
 /// request behind many proxies has fewer than 100. Lines beyond it are skipped and flagged.
 pub const HEADER_LINES_MAX: usize = 256;
 
+/// Via and Contact values that the deep checks look at, over all lines and lists: as many as there
+/// may be lines. 64 KB hold 65,000 empty ones, and each costs as much as a whole address.
+pub const LIST_VALUES_MAX: usize = HEADER_LINES_MAX;
+
 /// Longest message that a stream may carry, in bytes: as much as a datagram can, so that both make
 /// events of the same size.
 pub const STREAM_MESSAGE_BYTES_MAX: usize = 65_535;

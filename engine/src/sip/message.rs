@@ -7,7 +7,7 @@ use super::bytes::{Span, trim};
 use super::check;
 use super::header::{Headers, List, Splitter};
 use super::name::Name;
-use super::uri::{Address, Uri, user_of};
+use super::uri::{Address, Uri, user_in, user_of};
 use super::via::Via;
 
 /// What the bytes are.
@@ -49,7 +49,7 @@ pub struct CSeq<'a> {
     pub method: &'a [u8],
 }
 
-/// A parsed message. It borrows the bytes that it was parsed from; [`parse`](super::parse) makes
+/// A parsed message. It borrows the bytes that it was parsed from; [`parse`](super::parse()) makes
 /// it.
 #[derive(Clone)]
 pub struct Message<'a> {
@@ -233,19 +233,19 @@ impl<'a> Message<'a> {
     /// The user in From: see [`Uri::user`].
     #[must_use]
     pub fn from_user(&self) -> Option<&'a [u8]> {
-        self.from()?.user()
+        user_in(self.header(Name::From)?)
     }
 
     /// The user in To: see [`Uri::user`].
     #[must_use]
     pub fn to_user(&self) -> Option<&'a [u8]> {
-        self.to()?.user()
+        user_in(self.header(Name::To)?)
     }
 
     /// The user in the first Contact: see [`Uri::user`].
     #[must_use]
     pub fn contact_user(&self) -> Option<&'a [u8]> {
-        Address::parse(self.header(Name::Contact)?).user()
+        user_in(self.header(Name::Contact)?)
     }
 
     /// The tag in From; an empty one counts as none.

@@ -1,6 +1,6 @@
 //! The SIP message: bytes in, fields and anomalies out (RFC 3261).
 //!
-//! A honeypot collects what is broken, so nothing is refused here: [`parse`] reads every field that
+//! A honeypot collects what is broken, so nothing is refused here: [`parse()`] reads every field that
 //! can be read, and says what was wrong with the rest.
 //!
 //! ```text
@@ -18,7 +18,7 @@
 //! - Every input costs time in proportion to its length, and no input panics.
 //! - Bytes are neither UTF-8 nor text. No clock, no sockets, no `unsafe`, no state but the framer's.
 //!
-//! Read `bytes`, `header`, `start_line`, `parse`, `message` in this order for the scan; then `uri`,
+//! Read `bytes`, `name`, `header`, `start_line`, `parse`, `message` for the scan; then `uri`,
 //! `via` and `number` for what is inside; `anomaly` and `check` for what can be wrong; `frame` for
 //! streams; `reply` for answers. Bounds are in `limits`.
 

@@ -6,7 +6,7 @@
 
 use memchr::memchr;
 
-use super::bytes::{WINDOW, first_hit, hits, is_lws, trim};
+use super::bytes::{WINDOW, first_hit, hits, is_lws, trim, window};
 
 /// The headers that the parser knows by name (RFC 3261, section 20, and as noted).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -150,17 +150,6 @@ fn lookup(name: &[u8]) -> Option<Name> {
     let window = u128::from_le_bytes(padded);
     let entry = &TABLE[slot(window, name.len())];
     (window & entry.mask == entry.want).then_some(entry.name)
-}
-
-/// The first sixteen bytes as a number, the first byte lowest; what is not there is 0.
-#[inline]
-fn window(bytes: &[u8]) -> u128 {
-    if let Some(first) = bytes.first_chunk::<WINDOW>() {
-        return u128::from_le_bytes(*first);
-    }
-    let mut padded = [0; WINDOW];
-    padded[..bytes.len()].copy_from_slice(bytes);
-    u128::from_le_bytes(padded)
 }
 
 /// What a slot of the table holds: the bytes of a name and its colon in capitals, and a mask that

@@ -38,23 +38,19 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The called number, its percent-escapes decoded, written into `buf` and cut to its length;
-    /// empty if there is none. Bytes, not text: they come from the network.
-    pub fn called_number<'b>(&self, buf: &'b mut [u8; NUMBER_BYTES_MAX]) -> &'b [u8] {
-        let length = decode(self.number_user(), buf);
-        &buf[..length]
-    }
-
-    /// What the called number is.
-    #[must_use]
-    pub fn number_kind(&self) -> NumberKind {
-        if self.number_user().is_empty() {
-            return NumberKind::None;
+    /// The called number, its percent-escapes decoded, written into `buf` and cut to its length,
+    /// and what it is. Empty if there is none. Bytes, not text: they come from the network.
+    pub fn called_number<'b>(&self, buf: &'b mut [u8; NUMBER_BYTES_MAX]) -> (&'b [u8], NumberKind) {
+        let user = self.number_user();
+        if user.is_empty() {
+            return (&[], NumberKind::None);
         }
-        match self.method() {
+        let kind = match self.method() {
             b"INVITE" | b"MESSAGE" | b"REFER" => NumberKind::Called,
             _ => NumberKind::Account,
-        }
+        };
+        let length = decode(user, buf);
+        (&buf[..length], kind)
     }
 }
 
@@ -77,4 +73,71 @@ fn decode(user: &[u8], buf: &mut [u8]) -> usize {
         rest = &rest[used..];
     }
     length
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::parse;
+
+    fn number(method: &str, uri: &str, to: &str) -> (String, NumberKind) {
+        let text = format!("{method} {uri} SIP/2.0\r\nTo: {to}\r\n\r\n");
+        let mut buf = [0; NUMBER_BYTES_MAX];
+        let message = parse(text.as_bytes());
+        let (number, kind) = message.called_number(&mut buf);
+        (String::from_utf8_lossy(number).into_owned(), kind)
+    }
+
+    #[test]
+    fn outside_a_dialog_the_request_uri_is_what_is_called() {
+        for method in ["INVITE", "MESSAGE", "REFER"] {
+            let found = number(method, "sip:0044@h", "<sip:other@h>");
+            assert_eq!(found, ("0044".into(), NumberKind::Called));
+        }
+        for method in ["OPTIONS", "SUBSCRIBE", "BYE", "invite"] {
+            let found = number(method, "sip:100@h", "<sip:other@h>");
+            assert_eq!(found, ("100".into(), NumberKind::Account));
+        }
+    }
+
+    #[test]
+    fn a_request_uri_without_a_user_leaves_it_to_to() {
+        for uri in ["sip:h", "sip:@h", "http://x", "nonsense"] {
+            assert_eq!(number("INVITE", uri, "<sip:7@h>").0, "7", "{uri}");
+        }
+    }
+
+    #[test]
+    fn inside_a_dialog_and_in_register_it_is_to() {
+        let found = number("INVITE", "sip:honey@h", "<sip:0044@h>;tag=ours");
+        assert_eq!(found, ("0044".into(), NumberKind::Called));
+        assert_eq!(
+            number("REGISTER", "sip:x@h", "<sip:100@h>"),
+            ("100".into(), NumberKind::Account)
+        );
+        assert_eq!(
+            number("BYE", "sip:honey@h", "<sip:h>;tag=1"),
+            (String::new(), NumberKind::None)
+        );
+    }
+
+    #[test]
+    fn escapes_are_decoded_and_what_is_none_stays() {
+        assert_eq!(number("INVITE", "sip:%2B44%2a%23@h", "x").0, "+44*#");
+        assert_eq!(number("INVITE", "sip:%%4%zz%3@h", "x").0, "%%4%zz%3");
+        assert_eq!(number("INVITE", "tel:+44-20-7946;phone-context=x", "x").0, "+44-20-7946");
+    }
+
+    #[test]
+    fn a_long_number_is_cut_to_the_buffer() {
+        let found = number("INVITE", &format!("sip:{}@h", "%31".repeat(200)), "x").0;
+        assert_eq!(found, "1".repeat(NUMBER_BYTES_MAX));
+    }
+
+    #[test]
+    fn only_a_request_has_a_number() {
+        let message = parse(b"SIP/2.0 200 OK\r\nTo: <sip:7@h>\r\n\r\n");
+        let mut buf = [0; NUMBER_BYTES_MAX];
+        assert_eq!(message.called_number(&mut buf), (&b""[..], NumberKind::None));
+    }
 }

@@ -1,8 +1,8 @@
 //! Writes a response to a request (RFC 3261, 8.2.6 and 18.2.1; RFC 3581).
 //!
 //! What is copied from the request is copied octet for octet, for strict stacks compare it. The
-//! only exceptions: a folded value becomes one line, a CR, LF or NUL becomes a space (a request
-//! must not write header lines into our answer), and the topmost Via gets `received` and `rport`.
+//! only exceptions: a folded value becomes one line, a stray CR a space and a NUL `_` (a request must
+//! not write header lines into our answer), and the topmost Via gets `received` and `rport`.
 
 use std::fmt;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use memchr::memchr3;
 
 use super::anomaly::Anomaly;
-use super::bytes::{is_lws, split_at_first, starts_with_lower, trim};
+use super::bytes::{split_at_first, starts_with_lower, trim, trim_start};
 use super::header::Splitter;
 use super::message::{Kind, Message};
 use super::name::Name;
@@ -245,14 +245,20 @@ fn header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Copies `value`, each fold (white space with a line end in it) and each NUL as one space, so that
-/// it stays in its line.
+/// Copies `value` so that it stays in its line: a line end with the white space behind it is one
+/// space, and a NUL, where many a stack stops reading, is `_`. (As a space it could part a name
+/// from what stands before it, and so make a tag out of what is none.)
 fn clean(out: &mut Vec<u8>, value: &[u8]) {
     let mut rest = value;
     while let Some(found) = memchr3(b'\r', b'\n', 0, rest) {
         out.extend_from_slice(&rest[..found]);
-        out.push(b' ');
-        rest = split_at_first(&rest[found..], |byte| byte != 0 && !is_lws(byte)).1;
+        if rest[found] == 0 {
+            out.push(b'_');
+            rest = &rest[found + 1..];
+        } else {
+            out.push(b' ');
+            rest = trim_start(&rest[found..]);
+        }
     }
     out.extend_from_slice(rest);
 }

@@ -1,9 +1,7 @@
 //! The start line: what kind of message it is, or what else the bytes look like.
 
-use memchr::memchr2;
-
 use super::anomaly::Anomaly;
-use super::bytes::{Span, is_blank, is_token, starts_with_lower, trim};
+use super::bytes::{Span, first_hit, hits, is_blank, is_token, starts_with_lower, window};
 use super::header::Lines;
 use super::message::{Kind, Looks, Message};
 use super::uri::{Scheme, split_scheme};
@@ -34,32 +32,26 @@ pub(super) fn read(message: &mut Message<'_>, lines: &mut Lines<'_>) -> bool {
     true
 }
 
-/// `Method SP Request-URI SP "SIP/2.0"` without anything odd, as nearly all messages have it.
-/// Notes nothing, and says false, if it is anything else.
+/// `Method SP Request-URI SP "SIP/2.0"` with a known method and scheme and single spaces, as nearly
+/// all messages have it. Notes nothing, and says false, if it is anything else.
 #[inline]
 fn plain_request_line(message: &mut Message<'_>, start: usize, line: &[u8]) -> bool {
-    const VERSION: &[u8; 8] = b" SIP/2.0";
-    let Some(line) = line.strip_suffix(VERSION) else {
+    let Some(line) = line.strip_suffix(b" SIP/2.0") else {
         return false;
     };
-    let Some(method_end) = line.iter().position(|byte| !is_token(*byte)) else {
+    let method_end = first_hit(hits(window(line), b' '));
+    let Some((method, [b' ', uri @ ..])) = line.split_at_checked(method_end) else {
         return false;
     };
-    let uri = &line[method_end + 1..];
-    let scheme = split_scheme(uri).0;
-    if method_end == 0
-        || line[method_end] != b' '
-        || scheme == Scheme::Other
-        || memchr2(b' ', b'\t', uri).is_some()
+    if !is_known(method)
+        || split_scheme(uri).0 == Scheme::Other
+        || uri.last().is_some_and(|byte| is_blank(*byte))
     {
         return false;
     }
     message.kind = Kind::Request;
     message.method = Span::new(start, start + method_end);
     message.uri = Span::new(start + method_end + 1, start + line.len());
-    if !is_known(&line[..method_end]) {
-        message.anomalies.observe(Anomaly::MethodUnknown);
-    }
     true
 }
 
@@ -71,7 +63,8 @@ fn request_line(message: &mut Message<'_>, start: usize, line: &[u8]) -> bool {
     let method_len = text.iter().position(|byte| is_blank(*byte)).unwrap_or(text.len());
     let method = &text[..method_len];
     let last_word = text.iter().rposition(|byte| is_blank(*byte)).map_or(0, |blank| blank + 1);
-    let version = Version::of(&text[last_word.max(method_len)..]);
+    let last = &text[last_word.max(method_len)..];
+    let version = Version::of(last);
     let uri_end = if version.is_some() { from + last_word } else { to };
     let (uri_from, uri_to) = trimmed(line, from + method_len, uri_end.max(from + method_len));
     let uri = &line[uri_from..uri_to];
@@ -81,7 +74,7 @@ fn request_line(message: &mut Message<'_>, start: usize, line: &[u8]) -> bool {
     } else if version.is_some() || has_sip_shape(method, uri) {
         message.kind = Kind::Request;
         note_request_line(message, method, uri, version);
-        if start_line_space(line, method, uri, version) {
+        if start_line_space(line, method, uri, version.map(|_| last)) {
             message.anomalies.reject(Anomaly::StartLineSpace);
         }
     } else {
@@ -138,9 +131,6 @@ fn note_request_line(
     if uri.is_empty() {
         return anomalies.reject(Anomaly::UriMissing);
     }
-    if memchr2(b' ', b'\t', uri).is_some() {
-        anomalies.reject(Anomaly::UriSpace);
-    }
     let (opened, closed) = angles(uri);
     if opened + closed > 0 {
         anomalies.reject(Anomaly::UriAngles);
@@ -151,23 +141,22 @@ fn note_request_line(
 }
 
 /// Whether `line` has more or other white space around its parts than single SPs.
-fn start_line_space(line: &[u8], method: &[u8], uri: &[u8], version: Option<Version>) -> bool {
-    let words = [method.len(), uri.len(), if version.is_some() { 7 } else { 0 }];
-    let spaces = words.iter().filter(|length| **length > 0).count().saturating_sub(1);
-    let version_excess = match version {
-        Some(Version::OtherSip) => return false,
-        _ => 0,
-    };
-    line.len() != words.iter().sum::<usize>() + spaces + version_excess
-        || line.get(method.len()).is_some_and(|byte| *byte == b'\t')
-        || (version.is_some() && line[line.len() - 8] == b'\t')
+fn start_line_space(line: &[u8], method: &[u8], uri: &[u8], version: Option<&[u8]>) -> bool {
+    let words = [method.len(), uri.len(), version.map_or(0, <[u8]>::len)];
+    let spaces = words.iter().filter(|length| **length > 0).count() - 1;
+    let is_tab = |at: Option<usize>| at.and_then(|at| line.get(at)) == Some(&b'\t');
+    line.len() != words.iter().sum::<usize>() + spaces
+        || is_tab(Some(method.len()))
+        || is_tab(version.and_then(|version| line.len().checked_sub(version.len() + 1)))
 }
 
-/// How many angle brackets stand at the two ends of `uri`: 0 or 1 each.
+/// How many angle brackets stand at the two ends of `uri`: 0 or 1 each, and none at its end alone.
 fn angles(uri: &[u8]) -> (usize, usize) {
-    let opened = usize::from(uri.first() == Some(&b'<'));
-    let closed = usize::from(uri.len() > opened && uri.last() == Some(&b'>'));
-    (opened, closed)
+    match uri {
+        [b'<', .., b'>'] => (1, 1),
+        [b'<', ..] => (1, 0),
+        _ => (0, 0),
+    }
 }
 
 /// `line[from..to]` without white space at its ends, as positions.
@@ -234,10 +223,10 @@ fn status_line(message: &mut Message<'_>, start: usize, line: &[u8]) {
         anomalies.reject(Anomaly::StatusCode);
     }
     // The SP behind the code has to stand there even if no reason follows.
-    if code_from != version_len + 1 || line.get(version_len) != Some(&b' ') {
+    let single = |at: usize| line.get(at) == Some(&b' ');
+    if code_from != version_len + 1 || !single(version_len) || !single(code_to) {
         anomalies.reject(Anomaly::StartLineSpace);
     }
-    message.uri = Span::default();
     let reason_from = line.len().min(code_to + 1);
     message.reason = Span::new(start + reason_from, start + line.len());
 }
@@ -263,8 +252,102 @@ fn looks(bytes: &[u8]) -> Looks {
         [20..=23, 3, 0..=4, ..] | [20..=23, 254, 253 | 255, ..] => Looks::Tls,
         // Two zero bits, and the magic cookie (RFC 8489, 5).
         [0..=63, _, _, _, 0x21, 0x12, 0xa4, 0x42, ..] if bytes.len() >= 20 => Looks::Stun,
-        // Version 2 (RFC 3550, 5.1) and the fixed header.
-        [0x80..=0xbf, ..] if bytes.len() >= 8 && !trim(bytes).is_empty() => Looks::Rtp,
+        // Version 2 (RFC 3550, 5.1 and 6.1), and as long as the shortest RTCP packet.
+        [0x80..=0xbf, _, _, _, _, _, _, _, ..] => Looks::Rtp,
         _ => Looks::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::parse;
+
+    /// Kind, method, Request-URI and what is wrong with the start line.
+    fn line(line: &str) -> (Kind, String, String, Vec<Anomaly>) {
+        let text = format!("{line}\r\n\r\n");
+        let message = parse(text.as_bytes());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        // What belongs to headers, which are not here.
+        let beyond = [
+            Anomaly::HeaderMissing,
+            Anomaly::MaxForwardsMissing,
+            Anomaly::ContentLengthMissing,
+            Anomaly::Response,
+        ];
+        let found = message.all_anomalies().iter().filter(|anomaly| !beyond.contains(anomaly));
+        (message.kind(), text(message.method()), text(message.request_uri()), found.collect())
+    }
+
+    #[track_caller]
+    fn request(text: &str, method: &str, uri: &str, found: &[Anomaly]) {
+        assert_eq!(
+            line(text),
+            (Kind::Request, method.into(), uri.into(), found.to_vec()),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_request_line_is_read_however_it_is_written() {
+        use Anomaly::{
+            MethodSyntax, MethodUnknown, NoVersion, StartLineSpace, UriAngles, UriMissing,
+            UriScheme, UriSpace, Version,
+        };
+        request("INVITE sip:a@b SIP/2.0", "INVITE", "sip:a@b", &[]);
+        request("INVITE sip:a@b sip/2.0", "INVITE", "sip:a@b", &[Version]);
+        request("INVITE sip:a@b SIP/2.1", "INVITE", "sip:a@b", &[Version]);
+        request("INVITE sip:a@b", "INVITE", "sip:a@b", &[NoVersion]);
+        request("Invite sip:a@b SIP/2.0", "Invite", "sip:a@b", &[MethodUnknown]);
+        request("IN(ITE sip:a@b SIP/2.0", "IN(ITE", "sip:a@b", &[MethodSyntax]);
+        request("INVITE SIP/2.0", "INVITE", "", &[UriMissing]);
+        request("INVITE", "INVITE", "", &[NoVersion, UriMissing]);
+        request("INVITE <sip:a@b> SIP/2.0", "INVITE", "sip:a@b", &[UriAngles]);
+        request("INVITE <sip:a@b SIP/2.0", "INVITE", "sip:a@b", &[UriAngles]);
+        request("INVITE http://a SIP/2.0", "INVITE", "http://a", &[UriScheme]);
+        request("INVITE sip:a@b; lr SIP/2.0", "INVITE", "sip:a@b; lr", &[UriSpace]);
+        for spaced in [
+            "INVITE  sip:a@b SIP/2.0",
+            "INVITE sip:a@b  SIP/2.0",
+            "INVITE sip:a@b SIP/2.0 ",
+            " INVITE sip:a@b SIP/2.0",
+            "INVITE\tsip:a@b SIP/2.0",
+            "INVITE sip:a@b\tSIP/2.0",
+        ] {
+            request(spaced, "INVITE", "sip:a@b", &[StartLineSpace]);
+        }
+        request("FOO sip:a@b", "FOO", "sip:a@b", &[NoVersion, MethodUnknown]);
+    }
+
+    #[test]
+    fn a_response_code_has_three_digits() {
+        let status = |text: &str| parse(text.as_bytes()).status();
+        assert_eq!(status("SIP/2.0 100 Trying\r\n\r\n"), Some(100));
+        assert_eq!(status("sip/2.0 699 \r\n\r\n"), Some(699));
+        for bad in ["099", "700", "20", "2000", "", "abc", "4294967301"] {
+            assert_eq!(status(&format!("SIP/2.0 {bad} OK\r\n\r\n")), None, "{bad}");
+        }
+        assert_eq!(parse(b"SIP/2.0 404 Not Found\r\n\r\n").reason(), b"Not Found");
+        assert_eq!(parse(b"SIP/2.0 404 \r\n\r\n").reason(), b"");
+        assert_eq!(line("SIP/2.0 404").3, [Anomaly::StartLineSpace]);
+        assert_eq!(line("SIP/3.0 404 No").3, [Anomaly::Version]);
+    }
+
+    #[test]
+    fn what_is_no_sip_is_told_apart() {
+        let kind = |bytes: &[u8]| parse(bytes).kind();
+        let not = Kind::NotSip;
+        assert_eq!(kind(b""), not(Looks::Empty));
+        assert_eq!(kind(b" \t"), not(Looks::Empty));
+        assert_eq!(kind(b"\r\n"), not(Looks::KeepAlive));
+        assert_eq!(kind(b"\0\0\0\0"), not(Looks::KeepAlive));
+        assert_eq!(kind(&[22, 3, 1, 0, 5]), not(Looks::Tls));
+        assert_eq!(kind(&[22, 254, 253, 0, 0]), not(Looks::Tls));
+        assert_eq!(kind(b"GET / HTTP/1.1\r\n\r\n"), not(Looks::Http));
+        assert_eq!(kind(b"GET /\r\n"), not(Looks::Http));
+        assert_eq!(kind(&[0x80, 0, 0, 1, 0, 0, 0, 1, 9, 9, 9, 9]), not(Looks::Rtp));
+        for other in [&b"hello\r\n"[..], b"SSH-2.0-x\r\n", b"a b c", b"\x01\x02", b"Via: x\r\n"] {
+            assert_eq!(kind(other), not(Looks::Other));
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! URIs and the addresses that hold them, taken apart on request.
 
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 
 use super::bytes::{
-    decimal, is_lws, quoted_end, split_at_first, starts_with_lower, trim, trim_start,
+    WINDOW, decimal, first_hit, hits, is_lws, quoted_end, split_at_first, starts_with_lower, trim,
+    trim_start, window,
 };
 use super::header::Params;
 
@@ -99,13 +100,47 @@ impl<'a> Uri<'a> {
 }
 
 /// Only the user of the URI `text`: see [`Uri::user`].
+#[inline]
 pub(super) fn user_of(text: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = split_scheme(text);
     match scheme {
-        Scheme::Sip | Scheme::Sips => Some(split_user(rest).0),
+        Scheme::Sip | Scheme::Sips => Some(short_user(rest).unwrap_or_else(|| split_user(rest).0)),
         Scheme::Tel => Some(trim(split_at_first(rest, |byte| matches!(byte, b';' | b'?')).0)),
         Scheme::Other => None,
     }
+}
+
+/// The user before an `@` that is near, without a branch on where it is. `None`: look properly.
+#[inline]
+fn short_user(rest: &[u8]) -> Option<&[u8]> {
+    let window = window(rest);
+    let at = first_hit(hits(window, b'@'));
+    let colon = first_hit(hits(window, b':'));
+    let user = &rest[..at.min(colon).min(rest.len())];
+    let plain = at < WINDOW && user.first().is_none_or(|first| *first > b' ');
+    plain.then_some(user)
+}
+
+/// Only the user of the address `value`: what [`Address::parse`] would find.
+#[inline]
+pub(super) fn user_in(value: &[u8]) -> Option<&[u8]> {
+    // `<sip:user@`, `name <sip:user@`: the bracket is near and nothing is quoted before it.
+    let start = window(value);
+    let angle = first_hit(hits(start, b'<'));
+    let quote = first_hit(hits(start, b'"'));
+    if angle < quote.min(value.len())
+        && let Some(rest) = value[angle + 1..].strip_prefix(b"sip:")
+        && split_scheme(value).0 == Scheme::Other
+    {
+        let inside = window(rest);
+        let at = first_hit(hits(inside, b'@'));
+        if at < first_hit(hits(inside, b'>'))
+            && let Some(user) = short_user(rest)
+        {
+            return Some(user);
+        }
+    }
+    Address::parse(value).user()
 }
 
 /// The scheme of `text`, and what follows its colon.
@@ -145,6 +180,8 @@ pub struct Address<'a> {
     pub params: &'a [u8],
     /// Whether the URI has an opening angle bracket.
     pub has_angles: bool,
+    /// Whether white space stands between the URI and its angle brackets.
+    pub has_space: bool,
     /// Whether a quoted string in front of the URI does not end.
     pub quote_open: bool,
     /// Whether the opening angle bracket has no counterpart.
@@ -170,14 +207,19 @@ impl<'a> Address<'a> {
         };
         let display = trim(&value[..angle]);
         let inside = &value[angle + 1..];
-        let (uri, params, angle_open) = match memchr(b'>', inside) {
+        let (inside, params, angle_open) = match memchr(b'>', inside) {
             Some(close) => (&inside[..close], &inside[close + 1..], false),
             None => {
-                let (uri, params) = split_at_first(trim_start(inside), |b| b == b';' || is_lws(b));
+                // Cut where it cannot be a URI any more, but not within its user part.
+                let user = memchr(b'@', inside).unwrap_or(inside.len() - trim_start(inside).len());
+                let rest = split_at_first(&inside[user..], |b| b == b';' || is_lws(b)).1;
+                let (uri, params) = inside.split_at(inside.len() - rest.len());
                 (uri, params, true)
             }
         };
-        Self { display, uri: trim(uri), params, has_angles: true, quote_open, angle_open }
+        let uri = trim(inside);
+        let has_space = uri.len() != inside.len();
+        Self { display, uri, params, has_angles: true, has_space, quote_open, angle_open }
     }
 
     fn bare(value: &'a [u8], display: &'a [u8], quote_open: bool) -> Self {
@@ -207,17 +249,110 @@ impl<'a> Address<'a> {
 /// The first opening angle bracket outside quoted strings, where the last quoted string before it
 /// ends, and whether one is left open.
 fn find_angle(value: &[u8]) -> (Option<usize>, usize, bool) {
-    let mut at = 0;
-    while let Some(found) = memchr2(b'<', b'"', &value[at..]) {
-        let found = at + found;
-        if value[found] == b'<' {
-            return (Some(found), at, false);
+    let (mut at, mut quoted_to) = (0, 0);
+    while let Some(byte) = value.get(at) {
+        match byte {
+            b'<' => return (Some(at), quoted_to, false),
+            b'"' => {
+                let Some(end) = quoted_end(value, at) else {
+                    let angle = memchr(b'<', &value[at..]).map(|angle| at + angle);
+                    return (angle, quoted_to, true);
+                };
+                quoted_to = end;
+                at = end;
+            }
+            _ => at += 1,
         }
-        let Some(end) = quoted_end(value, found) else {
-            let angle = memchr(b'<', &value[found..]).map(|angle| found + angle);
-            return (angle, at, true);
-        };
-        at = end;
     }
-    (None, at, false)
+    (None, quoted_to, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(bytes: &[u8]) -> &str {
+        std::str::from_utf8(bytes).unwrap()
+    }
+
+    /// User, host, port, parameters, headers.
+    fn uri(uri: &str) -> (Option<&str>, &str, &str, &str, &str) {
+        let uri = Uri::parse(uri.as_bytes());
+        let parts = [uri.host, uri.port, uri.params, uri.headers].map(text);
+        (uri.user.map(text), parts[0], parts[1], parts[2], parts[3])
+    }
+
+    #[test]
+    fn a_sip_uri_has_the_parts_of_its_grammar() {
+        assert_eq!(uri("sip:h"), (Some(""), "h", "", "", ""));
+        assert_eq!(
+            uri("SIPS:a:pw@h.example:5061;transport=tcp;lr?Subject=x&y=z"),
+            (Some("a"), "h.example", "5061", ";transport=tcp;lr", "Subject=x&y=z")
+        );
+        assert_eq!(
+            uri("sip:a@[2001:db8::1]:5060;x"),
+            (Some("a"), "[2001:db8::1]", "5060", ";x", "")
+        );
+        // Semicolons and question marks may stand in a user part (RFC 4475, 3.1.1.9).
+        assert_eq!(uri("sip:a;b=c?d@h;e"), (Some("a;b=c?d"), "h", "", ";e", ""));
+    }
+
+    #[test]
+    fn a_tel_uri_is_a_number_and_parameters() {
+        assert_eq!(
+            uri("tel:+1-201-555-0123;ext=5"),
+            (Some("+1-201-555-0123"), "", "", ";ext=5", "")
+        );
+    }
+
+    #[test]
+    fn a_uri_of_another_scheme_or_of_none_has_no_user() {
+        for other in ["http://a@b", "isbn:1", "a@b", "", "sip", "sip;a@b"] {
+            assert_eq!(uri(other).0, None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_closed_in_a_uri_ends_with_it() {
+        assert_eq!(uri("sip:a@[2001:db8::1"), (Some("a"), "[2001", "db8::1", "", ""));
+        assert_eq!(uri("sip:@"), (Some(""), "", "", "", ""));
+        assert_eq!(uri("sip:a@:"), (Some("a"), "", "", "", ""));
+    }
+
+    #[test]
+    fn a_port_is_a_number_up_to_65535() {
+        let port = |text: &str| Uri::parse(text.as_bytes()).port_number();
+        assert_eq!(port("sip:h:65535"), Some(65_535));
+        for none in ["sip:h", "sip:h:", "sip:h:65536", "sip:h:x", "tel:1:2"] {
+            assert_eq!(port(none), None, "{none}");
+        }
+    }
+
+    /// Display name, URI, tag.
+    fn address(value: &str) -> (&str, &str, Option<&str>) {
+        let address = Address::parse(value.as_bytes());
+        (text(address.display), text(address.uri), address.tag().map(text))
+    }
+
+    #[test]
+    fn an_address_has_a_name_a_uri_and_parameters() {
+        assert_eq!(address("sip:a@b;tag=1"), ("", "sip:a@b", Some("1")));
+        assert_eq!(address("<sip:a@b;tag=uri>;x;TAG = 2"), ("", "sip:a@b;tag=uri", Some("2")));
+        assert_eq!(address("A. B <sip:a@b>"), ("A. B", "sip:a@b", None));
+        assert_eq!(
+            address("\"<sip:x@y>;tag=0 \\\" \" < sip:a@b >;tag=3"),
+            ("\"<sip:x@y>;tag=0 \\\" \"", "sip:a@b", Some("3"))
+        );
+        assert_eq!(address("<sip:a@b>;x=\";tag=no\";tag=4"), ("", "sip:a@b", Some("4")));
+    }
+
+    #[test]
+    fn an_address_that_is_broken_gives_what_can_be_read() {
+        assert_eq!(address("\"open <sip:a@b>;tag=1"), ("\"open", "sip:a@b", Some("1")));
+        assert_eq!(address("<sip:a@b;tag=1"), ("", "sip:a@b", Some("1")));
+        assert_eq!(address("\"name\" sip:a@b;tag=1"), ("\"name\"", "sip:a@b", Some("1")));
+        assert_eq!(address("<>;tag=1"), ("", "", Some("1")));
+        assert_eq!(address(""), ("", "", None));
+        assert_eq!(address("sip:a@b, sip:c@d"), ("", "sip:a@b", None));
+    }
 }

@@ -76,3 +76,39 @@ impl<'a> Via<'a> {
         self.params().value(b"branch")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(bytes: &[u8]) -> &str {
+        std::str::from_utf8(bytes).unwrap()
+    }
+
+    /// Version, transport, host, port.
+    fn via(value: &str) -> Option<[&str; 4]> {
+        let via = Via::parse(value.as_bytes())?;
+        Some([via.version, via.transport, via.host, via.port].map(text))
+    }
+
+    #[test]
+    fn a_via_has_the_parts_of_its_grammar() {
+        assert_eq!(via("SIP/2.0/UDP h:5060;branch=b"), Some(["2.0", "UDP", "h", "5060"]));
+        assert_eq!(via("SIP/2.0/TLS [2001:db8::1]"), Some(["2.0", "TLS", "[2001:db8::1]", ""]));
+        assert_eq!(via("SIP /\t2.0\r\n / UDP \r\n h : 7 ; rport"), Some(["2.0", "UDP", "h", "7"]));
+    }
+
+    #[test]
+    fn a_via_without_its_slashes_or_its_host_is_none() {
+        for none in ["", "h", "SIP/2.0 h", "SIP/2.0/UDP", "SIP/2.0/UDP ", "SIP/2.0/UDP ;a=b"] {
+            assert_eq!(via(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn the_parameters_of_a_via_are_found_in_any_case() {
+        let via = Via::parse(b"SIP/2.0/UDP h;RPort;Branch=z9hG4bK7").unwrap();
+        assert_eq!(via.branch(), Some(&b"z9hG4bK7"[..]));
+        assert!(via.params().has(b"rport"));
+    }
+}

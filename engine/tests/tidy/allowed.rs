@@ -9,7 +9,13 @@ pub const LONG_FILES: &[(&str, &str)] = &[];
 pub const UNSAFE_FILES: &[(&str, &str)] = &[
     ("benches/src/mmsg.rs", "no crate sends a batch with a source address for each datagram"),
     ("dht/src/ffi.rs", "OpenDHT is a C library"),
-    ("engine/src/net/syscall.rs", "the kernel is asked for io_uring before glommio is"),
+    (
+        "engine/src/net/syscall/address.rs",
+        "the kernel writes addresses of a type of its own choice",
+    ),
+    ("engine/src/net/syscall/batch.rs", "batches of datagrams with what belongs to each"),
+    ("engine/src/net/syscall/mod.rs", "the kernel is asked for io_uring before glommio is"),
+    ("engine/src/net/syscall/option.rs", "options that the safe wrappers do not know"),
 ];
 
 /// Which crates only some files may name, as they are written in a path.

@@ -1,2 +1,13 @@
-//! Tests of the parser as a whole.
+//! Tests of the parser as a whole; what one file does alone is tested in that file.
+//!
+//! `slow` is a second reader, written without any of the parser's parts: slow, line by line, and
+//! easy to believe. Wherever bytes are made up, both have to agree.
+
 mod corpus;
+mod frames;
+mod generate;
+mod hostile;
+mod own;
+mod properties;
+mod replies;
+mod slow;
