@@ -47,6 +47,7 @@ mod open_error;
 mod overlay;
 mod pack;
 pub mod policy;
+mod proofs;
 pub mod recount;
 mod retain;
 mod row_bytes;

@@ -548,6 +548,37 @@ mod tests {
     }
 
     #[test]
+    fn what_expires_while_a_sweep_is_under_way_is_taken_out_once() {
+        let mut bench = Bench::new(60 * NS_PER_S);
+        let at = |n: u8, bench: &Bench| EventRef { time: bench.now, ..event(n) };
+        let shard = |n: u8| {
+            let key = SourceKey::of(event(n).source.ip());
+            bench.snapshot().sources.shard_key().shard_of(key.as_bytes())
+        };
+        // The source whose row is written first by a sweep.
+        let first = (1..20).min_by_key(|n| shard(*n)).unwrap();
+        bench.ingest(&at(first, &bench));
+        bench.settle();
+        bench.now.0 += 30 * NS_PER_S;
+        bench.commit();
+        assert_eq!(bench.writer.first, Seq(2), "the old block is closed");
+        (1..20).for_each(|n| bench.ingest(&at(n, &bench)));
+        bench.commit();
+        assert!(bench.writer.sweeper.is_active(), "the row of the first source is written now");
+        bench.now.0 = START.0 + 61 * NS_PER_S;
+        bench.commit();
+        assert_eq!(bench.writer.state.expired, Seq(1));
+        while bench.writer.sweeper.is_active() {
+            bench.commit();
+        }
+        bench.restart();
+        bench.check();
+        let key = SourceKey::of(event(first).source.ip());
+        assert_eq!(bench.snapshot().sources.get(&key).unwrap().seen.count, 1);
+        assert!(recount(&bench.killed()).unwrap().is_exact());
+    }
+
+    #[test]
     fn an_idle_writer_commits_nothing_and_publishes_nothing() {
         let mut bench = Bench::new(u64::MAX);
         (1..=5).for_each(|n| bench.ingest(&event(n)));
