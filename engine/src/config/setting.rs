@@ -85,8 +85,8 @@ impl Group {
         match self {
             Self::Listening => "Listening",
             Self::Collected => "What is collected",
-            Self::Outputs => "Outputs",
-            Self::Sharing => "Sharing",
+            Self::Outputs => "Outputs (not in this version yet)",
+            Self::Sharing => "Sharing (not in this version yet)",
             Self::Http => "HTTP",
             Self::General => "General",
         }
