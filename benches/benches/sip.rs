@@ -59,7 +59,7 @@ fn fields(message: &Message<'_>) -> usize {
     let length = |field: Option<&[u8]>| black_box(field).map_or(0, <[u8]>::len);
     black_box(message.all_anomalies());
     black_box(message.method()).len()
-        + black_box(message.called_number(&mut number)).len()
+        + black_box(message.called_number(&mut number)).0.len()
         + length(message.user_agent())
         + length(message.call_id())
         + length(message.from_tag())

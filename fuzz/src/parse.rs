@@ -1,6 +1,6 @@
 //! Any bytes can be parsed, and every way to a field leads to the same one.
 
-use crate::sip::{Message, Name, parse};
+use crate::sip::{Message, Name, NumberKind, parse};
 
 /// The known headers with a compact form (RFC 3261, 7.3.3 and later documents).
 const COMPACT: [(Name, &[u8]); 9] = [
@@ -67,7 +67,9 @@ fn everything_is_within(message: &Message<'_>) {
     assert!(fields.into_iter().flatten().all(within));
     assert!(message.headers().all(|(name, value)| within(name) && within(value)));
     let mut number = [0; 128];
-    assert!(message.called_number(&mut number).len() <= message.number_user().len().min(128));
+    let (decoded, kind) = message.called_number(&mut number);
+    assert!(decoded.len() <= message.number_user().len().min(128));
+    assert_eq!(kind == NumberKind::None, decoded.is_empty(), "a number has a kind");
     let (free, deep) = (message.anomalies(), message.all_anomalies());
     assert_eq!(free.observed & !deep.observed, 0, "the deep checks forgot something");
     assert_eq!(free.invalid & !deep.invalid, 0, "the deep checks forgot something");
