@@ -19,8 +19,6 @@ pub struct Context {
     pub metrics: Box<dyn Fn(&mut String) + Send + Sync>,
     /// What `/api/v1/status` shows: flat, small, and nothing secret.
     pub status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
-    /// Whether what lies above the database is ready too: listeners open, for example.
-    pub ready: Box<dyn Fn() -> bool + Send + Sync>,
     /// What the HTTP side counts.
     pub counters: Counters,
 }
@@ -46,7 +44,6 @@ impl Context {
             version: "9.8.7",
             metrics: Box::new(|_| {}),
             status: Box::new(|| serde_json::Value::Null),
-            ready: Box::new(|| true),
             counters: Counters::default(),
         })
     }

@@ -82,9 +82,6 @@ pub(crate) fn ready(ctx: &Context) -> Response {
     if !serving || ctx.store.snapshot().is_none() {
         return Response::text(503, TEXT, format!("{}\n", why_not_ready(phase)));
     }
-    if !(ctx.ready)() {
-        return Response::text(503, TEXT, "Not everything listens yet.\n");
-    }
     Response::text(200, TEXT, format!("{}\n", status_name(phase)))
 }
 

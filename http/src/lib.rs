@@ -4,7 +4,7 @@
 //! # The map
 //!
 //! ```text
-//!  front/public.rs ─┐ (hyper: the API, streams)
+//!  front/api.rs ────┐ (hyper: the API, streams)
 //!  front/dip.rs ────┼─ Request ──► routes.rs ──► Response ─► back to the front, which only writes
 //!  control socket ──┘                │            (headers, and a body: bytes, or slices that are
 //!  (engine)                          │             made while they are sent)

@@ -9,7 +9,7 @@ use std::fmt::{Display, Write as _};
 use sentrypeer_storage::event::{Transport, Verification};
 use sentrypeer_storage::method::Method;
 use sentrypeer_storage::snapshot::Snapshot;
-use sentrypeer_storage::{Gauge as Gauged, WriterStats};
+use sentrypeer_storage::{Stat, WriterStats};
 
 use crate::context::Context;
 use crate::counters::{Counters, Happening};
@@ -111,7 +111,7 @@ fn totals(out: &mut String, snapshot: &Snapshot) {
 /// What the writer has done since the process started.
 fn of_writer(out: &mut String, stats: &WriterStats) {
     use Kind::{Counter, Gauge};
-    let plain: [(&str, Kind, &str, &Gauged); 10] = [
+    let plain: [(&str, Kind, &str, &Stat); 10] = [
         ("events_stored_total", Counter, "Events in durable commits.", &stats.events_stored),
         ("commits_total", Counter, "Durable commits.", &stats.commits),
         ("commit_errors_total", Counter, "Commits that failed.", &stats.commit_errors),
@@ -126,7 +126,7 @@ fn of_writer(out: &mut String, stats: &WriterStats) {
     for (name, kind, help, value) in plain {
         single(out, &format!("sentrypeer_writer_{name}"), kind, help, value.get());
     }
-    let times: [(&str, Kind, &str, &Gauged); 4] = [
+    let times: [(&str, Kind, &str, &Stat); 4] = [
         ("commit_seconds_total", Counter, "Time spent in commits.", &stats.commit_ns_sum),
         ("last_commit_seconds", Gauge, "Time of the last commit.", &stats.commit_ns_last),
         ("longest_commit_seconds", Gauge, "Time of the longest commit.", &stats.commit_ns_max),

@@ -17,7 +17,7 @@ use sentrypeer_storage::event::{
     Anomalies, Collected, EventRef, NumberKind, Time, Transport, Verification,
 };
 use sentrypeer_storage::intake::{self, ShardIntake};
-use sentrypeer_storage::writer::{self, Options, Phase, Store};
+use sentrypeer_storage::{Options, Phase, Store};
 use uuid::Uuid;
 
 type Failure = Box<dyn std::error::Error>;
@@ -49,7 +49,8 @@ impl Load {
     fn run(&self, messages: &Messages, path: &Path) -> Result<(), Failure> {
         let (mut shards, writer_end) = intake::channel(1);
         let mut intake = shards.remove(0);
-        let (store, thread) = writer::start(Options::new(path, Uuid::new_v4()), writer_end);
+        let (store, thread) =
+            sentrypeer_storage::start(Options::new(path, Uuid::new_v4()), writer_end);
         while store.phase() != Phase::Ready {
             if thread.is_finished() {
                 return Ok(thread.join()?);
@@ -87,7 +88,8 @@ impl Load {
                 let event = messages.event(random, self.sources, time);
                 while arena.push(&event).is_err() {
                     if let Some(empty) = intake.take() {
-                        intake.hand_over(std::mem::replace(&mut arena, empty));
+                        let full = std::mem::replace(&mut arena, empty);
+                        assert_eq!(intake.hand_over(full), 0, "the writer has ended");
                     } else {
                         waits += 1;
                         std::thread::sleep(Duration::from_micros(200));
@@ -96,7 +98,7 @@ impl Load {
                 sent += 1;
             }
         }
-        intake.hand_over(arena);
+        assert_eq!(intake.hand_over(arena), 0, "the writer has ended");
         (sent, waits)
     }
 }
@@ -134,7 +136,7 @@ fn report(store: &Store, path: &Path, elapsed: Duration, cpu: u64) -> Result<(),
 fn reopen(path: &Path) -> Result<(), Failure> {
     let begin = Instant::now();
     let (shards, writer_end) = intake::channel(1);
-    let (store, thread) = writer::start(Options::new(path, Uuid::new_v4()), writer_end);
+    let (store, thread) = sentrypeer_storage::start(Options::new(path, Uuid::new_v4()), writer_end);
     while store.snapshot().is_none() && !thread.is_finished() {
         std::thread::sleep(Duration::from_millis(1));
     }

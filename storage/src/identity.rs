@@ -12,7 +12,7 @@ use uuid::Uuid;
 pub struct Identity {
     /// Its name towards others, a random UUID (version 4).
     pub node_id: Uuid,
-    /// The key of everything that it signs for itself.
+    /// The secret with which it keys and signs what only it must be able to make.
     pub secret: [u8; 32],
 }
 
@@ -63,8 +63,7 @@ pub enum IdentityError {
 /// The identity of the node with this database, made now if it has none.
 ///
 /// It is in two files with mode 0600 beside the database: `<database>.node`, the node id as a line of
-/// text, and `<database>.key`, 32 random bytes. Each is written under another name, synced, and then
-/// renamed, so it is there whole or not at all.
+/// text, and `<database>.secret`, 32 random bytes. Both are made with [`write_whole`].
 ///
 /// # Errors
 ///
@@ -82,27 +81,35 @@ pub fn load_or_create(db_path: &Path) -> Result<Identity, IdentityError> {
             node_id
         }
     };
-    let key_path = beside(db_path, "key");
-    let secret = match load(&key_path)? {
+    let secret_path = beside(db_path, "secret");
+    let secret = match load(&secret_path)? {
         Some(bytes) => bytes.try_into().map_err(|_| IdentityError::Invalid {
-            path: key_path,
-            expected: "a key, which is 32 bytes",
+            path: secret_path,
+            expected: "a secret, which is 32 bytes",
         })?,
         None => {
             let mut secret = [0; 32];
             getrandom::fill(&mut secret).map_err(|error| IdentityError::Unwritable {
-                path: key_path.clone(),
+                path: secret_path.clone(),
                 reason: io::Error::other(error),
             })?;
-            create(&key_path, &secret)?;
+            create(&secret_path, &secret)?;
             secret
         }
     };
     Ok(Identity { node_id, secret })
 }
 
-/// The path of a file beside the database: its whole name and a further extension.
-pub(crate) fn beside(db_path: &Path, extension: &str) -> PathBuf {
+/// The path of a file that belongs to the database and lies beside it: the whole name of the
+/// database, a dot, and `extension`.
+///
+/// ```
+/// # use std::path::Path;
+/// # use sentrypeer_storage::identity::beside;
+/// assert_eq!(beside(Path::new("/var/lib/x.db"), "sock"), Path::new("/var/lib/x.db.sock"));
+/// ```
+#[must_use]
+pub fn beside(db_path: &Path, extension: &str) -> PathBuf {
     let mut name = db_path.as_os_str().to_owned();
     name.push(".");
     name.push(extension);
@@ -132,10 +139,22 @@ fn create(path: &Path, bytes: &[u8]) -> Result<(), IdentityError> {
         .map_err(|reason| IdentityError::Unwritable { path: path.to_owned(), reason })
 }
 
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file that is there whole or not at all, also after loss of power, with mode 0600: under
+/// another name in the same folder, synced, then renamed, and the folder synced. What had the name
+/// is replaced.
+///
+/// # Errors
+///
+/// What the system says. `path` is then as it was, but for an error of the last sync, when it may
+/// be there already.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = beside(path, &format!("new-{}", std::process::id()));
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    // Only a file that is made here has the mode that is asked for.
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&new, path)?;
@@ -168,7 +187,7 @@ mod tests {
         for file in files {
             assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         }
-        assert!(!format!("{made:?}").contains("secret"), "the key is not printed");
+        assert!(!format!("{made:?}").contains("secret"), "the secret is not printed");
     }
 
     #[test]
@@ -180,7 +199,7 @@ mod tests {
         assert!(error.to_string().contains("test.redb.node"), "{error}");
         assert_eq!(std::fs::read(beside(&db, "node")).unwrap(), b"not an id\n");
         std::fs::remove_file(beside(&db, "node")).unwrap();
-        std::fs::write(beside(&db, "key"), [1; 33]).unwrap();
+        std::fs::write(beside(&db, "secret"), [1; 33]).unwrap();
         assert!(matches!(load_or_create(&db), Err(IdentityError::Invalid { .. })));
     }
 

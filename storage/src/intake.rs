@@ -12,7 +12,8 @@
 //! # let mut intake = shards.remove(0);
 //! # let mut arena = intake.take().unwrap();
 //! if let Some(next) = intake.take() {
-//!     intake.hand_over(std::mem::replace(&mut arena, next));
+//!     let lost = intake.hand_over(std::mem::replace(&mut arena, next));
+//!     # assert_eq!(lost, 0);
 //! }
 //! ```
 
@@ -88,6 +89,7 @@ impl ShardIntake {
     ///
     /// When the writer has ended, the arena's events are lost, and their number is returned for
     /// the shard to count.
+    #[must_use = "this many events are lost, and somebody must count them"]
     pub fn hand_over(&mut self, arena: Arena) -> usize {
         match self.data.try_send(arena) {
             Ok(()) => 0,
@@ -182,7 +184,7 @@ mod tests {
         let intake = &mut shards[0];
         for _ in 0..100 {
             let arena = intake.take().unwrap();
-            intake.hand_over(arena);
+            assert_eq!(intake.hand_over(arena), 0);
         }
         while let Ok(arena) = writer.receive(Instant::now()) {
             writer.give_back(arena);

@@ -60,8 +60,8 @@ mod tables;
 mod testing;
 mod totals;
 pub mod utc;
-pub mod writer;
+mod writer;
 
 pub use open_error::OpenError;
-pub use store::{Gauge, Options, Phase, Store, WriterStats};
-pub use writer::{WriterThread, start};
+pub use run::{WriterError, WriterThread, start};
+pub use store::{Options, Phase, Stat, Store, WriterStats};

@@ -4,6 +4,7 @@
 //! taken, so the shards run out of arenas and count what they lose. The file is opened again about
 //! once a second, and the batch is stored then.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -51,11 +52,30 @@ pub(crate) fn start_with(
     (store, WriterThread { thread })
 }
 
+/// Why the writer did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum WriterError {
+    /// The database could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The process ended while the disk refused writes.
+    #[error("{}: the disk refused writes to the end: {events} events are lost", path.display())]
+    Lost {
+        /// The file.
+        path: PathBuf,
+        /// How many events were given to the writer and are not in the file.
+        events: u64,
+    },
+    /// The thread panicked, which is a fault of this program.
+    #[error("the writer's thread panicked; its message stands above")]
+    Panicked,
+}
+
 /// The writer's thread. It ends when all shards' ends of the intake are dropped, after a last
 /// durable commit, or when the database cannot be opened.
 #[derive(Debug)]
 pub struct WriterThread {
-    thread: Result<JoinHandle<Result<(), OpenError>>, OpenError>,
+    thread: Result<JoinHandle<Result<(), WriterError>>, OpenError>,
 }
 
 impl WriterThread {
@@ -65,16 +85,13 @@ impl WriterThread {
         self.thread.as_ref().map_or(true, JoinHandle::is_finished)
     }
 
-    /// Waits for the end. A panic of the thread is passed on.
+    /// Waits for the end.
     ///
     /// # Errors
     ///
-    /// Why the database could not be opened.
-    pub fn join(self) -> Result<(), OpenError> {
-        match self.thread?.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+    /// Why not everything that was handed over is stored.
+    pub fn join(self) -> Result<(), WriterError> {
+        self.thread?.join().unwrap_or(Err(WriterError::Panicked))
     }
 }
 
@@ -99,7 +116,7 @@ impl Drop for FailedUnless {
 }
 
 impl Running {
-    fn run(mut self) -> Result<(), OpenError> {
+    fn run(mut self) -> Result<(), WriterError> {
         let _ended = FailedUnless(self.shared.clone());
         let (db, loaded) = self.open().inspect_err(|_| {
             self.shared.stats.events_lost.add(self.intake.drain_count());
@@ -110,9 +127,9 @@ impl Running {
         self.shared.set_database(Some(db.clone()));
         self.shared.set_phase(Phase::Ready);
         let shared = self.shared.clone();
-        Serving { running: self, writer, db: Some(db) }.serve();
+        let ended = Serving { running: self, writer, db: Some(db) }.serve();
         shared.set_phase(Phase::Stopped);
-        Ok(())
+        ended
     }
 
     fn open(&mut self) -> Result<(Database, Loaded), OpenError> {
@@ -146,7 +163,7 @@ struct Serving {
 
 impl Serving {
     /// Takes arenas and commits them until nobody can send more.
-    fn serve(mut self) {
+    fn serve(mut self) -> Result<(), WriterError> {
         let mut last = Instant::now();
         loop {
             let pause = if self.writer.is_busy() { COMMIT_INTERVAL } else { IDLE_INTERVAL };
@@ -159,34 +176,27 @@ impl Serving {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    self.commit_surely();
-                    return;
-                }
+                Err(RecvTimeoutError::Disconnected) => return self.commit_surely(),
             }
             last = Instant::now();
-            if !self.commit_surely() {
-                return;
-            }
+            self.commit_surely()?;
         }
     }
 
-    /// Commits, however long the disk refuses. `false` when the process ended meanwhile and the rest
-    /// is lost.
-    fn commit_surely(&mut self) -> bool {
-        let Err(error) = self.commit() else { return true };
+    /// Commits, however long the disk refuses. An error when the process ended meanwhile and the
+    /// rest is lost.
+    fn commit_surely(&mut self) -> Result<(), WriterError> {
+        let Err(error) = self.commit() else { return Ok(()) };
         self.running.shared.set_phase(Phase::Degraded);
         let path = self.running.options.path.display();
         log::error!(
             "{path}: cannot be written: {error}; events wait in memory, and what does not fit there \
              is dropped and counted; trying again every second"
         );
-        let recovered = self.recover();
-        if recovered {
-            self.running.shared.set_phase(Phase::Ready);
-            log::info!("{}: can be written again", self.running.options.path.display());
-        }
-        recovered
+        self.recover()?;
+        self.running.shared.set_phase(Phase::Ready);
+        log::info!("{}: can be written again", self.running.options.path.display());
+        Ok(())
     }
 
     fn commit(&mut self) -> Result<(), String> {
@@ -221,7 +231,7 @@ impl Serving {
     }
 
     /// Tries until the commit has succeeded, or the process ends and patience with it.
-    fn recover(&mut self) -> bool {
+    fn recover(&mut self) -> Result<(), WriterError> {
         let mut logged = Instant::now();
         let mut ends: Option<Instant> = None;
         loop {
@@ -230,13 +240,10 @@ impl Serving {
                     ends = Some(Instant::now() + STOP_PATIENCE);
                 }
                 None => {}
-                Some(end) if Instant::now() >= end => {
-                    self.give_up();
-                    return false;
-                }
+                Some(end) if Instant::now() >= end => return Err(self.give_up()),
                 Some(_) => std::thread::sleep(STOP_RETRY_INTERVAL),
             }
-            let Err(error) = self.commit() else { return true };
+            let Err(error) = self.commit() else { return Ok(()) };
             if logged.elapsed() >= RETRY_LOG_INTERVAL {
                 logged = Instant::now();
                 let path = self.running.options.path.display();
@@ -245,13 +252,10 @@ impl Serving {
         }
     }
 
-    fn give_up(&self) {
-        let lost = self.writer.pending_events() + self.running.intake.drain_count();
-        self.running.shared.stats.events_lost.add(lost);
-        log::error!(
-            "{}: still cannot be written, and the process ends: {lost} events are lost",
-            self.running.options.path.display()
-        );
+    fn give_up(&self) -> WriterError {
+        let events = self.writer.pending_events() + self.running.intake.drain_count();
+        self.running.shared.stats.events_lost.add(events);
+        WriterError::Lost { path: self.running.options.path.clone(), events }
     }
 }
 
@@ -373,11 +377,17 @@ mod tests {
         }
 
         fn stop(self) -> (tempfile::TempDir, Options, Store, u64) {
+            let (folder, options, store, sent, ended) = self.end();
+            ended.unwrap();
+            (folder, options, store, sent)
+        }
+
+        fn end(self) -> (tempfile::TempDir, Options, Store, u64, Result<(), WriterError>) {
             let Self { folder, options, shards, store, thread, sent, .. } = self;
             drop(shards);
-            thread.join().unwrap();
+            let ended = thread.join();
             assert_eq!(store.phase(), Phase::Stopped);
-            (folder, options, store, sent)
+            (folder, options, store, sent, ended)
         }
     }
 
@@ -426,10 +436,23 @@ mod tests {
         bench.send();
         bench.wait(|store| store.phase() == Phase::Degraded);
         bench.send();
-        let (_folder, options, store, _) = bench.stop();
+        let (_folder, options, store, _, ended) = bench.end();
+        let error = ended.unwrap_err();
+        assert!(matches!(error, WriterError::Lost { events: 20, .. }), "{error}");
+        assert!(error.to_string().ends_with("20 events are lost"), "{error}");
         assert_eq!(store.stats().events_lost.get(), 20);
         let recount = recount(&options.path).unwrap();
         assert!(recount.is_exact() && recount.events == 10, "{recount:?}");
+    }
+
+    #[test]
+    fn a_panic_of_the_writer_is_an_error_and_not_passed_on() {
+        let (_shards, intake) = intake::channel(1);
+        let options = Options::new("/nowhere/test.redb", Uuid::from_u128(1));
+        let opener = |_: &Options, _| panic!("this panic is part of the test");
+        let (store, thread) = start_with(options, intake, Box::new(opener));
+        assert!(matches!(thread.join(), Err(WriterError::Panicked)));
+        assert_eq!(store.phase(), Phase::Failed);
     }
 
     #[test]
@@ -438,9 +461,9 @@ mod tests {
         let (mut shards, writer) = intake::channel(1);
         let mut arena = shards[0].take().unwrap();
         arena.push(&event(1)).unwrap();
-        shards[0].hand_over(arena);
+        let _ = shards[0].hand_over(arena);
         let (store, thread) = start(bench.options.clone(), writer);
-        assert!(matches!(thread.join(), Err(OpenError::InUse { .. })));
+        assert!(matches!(thread.join(), Err(WriterError::Open(OpenError::InUse { .. }))));
         assert_eq!(store.phase(), Phase::Failed);
         assert_eq!(store.stats().events_lost.get(), 1);
         assert!(store.snapshot().is_none() && store.log().is_none());

@@ -53,6 +53,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// How many events are in the log: those that have come, less those that have expired.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.through.0.saturating_sub(self.totals.expired)
+    }
+
     /// What a new database would know after these events, for tests and tools. Nothing is stored.
     #[must_use]
     pub fn of_events<'a>(

@@ -71,9 +71,9 @@ impl Phase {
 
 /// A number that the writer sets and anybody reads.
 #[derive(Debug, Default)]
-pub struct Gauge(AtomicU64);
+pub struct Stat(AtomicU64);
 
-impl Gauge {
+impl Stat {
     /// The number now.
     #[must_use]
     pub fn get(&self) -> u64 {
@@ -97,36 +97,36 @@ impl Gauge {
 #[derive(Debug, Default)]
 pub struct WriterStats {
     /// Events in durable commits.
-    pub events_stored: Gauge,
+    pub events_stored: Stat,
     /// Durable commits.
-    pub commits: Gauge,
+    pub commits: Stat,
     /// Duration of the last commit, of all together, and of the longest, in ns.
-    pub commit_ns_last: Gauge,
+    pub commit_ns_last: Stat,
     /// See [`WriterStats::commit_ns_last`].
-    pub commit_ns_sum: Gauge,
+    pub commit_ns_sum: Stat,
     /// See [`WriterStats::commit_ns_last`].
-    pub commit_ns_max: Gauge,
+    pub commit_ns_max: Stat,
     /// Blocks written, with those that were written again with more events.
-    pub blocks: Gauge,
+    pub blocks: Stat,
     /// Bytes of packed blocks written.
-    pub packed_bytes: Gauge,
+    pub packed_bytes: Stat,
     /// Bytes of events before they were packed.
-    pub raw_bytes: Gauge,
+    pub raw_bytes: Stat,
     /// Commits that failed.
-    pub commit_errors: Gauge,
+    pub commit_errors: Stat,
     /// Events that were counted in no row because the table of sources, numbers or user agents was
     /// full, in this order.
-    pub rows_refused: [Gauge; 3],
+    pub rows_refused: [Stat; 3],
     /// Events that retention took out of the log.
-    pub events_expired: Gauge,
+    pub events_expired: Stat,
     /// Rows that were removed because of their age.
-    pub rows_expired: Gauge,
+    pub rows_expired: Stat,
     /// Events that were counted again at the start.
-    pub replay_events: Gauge,
+    pub replay_events: Stat,
     /// How long that took, in ns.
-    pub replay_ns: Gauge,
+    pub replay_ns: Stat,
     /// Events that were lost because the process ended while the disk refused writes.
-    pub events_lost: Gauge,
+    pub events_lost: Stat,
 }
 
 /// What the writer and the readers share.

@@ -22,10 +22,6 @@ use crate::store::Shared;
 use crate::sweep::Sweeper;
 use crate::tables::{self, Batch, Origin, State};
 
-pub use crate::open_error::OpenError;
-pub use crate::run::{WriterThread, start};
-pub use crate::store::{Gauge, Options, Phase, Store, WriterStats};
-
 /// The writer of one database.
 pub(crate) struct Writer {
     shared: Arc<Shared>,
@@ -225,8 +221,8 @@ impl Writer {
             self.changed.members = generation;
         }
         let stats = &self.shared.stats;
-        for (gauge, refused) in stats.rows_refused.iter().zip(changed.refused) {
-            gauge.add(refused);
+        for (stat, refused) in stats.rows_refused.iter().zip(changed.refused) {
+            stat.add(refused);
         }
         stats.rows_expired.add(aged.rows);
     }
@@ -293,6 +289,7 @@ mod tests {
     use crate::open::{self, Opening};
     use crate::recount::recount;
     use crate::snapshot::Table;
+    use crate::store::{Options, Store};
     use crate::testing::{START, event};
 
     /// A writer with its database in a folder of its own, and everything that it was given.

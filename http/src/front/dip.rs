@@ -40,7 +40,7 @@ use crate::routes::{handle, misdirected};
 /// The running dip lane. Its threads live as long as the process, for the crate cannot end them;
 /// when this is dropped they have no connection left and take no new one.
 #[derive(Debug)]
-pub struct DipFront {
+pub struct Front {
     address: SocketAddr,
     connections: Arc<Connections>,
     /// Closing it ends the sweeper.
@@ -55,7 +55,7 @@ pub struct DipFront {
 /// # Errors
 ///
 /// Where `address` is not loopback, or cannot be listened on.
-pub fn serve(address: SocketAddr, ctx: Arc<Context>) -> Result<DipFront, FrontError> {
+pub fn serve(address: SocketAddr, ctx: Arc<Context>) -> Result<Front, FrontError> {
     if !address.ip().to_canonical().is_loopback() {
         return Err(FrontError::NotLoopback { address });
     }
@@ -79,10 +79,10 @@ pub fn serve(address: SocketAddr, ctx: Arc<Context>) -> Result<DipFront, FrontEr
         .name("dip-sweep".to_owned())
         .spawn(move || sweep(&swept, &stopped))
         .map_err(refused)?;
-    Ok(DipFront { address: probe, connections, _stop_sweeper: stop_sweeper })
+    Ok(Front { address: probe, connections, _stop_sweeper: stop_sweeper })
 }
 
-impl DipFront {
+impl Front {
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -90,7 +90,7 @@ impl DipFront {
     }
 }
 
-impl Drop for DipFront {
+impl Drop for Front {
     fn drop(&mut self) {
         self.connections.close();
     }

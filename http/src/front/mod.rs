@@ -1,9 +1,9 @@
-//! The sockets: the API on [`public`], the dip lane on [`dip`]. Both only carry requests to the
+//! The sockets: the API on [`api`], the dip lane on [`dip`]. Both only carry requests to the
 //! router and its answers back.
 
+pub mod api;
 pub mod dip;
 mod paced;
-pub mod public;
 
 use std::net::SocketAddr;
 

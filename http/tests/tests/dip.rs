@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sentrypeer_http::Lane;
 use sentrypeer_http::counters::Happening;
-use sentrypeer_http::front::{FrontError, dip, public};
+use sentrypeer_http::front::{FrontError, api, dip};
 use sentrypeer_http::limits::{DIP_ANSWER_BYTES_MAX, DIP_CONNECTIONS_MAX};
 use sentrypeer_storage::event::Time;
 
@@ -21,7 +21,7 @@ fn node() -> Node {
     ])
 }
 
-fn served() -> (Node, dip::DipFront) {
+fn served() -> (Node, dip::Front) {
     let node = node();
     let front = dip::serve(loopback(), Arc::clone(&node.ctx)).unwrap();
     (node, front)
@@ -61,7 +61,7 @@ const DIPS: [&str; 19] = [
 fn every_dip_has_the_same_status_type_and_bytes_as_on_the_api() {
     let (node, dip) = served();
     let listener = TcpListener::bind(loopback()).unwrap();
-    let api = public::serve(vec![listener], Arc::clone(&node.ctx)).unwrap();
+    let api = api::serve(vec![listener], Arc::clone(&node.ctx)).unwrap();
     let mut on_dip = Client::connect(dip.address());
     let mut on_api = Client::connect(api.addresses()[0]);
     for target in DIPS {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod api;
 mod client;
 mod dip;
 mod etag;
@@ -10,5 +11,4 @@ mod golden;
 mod ipset;
 mod measure;
 mod node;
-mod public;
 mod starting;

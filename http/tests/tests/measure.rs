@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sentrypeer_http::front::{dip, public};
+use sentrypeer_http::front::{api, dip};
 use sentrypeer_http::handle;
 
 use crate::client::Client;
@@ -105,7 +105,7 @@ fn measure_fronts() {
     let node = node(1_000);
     let before = resident_kib();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let api = public::serve(vec![listener], Arc::clone(&node.ctx)).unwrap();
+    let api = api::serve(vec![listener], Arc::clone(&node.ctx)).unwrap();
     let with_api = resident_kib();
     let dip = dip::serve("127.0.0.1:0".parse().unwrap(), Arc::clone(&node.ctx)).unwrap();
     let with_dip = resident_kib();

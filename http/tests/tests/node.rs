@@ -109,12 +109,12 @@ impl Node {
                     break;
                 }
                 arena.take().into_iter().for_each(|full| {
-                    self.intakes[0].hand_over(full);
+                    assert_eq!(self.intakes[0].hand_over(full), 0);
                 });
             }
         }
         arena.into_iter().for_each(|rest| {
-            self.intakes[0].hand_over(rest);
+            assert_eq!(self.intakes[0].hand_over(rest), 0);
         });
         let through = Seq(self.pushed);
         wait_until("the events are published", || {
@@ -165,7 +165,6 @@ fn context(store: Store, policy: Arc<Mutex<Arc<Policy>>>) -> Context {
         version: VERSION,
         metrics: Box::new(|out| out.push_str("# engine\n")),
         status: Box::new(|| [("mode", "responsive")].into_iter().collect()),
-        ready: Box::new(|| true),
         counters: Default::default(),
     }
 }

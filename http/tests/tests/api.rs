@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sentrypeer_http::Lane;
 use sentrypeer_http::counters::Happening;
-use sentrypeer_http::front::public::{PublicFront, serve};
+use sentrypeer_http::front::api::{Front, serve};
 use sentrypeer_http::limits::{API_CONNECTIONS_MAX, DRAIN_TIME_MAX};
 use sentrypeer_storage::event::Time;
 
@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::node::{NS_PER_S, Node, VERSION, event, proven, wait_until};
 
 /// A node with events of a moment ago, served on a free port.
-fn served() -> (Node, PublicFront, SocketAddr) {
+fn served() -> (Node, Front, SocketAddr) {
     let now = Time::now().minus_ns(NS_PER_S);
     let node = Node::with(&[event("198.18.0.7", "+44", now), proven("198.18.0.8", "100", now)]);
     let front = serve(vec![TcpListener::bind("127.0.0.1:0").unwrap()], Arc::clone(&node.ctx));

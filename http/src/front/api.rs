@@ -34,9 +34,9 @@ use crate::limits::{
 };
 use crate::routes::{Route, handle};
 
-/// The running front. Dropping it cuts every connection; [`PublicFront::stop`] is kinder.
+/// The running front. Dropping it cuts every connection; [`Front::stop`] is kinder.
 #[derive(Debug)]
-pub struct PublicFront {
+pub struct Front {
     /// Taken when the front stops; a runtime may only be dropped with a bound on the wait.
     runtime: Option<Runtime>,
     stopping: watch::Sender<bool>,
@@ -46,7 +46,7 @@ pub struct PublicFront {
 
 /// What every connection shares.
 #[derive(Clone)]
-struct Front {
+struct Shared {
     ctx: Arc<Context>,
     connections: Arc<Semaphore>,
     documents: Arc<Semaphore>,
@@ -58,23 +58,23 @@ struct Front {
 /// # Errors
 ///
 /// Where the threads or a listener's registration are refused by the kernel.
-pub fn serve(listeners: Vec<TcpListener>, ctx: Arc<Context>) -> Result<PublicFront, FrontError> {
+pub fn serve(listeners: Vec<TcpListener>, ctx: Arc<Context>) -> Result<Front, FrontError> {
     let runtime = runtime().map_err(FrontError::Start)?;
     let (stopping, stop_seen) = watch::channel(false);
     let connections = Arc::new(Semaphore::new(API_CONNECTIONS_MAX));
     let documents = Arc::new(Semaphore::new(API_DOCUMENTS_MAX));
-    let front =
-        Front { ctx, connections: Arc::clone(&connections), documents, stopping: stop_seen };
+    let shared =
+        Shared { ctx, connections: Arc::clone(&connections), documents, stopping: stop_seen };
     let mut addresses = Vec::new();
     let entered = runtime.enter();
     for listener in listeners {
         addresses.push(listener.local_addr().map_err(FrontError::Start)?);
         listener.set_nonblocking(true).map_err(FrontError::Start)?;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(FrontError::Start)?;
-        runtime.spawn(accept(listener, front.clone()));
+        runtime.spawn(accept(listener, shared.clone()));
     }
     drop(entered);
-    Ok(PublicFront { runtime: Some(runtime), stopping, connections, addresses })
+    Ok(Front { runtime: Some(runtime), stopping, connections, addresses })
 }
 
 fn runtime() -> io::Result<Runtime> {
@@ -88,7 +88,7 @@ fn runtime() -> io::Result<Runtime> {
         .build()
 }
 
-impl PublicFront {
+impl Front {
     /// Where it listens.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
@@ -109,7 +109,7 @@ impl PublicFront {
     }
 }
 
-impl Drop for PublicFront {
+impl Drop for Front {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -117,26 +117,26 @@ impl Drop for PublicFront {
     }
 }
 
-async fn accept(listener: tokio::net::TcpListener, front: Front) {
-    let mut stopping = front.stopping.clone();
+async fn accept(listener: tokio::net::TcpListener, shared: Shared) {
+    let mut stopping = shared.stopping.clone();
     loop {
         let accepted = tokio::select! {
             biased;
             _ = stopping.wait_for(|stop| *stop) => return,
             accepted = listener.accept() => accepted,
         };
-        let counters = &front.ctx.counters;
+        let counters = &shared.ctx.counters;
         let Ok((stream, _)) = accepted else {
             counters.happened(Lane::Api, Happening::AcceptFailed);
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let Ok(permit) = Arc::clone(&front.connections).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&shared.connections).try_acquire_owned() else {
             counters.happened(Lane::Api, Happening::RefusedConnection);
             continue;
         };
         counters.opened(Lane::Api);
-        tokio::spawn(connection(stream, front.clone(), permit));
+        tokio::spawn(connection(stream, shared.clone(), permit));
     }
 }
 
@@ -152,14 +152,14 @@ impl Drop for Open {
     }
 }
 
-async fn connection(stream: TcpStream, front: Front, permit: OwnedSemaphorePermit) {
-    let _open = Open { ctx: Arc::clone(&front.ctx), _permit: permit };
+async fn connection(stream: TcpStream, shared: Shared, permit: OwnedSemaphorePermit) {
+    let _open = Open { ctx: Arc::clone(&shared.ctx), _permit: permit };
     // Without it an answer of two segments waits for the peer's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
-    let mut stopping = front.stopping.clone();
-    let ctx = Arc::clone(&front.ctx);
+    let mut stopping = shared.stopping.clone();
+    let ctx = Arc::clone(&shared.ctx);
     let io = TokioIo::new(Paced::new(stream, Arc::clone(&ctx)));
-    let service = service_fn(move |request| answer(front.clone(), request));
+    let service = service_fn(move |request| answer(shared.clone(), request));
     let serving = http1_builder().serve_connection(io, service);
     let mut serving = std::pin::pin!(serving);
     tokio::select! {
@@ -193,25 +193,25 @@ fn count_end(ctx: &Context, ended: &hyper::Result<()>) {
 }
 
 async fn answer(
-    front: Front,
+    shared: Shared,
     request: http::Request<Incoming>,
 ) -> Result<http::Response<FrontBody>, Infallible> {
     let (head, body) = request.into_parts();
     if !body.is_end_stream() {
-        front.ctx.counters.happened(Lane::Api, Happening::RequestBody);
-        return Ok(refuse_body(&front.ctx));
+        shared.ctx.counters.happened(Lane::Api, Happening::RequestBody);
+        return Ok(refuse_body(&shared.ctx));
     }
     if !Route::of(head.uri.path()).walks_a_table() {
-        return Ok(into_http(route(&front.ctx, &head), None));
+        return Ok(into_http(route(&shared.ctx, &head), None));
     }
-    let documents = Arc::clone(&front.documents);
+    let documents = Arc::clone(&shared.documents);
     let Ok(Ok(permit)) = timeout(API_DOCUMENT_WAIT_MAX, documents.acquire_owned()).await else {
-        front.ctx.counters.happened(Lane::Api, Happening::Busy);
-        return Ok(into_http(busy(&front.ctx), None));
+        shared.ctx.counters.happened(Lane::Api, Happening::Busy);
+        return Ok(into_http(busy(&shared.ctx), None));
     };
-    let ctx = Arc::clone(&front.ctx);
+    let ctx = Arc::clone(&shared.ctx);
     let response = tokio::task::spawn_blocking(move || route(&ctx, &head)).await;
-    let response = response.unwrap_or_else(|_| failed(&front.ctx));
+    let response = response.unwrap_or_else(|_| failed(&shared.ctx));
     Ok(into_http(response, Some(permit)))
 }
 
