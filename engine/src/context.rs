@@ -79,7 +79,6 @@ pub fn for_node(store: Store, policy: Arc<ArcSwap<Policy>>, facts: Arc<Facts>) -
         version: VERSION,
         metrics: Box::new(move |out| counters::render(&shards, out)),
         status: Box::new(move || status(&facts, &told)),
-        ready: Box::new(|| true),
         counters: Counters::default(),
     }
 }
@@ -94,7 +93,6 @@ pub fn for_export(config: &Config, store: Store) -> Context {
         version: VERSION,
         metrics: Box::new(|_| ()),
         status: Box::new(|| serde_json::Value::Null),
-        ready: Box::new(|| true),
         counters: Counters::default(),
     }
 }
@@ -113,7 +111,8 @@ fn status(facts: &Facts, store: &Store) -> serde_json::Value {
         "shards": facts.shards.len(),
         "mode": if facts.responsive { "responsive" } else { "passive" },
         "listening": listening,
-        "events": snapshot.as_ref().map(|s| s.through.0),
+        "events": snapshot.as_ref().map(|s| s.events()),
+        "last_event": snapshot.as_ref().map(|s| s.through.0),
         "sources": snapshot.as_ref().map(|s| s.sources.len()),
         "numbers": snapshot.as_ref().map(|s| s.numbers.len()),
         "datagrams_received": sum(counters::Count::Datagrams),

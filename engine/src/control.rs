@@ -1,8 +1,9 @@
 //! The control socket: how subcommands reach a running node, API or not.
 //!
 //! A Unix socket beside the database, for its owner only. A client sends one line, a path with its
-//! query; the node answers one line, a status code, and then the document until the end. The
-//! documents are those of the API's router.
+//! query. The node answers a line with a status code, and then the document, which is that of the
+//! API's router, in pieces: a line with the length in bytes, and as many bytes. A piece of length 0
+//! ends it, so that a document that was cut cannot pass for a whole one.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -18,8 +19,12 @@ use sentrypeer_http::context::Context;
 use sentrypeer_http::exchange::{Body, Lane, Request, Response};
 use sentrypeer_http::routes;
 use sentrypeer_storage::event::Time;
+use sentrypeer_storage::identity::beside;
 
-use crate::limits::{CONTROL_CLIENTS_MAX, CONTROL_REQUEST_BYTES_MAX, CONTROL_STALL_MS};
+use crate::limits::{
+    ACCEPT_PAUSE_MS, CONTROL_CLIENTS_MAX, CONTROL_PIECE_BYTES_MAX, CONTROL_REQUEST_BYTES_MAX,
+    CONTROL_STALL_MS,
+};
 
 /// The control socket cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -50,9 +55,7 @@ pub enum ControlError {
 /// Where the control socket of a database is.
 #[must_use]
 pub fn socket_path(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(".sock");
-    PathBuf::from(name)
+    beside(database, "sock")
 }
 
 /// An open control socket; its file goes when this is dropped.
@@ -115,11 +118,11 @@ fn accept(listener: &UnixListener, context: &Arc<Context>) {
     for stream in listener.incoming() {
         let Ok(stream) = stream else {
             // Out of descriptors, most likely.
-            std::thread::sleep(Duration::from_millis(crate::limits::ACCEPT_PAUSE_MS));
+            std::thread::sleep(Duration::from_millis(ACCEPT_PAUSE_MS));
             continue;
         };
         if clients.load(Ordering::Relaxed) >= CONTROL_CLIENTS_MAX {
-            log::warn!("control socket: {CONTROL_CLIENTS_MAX} clients already, one turned away");
+            refuse(&stream, 503, "the control socket has as many clients as it serves at once");
             continue;
         }
         clients.fetch_add(1, Ordering::Relaxed);
@@ -139,17 +142,23 @@ fn accept(listener: &UnixListener, context: &Arc<Context>) {
 
 /// Answers one client, if it is the node's own user or root.
 fn serve(stream: &UnixStream, context: &Context) -> io::Result<()> {
-    let peer = getsockopt(stream, sockopt::PeerCredentials)?;
-    if peer.uid() != 0 && peer.uid() != geteuid().as_raw() {
-        log::warn!("control socket: user {} turned away", peer.uid());
-        return Ok(());
-    }
     let stall = Some(Duration::from_millis(CONTROL_STALL_MS));
     stream.set_read_timeout(stall)?;
     stream.set_write_timeout(stall)?;
+    let client = getsockopt(stream, sockopt::PeerCredentials)?;
+    if client.uid() != 0 && client.uid() != geteuid().as_raw() {
+        log::warn!("control socket: user {} turned away", client.uid());
+        refuse(stream, 403, "the node belongs to another user");
+        return Ok(());
+    }
     let mut line = String::new();
     BufReader::new(stream.take(CONTROL_REQUEST_BYTES_MAX as u64)).read_line(&mut line)?;
     write_response(stream, ask(context, line.trim_end()))
+}
+
+fn refuse(mut stream: &UnixStream, status: u16, why: &str) {
+    // A client that has gone needs no answer.
+    let _ = stream.write_all(format!("{status}\n{}\n{why}0\n", why.len()).as_bytes());
 }
 
 /// Has the router answer a path with its query, as the operator.
@@ -171,11 +180,19 @@ pub fn ask(context: &Context, target: &str) -> Response {
 
 fn write_response(mut stream: &UnixStream, response: Response) -> io::Result<()> {
     writeln!(stream, "{}", response.status)?;
+    let mut piece = |bytes: &[u8]| {
+        for bytes in bytes.chunks(CONTROL_PIECE_BYTES_MAX) {
+            writeln!(stream, "{}", bytes.len())?;
+            stream.write_all(bytes)?;
+        }
+        Ok::<_, io::Error>(())
+    };
     match response.body {
-        Body::Empty { .. } => Ok(()),
-        Body::Bytes(bytes) => stream.write_all(&bytes),
-        Body::Chunks(mut chunks) => chunks.try_for_each(|chunk| stream.write_all(&chunk)),
+        Body::Empty { .. } => {}
+        Body::Bytes(bytes) => piece(&bytes)?,
+        Body::Chunks(mut chunks) => chunks.try_for_each(|chunk| piece(&chunk))?,
     }
+    writeln!(stream, "0")
 }
 
 /// What a running node answered.
@@ -183,17 +200,26 @@ fn write_response(mut stream: &UnixStream, response: Response) -> io::Result<()>
 pub struct Answer {
     /// The status code, as of HTTP.
     pub status: u16,
-    body: BufReader<UnixStream>,
+    stream: BufReader<UnixStream>,
 }
 
 impl Answer {
-    /// Copies the document to `out`.
+    /// The next piece of the document; none at its end.
     ///
     /// # Errors
     ///
-    /// If the node goes away, or `out` fails.
-    pub fn copy_to(mut self, out: &mut impl Write) -> io::Result<()> {
-        io::copy(&mut self.body, out).map(|_| ())
+    /// If the node goes away or stalls before the end.
+    pub fn piece(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let length: usize = read_number(&mut self.stream)?;
+        if length == 0 {
+            return Ok(None);
+        }
+        if length > CONTROL_PIECE_BYTES_MAX {
+            return Err(broken_off());
+        }
+        let mut bytes = vec![0; length];
+        self.stream.read_exact(&mut bytes)?;
+        Ok(Some(bytes))
     }
 }
 
@@ -203,7 +229,7 @@ impl Answer {
 ///
 /// If a node is there but cannot be talked to.
 pub fn request(database: &Path, target: &str) -> io::Result<Option<Answer>> {
-    let stream = match UnixStream::connect(socket_path(database)) {
+    let mut stream = match UnixStream::connect(socket_path(database)) {
         Ok(stream) => stream,
         Err(error) => {
             return match error.kind() {
@@ -213,16 +239,18 @@ pub fn request(database: &Path, target: &str) -> io::Result<Option<Answer>> {
         }
     };
     stream.set_read_timeout(Some(Duration::from_millis(CONTROL_STALL_MS)))?;
-    writeln!(&stream, "{target}")?;
-    let mut body = BufReader::new(stream);
+    // A node that turns us away says so without reading.
+    let _ = writeln!(stream, "{target}");
+    let mut stream = BufReader::new(stream);
+    Ok(Some(Answer { status: read_number(&mut stream)?, stream }))
+}
+
+fn read_number<T: std::str::FromStr>(stream: &mut BufReader<UnixStream>) -> io::Result<T> {
     let mut line = String::new();
-    body.read_line(&mut line)?;
-    let status = line.trim_end().parse().map_err(|_| {
-        io::Error::new(
-            io::ErrorKind::PermissionDenied,
-            "the node closed the control socket unread; \
-            it belongs to another user",
-        )
-    })?;
-    Ok(Some(Answer { status, body }))
+    stream.take(32).read_line(&mut line)?;
+    line.trim_end().parse().map_err(|_| broken_off())
+}
+
+fn broken_off() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the node broke off its answer")
 }

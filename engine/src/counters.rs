@@ -1,7 +1,9 @@
 //! What each shard counts, and how `/metrics` shows it.
 
-use std::fmt::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use sentrypeer_http::metrics::{self, Kind};
 
 /// One thing that a shard counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +17,8 @@ pub enum Count {
     DatagramsCut,
     /// Datagrams that the kernel dropped because a socket's buffer was full.
     KernelDrops,
-    /// Datagrams that the kernel turned away after the sockets had been shut for the stop.
+    /// Datagrams that came too late: the kernel turned them away after the sockets had been shut for
+    /// the stop, or there was no time left for them.
     StopDrops,
     /// Failed calls to receive datagrams.
     ReceiveErrors,
@@ -31,6 +34,8 @@ pub enum Count {
     EventsRecorded,
     /// Events lost because no arena was free: the writer could not keep up.
     ShedNoArena,
+    /// Events lost because the writer had ended. They were counted as recorded before.
+    ShedNoWriter,
     /// Events whose sender's address the kernel did not tell in a known form.
     ShedNoAddress,
     /// Replies handed to the kernel.
@@ -53,12 +58,14 @@ pub enum Count {
     TlsAccepted,
     /// Connections turned away because the shard had as many as it may.
     RefusedShardFull,
+    /// Connections that had gone before their other side's address could be read.
+    RefusedGone,
     /// Connections turned away because their source had as many as it may.
     RefusedSourceFull,
     /// Failed calls to accept, running out of descriptors among them.
     AcceptErrors,
     /// Connections ended by the other side.
-    ClosedByPeer,
+    ClosedByRemote,
     /// Connections ended because nothing came.
     ClosedIdle,
     /// Connections ended because they had lasted long enough.
@@ -67,7 +74,7 @@ pub enum Count {
     ClosedHandshake,
     /// Connections ended after something that is no SIP message, or one that is too long.
     ClosedProtocol,
-    /// Connections ended because their peer did not read what it was sent.
+    /// Connections ended because their other side did not read what it was sent.
     ClosedSlowReader,
     /// Connections ended by the node's own stop.
     ClosedStop,
@@ -82,71 +89,72 @@ type Shown = (Count, &'static str, &'static str);
 const FAMILIES: &[(&str, &str, &[Shown])] = &[
     (
         "sentrypeer_datagrams_received_total",
-        "Datagrams taken from the kernel",
+        "Datagrams taken from the kernel.",
         &[(Count::Datagrams, "", "")],
     ),
     (
         "sentrypeer_datagrams_received_bytes_total",
-        "Bytes of the datagrams taken from the kernel",
+        "Bytes of the datagrams taken from the kernel.",
         &[(Count::DatagramBytes, "", "")],
     ),
     (
         "sentrypeer_datagrams_cut_total",
-        "Datagrams that were longer than the receive buffer",
+        "Datagrams that were longer than the receive buffer.",
         &[(Count::DatagramsCut, "", "")],
     ),
     (
         "sentrypeer_kernel_drops_total",
-        "Datagrams that the kernel dropped before the node saw them",
+        "Datagrams that the kernel dropped before the node saw them.",
         &[(Count::KernelDrops, "reason", "buffer_full"), (Count::StopDrops, "reason", "stopping")],
     ),
     (
         "sentrypeer_receive_errors_total",
-        "Failed calls to receive datagrams",
+        "Failed calls to receive datagrams.",
         &[(Count::ReceiveErrors, "", "")],
     ),
     (
         "sentrypeer_stream_messages_total",
-        "Messages that streams delivered",
+        "Messages that streams delivered.",
         &[(Count::StreamMessages, "", "")],
     ),
     (
         "sentrypeer_stream_received_bytes_total",
-        "Bytes that streams delivered",
+        "Bytes that streams delivered.",
         &[(Count::StreamBytes, "", "")],
     ),
     (
         "sentrypeer_stream_sent_bytes_total",
-        "Bytes sent on streams",
+        "Bytes sent on streams.",
         &[(Count::StreamSentBytes, "", "")],
     ),
     (
         "sentrypeer_stream_keepalives_total",
-        "Keep-alives on streams",
+        "Keep-alives on streams.",
         &[(Count::KeepAlives, "", "")],
     ),
     (
         "sentrypeer_events_recorded_total",
-        "Events handed to the writer",
+        "Events handed to the writer.",
         &[(Count::EventsRecorded, "", "")],
     ),
     (
         "sentrypeer_events_shed_total",
-        "Events lost, by reason",
+        "Events lost, by reason.",
         &[
             (Count::ShedNoArena, "reason", "writer_behind"),
+            (Count::ShedNoWriter, "reason", "writer_ended"),
             (Count::ShedNoAddress, "reason", "no_address"),
         ],
     ),
-    ("sentrypeer_replies_sent_total", "Replies sent", &[(Count::RepliesSent, "", "")]),
+    ("sentrypeer_replies_sent_total", "Replies sent.", &[(Count::RepliesSent, "", "")]),
     (
         "sentrypeer_replies_sent_bytes_total",
-        "Bytes of replies sent",
+        "Bytes of replies sent.",
         &[(Count::ReplyBytes, "", "")],
     ),
     (
         "sentrypeer_replies_unsent_total",
-        "Replies that were not sent, by reason",
+        "Replies that were not sent, by reason.",
         &[
             (Count::UnsentTooLong, "reason", "longer_than_request"),
             (Count::UnsentIncomplete, "reason", "incomplete_request"),
@@ -157,23 +165,24 @@ const FAMILIES: &[(&str, &str, &[Shown])] = &[
     ),
     (
         "sentrypeer_connections_accepted_total",
-        "Connections accepted",
+        "Connections accepted.",
         &[(Count::TcpAccepted, "transport", "tcp"), (Count::TlsAccepted, "transport", "tls")],
     ),
     (
         "sentrypeer_connections_refused_total",
-        "Connections turned away, by reason",
+        "Connections turned away, by reason.",
         &[
             (Count::RefusedShardFull, "reason", "shard_full"),
             (Count::RefusedSourceFull, "reason", "source_full"),
+            (Count::RefusedGone, "reason", "gone_at_once"),
         ],
     ),
-    ("sentrypeer_accept_errors_total", "Failed calls to accept", &[(Count::AcceptErrors, "", "")]),
+    ("sentrypeer_accept_errors_total", "Failed calls to accept.", &[(Count::AcceptErrors, "", "")]),
     (
         "sentrypeer_connections_closed_total",
-        "Connections ended, by reason",
+        "Connections ended, by reason.",
         &[
-            (Count::ClosedByPeer, "reason", "peer"),
+            (Count::ClosedByRemote, "reason", "remote"),
             (Count::ClosedIdle, "reason", "idle"),
             (Count::ClosedTotal, "reason", "lifetime"),
             (Count::ClosedHandshake, "reason", "handshake"),
@@ -210,16 +219,15 @@ impl ShardCounters {
 }
 
 /// Appends the families in Prometheus' text format, with the shard as a label.
-pub fn render(shards: &[std::sync::Arc<ShardCounters>], out: &mut String) {
-    for (family, help, shown) in FAMILIES {
-        let _ = writeln!(out, "# HELP {family} {help}.\n# TYPE {family} counter");
-        for (count, label, value) in *shown {
+pub fn render(shards: &[Arc<ShardCounters>], out: &mut String) {
+    for (name, help, shown) in FAMILIES {
+        metrics::family(out, name, Kind::Counter, help);
+        for (count, label, word) in *shown {
             for (shard, counters) in shards.iter().enumerate() {
-                let _ = write!(out, "{family}{{shard=\"{shard}\"");
-                if !label.is_empty() {
-                    let _ = write!(out, ",{label}=\"{value}\"");
-                }
-                let _ = writeln!(out, "}} {}", counters.of(*count));
+                let shard = shard.to_string();
+                let labels = [("shard", shard.as_str()), (label, word)];
+                let used = if label.is_empty() { 1 } else { 2 };
+                metrics::sample(out, name, &labels[..used], counters.of(*count));
             }
         }
     }
@@ -228,7 +236,6 @@ pub fn render(shards: &[std::sync::Arc<ShardCounters>], out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     #[test]
     fn every_count_is_shown_exactly_once() {

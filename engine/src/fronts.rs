@@ -6,21 +6,25 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use sentrypeer_http::context::Context;
-use sentrypeer_http::front::{FrontError, dip, public};
+use sentrypeer_http::front::{FrontError, api, dip};
 
 use crate::config::{Config, Listen};
 
-/// An API address that cannot be listened on.
+/// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot listen on {address} (API): {source}; stop the program that holds it, or name another address with --api-listen"
+    "cannot listen on {address} ({what}): {source}; stop the program that holds it, or name another \
+     address with {flag}"
 )]
 pub struct BindError {
     address: SocketAddr,
+    what: &'static str,
+    flag: &'static str,
     source: io::Error,
 }
 
-/// Fronts whose addresses are taken, but that do not answer yet.
+/// Fronts that do not answer yet. The API's addresses are taken; that of the dip lane, which binds
+/// itself, is known to be free.
 #[derive(Debug)]
 pub struct Bound {
     api: Vec<TcpListener>,
@@ -30,21 +34,25 @@ pub struct Bound {
 /// Fronts that answer.
 #[derive(Debug, Default)]
 pub struct Fronts {
-    api: Option<public::PublicFront>,
-    dip: Option<dip::DipFront>,
+    api: Option<api::Front>,
+    dip: Option<dip::Front>,
 }
 
-/// Takes the addresses of the API.
+/// Takes the addresses of the API, and makes sure of that of the dip lane.
 ///
 /// # Errors
 ///
 /// The first address that cannot be had.
 pub fn bind(config: &Config) -> Result<Bound, BindError> {
-    let listen = |listen: &Listen| {
+    let take = |listen: &Listen, what, flag| {
         let address = listen.addr;
-        TcpListener::bind(address).map_err(|source| BindError { address, source })
+        TcpListener::bind(address).map_err(|source| BindError { address, what, flag, source })
     };
-    let api = config.api_listen.iter().map(listen).collect::<Result<_, _>>()?;
+    let api = config.api_listen.iter().map(|listen| take(listen, "API", "--api-listen"));
+    let api = api.collect::<Result<_, _>>()?;
+    if let Some(listen) = &config.dip_listen {
+        drop(take(listen, "dip lane", "--dip-listen")?);
+    }
     Ok(Bound { api, dip: config.dip_listen.as_ref().map(|listen| listen.addr) })
 }
 
@@ -57,7 +65,7 @@ impl Bound {
     pub fn serve(self, context: &Arc<Context>) -> Result<Fronts, FrontError> {
         let mut fronts = Fronts::default();
         if !self.api.is_empty() {
-            fronts.api = Some(public::serve(self.api, Arc::clone(context))?);
+            fronts.api = Some(api::serve(self.api, Arc::clone(context))?);
         }
         if let Some(address) = self.dip {
             fronts.dip = Some(dip::serve(address, Arc::clone(context))?);
@@ -76,7 +84,7 @@ impl Fronts {
     /// Where the dip lane answers.
     #[must_use]
     pub fn dip(&self) -> Option<SocketAddr> {
-        self.dip.as_ref().map(dip::DipFront::address)
+        self.dip.as_ref().map(dip::Front::address)
     }
 
     /// Ends the API after the answers that are under way.

@@ -1,6 +1,6 @@
 //! Every bound of the engine, each with its reason, and their relations asserted at compile time.
 
-use sentrypeer_storage::event::MESSAGE_BYTES_MAX;
+use sentrypeer_storage::event::{MESSAGE_BYTES_MAX, NUMBER_BYTES_MAX};
 
 /// Datagrams taken from the kernel by one call. More brought nothing when measured, and 64 slots of
 /// [`DATAGRAM_SLOT_BYTES`] stay within the second-level cache's reach for ordinary messages.
@@ -39,21 +39,29 @@ pub const REPLY_BATCH_BYTES: usize = 128 * 1024;
 /// be copied; nothing that a telephone sends comes near.
 pub const REPLY_BYTES_MAX: usize = 8 * 1024;
 
-/// Connections that one shard holds, TCP and TLS together. With [`STREAM_BYTES_MAX`] it bounds a
-/// shard's stream buffers.
+/// Connections that one shard holds, TCP and TLS together. Each may hold one message of 64 KiB that is
+/// not complete yet.
 pub const STREAMS_PER_SHARD_MAX: usize = 4_096;
 
 /// Connections that one source may hold on one shard.
 pub const STREAMS_PER_SOURCE_MAX: u32 = 256;
 
-/// Bytes read from one connection before the shard's other sockets get their turn.
-pub const STREAM_READ_BYTES: usize = 64 * 1024;
+/// Bytes read from a connection at a time. What they are answered with is all that can ever wait to
+/// be sent, for a connection whose peer does not read is not read either: the smallest request has
+/// about 100 bytes, its answer 500.
+pub const STREAM_READ_BYTES: usize = 16 * 1024;
+
+/// Plain bytes taken out of TLS at a time.
+pub const STREAM_PLAIN_BYTES: usize = 4_096;
 
 /// Reads of [`STREAM_READ_BYTES`] that one wake-up of a connection may make.
-pub const STREAM_READS_PER_TURN: usize = 4;
+pub const STREAM_READS_PER_TURN: usize = 8;
 
-/// Bytes that wait for a peer that does not read before its connection is closed.
-pub const STREAM_PENDING_BYTES_MAX: usize = 64 * 1024;
+/// Connections that one wake-up of a listener may accept.
+pub const ACCEPTS_PER_TURN: usize = 64;
+
+/// How long a socket is left alone that has failed, or whose peer does not read.
+pub const RETRY_MS: u64 = 10;
 
 /// A connection that sends nothing for this long is closed.
 pub const STREAM_IDLE_MS: u64 = 60_000;
@@ -70,6 +78,9 @@ pub const TLS_HEAD_BYTES: usize = 1_024;
 /// How long a shard waits before it accepts again after descriptors ran out.
 pub const ACCEPT_PAUSE_MS: u64 = 100;
 
+/// Ports that the system is asked for until one is free for UDP and TCP alike.
+pub const PORT_TRIES: usize = 32;
+
 /// Connections that wait in the kernel for a shard to accept them.
 pub const LISTEN_BACKLOG: i32 = 1_024;
 
@@ -79,8 +90,9 @@ pub const ARENA_AGE_MS: u64 = 20;
 /// How often a shard looks at its arena while that holds events.
 pub const TICK_BUSY_MS: u64 = 10;
 
-/// How often a shard looks at its clock and at the stop flag while nothing happens.
-pub const TICK_IDLE_MS: u64 = 50;
+/// How often a shard looks at its clock and at the stop flag while nothing happens. An event that
+/// comes just after a look is old enough to be handed over at the next.
+pub const TICK_IDLE_MS: u64 = 20;
 
 /// How often a shard looks for connections that are past their time, and reads the kernel's drop
 /// counts.
@@ -91,6 +103,15 @@ pub const DRAIN_MS: u64 = 1_500;
 
 /// After a stop was asked for, the process is gone at the latest after this long.
 pub const STOP_MS: u64 = 5_000;
+
+/// With fewer descriptors than this a node says that it cannot hold the connections that it may.
+pub const DESCRIPTORS_WISHED: u64 = 8_192;
+
+/// Readiness events that the poll driver takes from the kernel by one call.
+pub const READINESS_PER_CALL: usize = 256;
+
+/// How long a database may take to open before an export gives up.
+pub const EXPORT_OPEN_MS: u64 = 60_000;
 
 /// How often the main thread looks whether the database is ready, until it is.
 pub const READY_POLL_MS: u64 = 5;
@@ -108,6 +129,17 @@ pub const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
 /// Media descriptions of an offer that an answer takes up; RFC 3264 wants one line for each.
 pub const SDP_MEDIA_MAX: usize = 8;
 
+/// Longest word of an offer that comes back in the answer.
+pub const SDP_WORD_BYTES_MAX: usize = 32;
+
+/// Record-Route lines that an answer copies; a call that came through more proxies is busy.
+pub const RECORD_ROUTES_MAX: usize = 8;
+
+/// Bindings that the answer to a REGISTER lists, and their bytes in all.
+pub const BINDINGS_MAX: usize = 4;
+/// See [`BINDINGS_MAX`].
+pub const BINDINGS_BYTES_MAX: usize = 1_024;
+
 /// Longest request line that the control socket takes, in bytes.
 pub const CONTROL_REQUEST_BYTES_MAX: usize = 4_096;
 
@@ -115,11 +147,16 @@ pub const CONTROL_REQUEST_BYTES_MAX: usize = 4_096;
 pub const CONTROL_CLIENTS_MAX: usize = 8;
 
 /// How long a client of the control socket may take to send its request or to read on, in ms.
-pub const CONTROL_STALL_MS: u64 = 5_000;
+pub const CONTROL_STALL_MS: u64 = 60_000;
+
+/// Bytes of an answer that the control socket sends in one piece.
+pub const CONTROL_PIECE_BYTES_MAX: usize = 1 << 20;
 
 const _: () = assert!(DATAGRAM_SLOT_BYTES > MESSAGE_BYTES_MAX);
 const _: () = assert!(REPLY_BYTES_MAX * 4 <= REPLY_BATCH_BYTES);
-const _: () = assert!(TICK_BUSY_MS * 2 <= ARENA_AGE_MS);
+const _: () = assert!(TICK_BUSY_MS * 2 <= ARENA_AGE_MS && TICK_IDLE_MS <= ARENA_AGE_MS);
+const _: () = assert!(crate::sip::limits::NUMBER_BYTES_MAX == NUMBER_BYTES_MAX);
+const _: () = assert!(crate::sip::limits::STREAM_MESSAGE_BYTES_MAX <= MESSAGE_BYTES_MAX);
 const _: () = assert!(DRAIN_MS < STOP_MS);
 const _: () = assert!(TLS_HANDSHAKE_MS < STREAM_IDLE_MS && STREAM_IDLE_MS < STREAM_TOTAL_MS);
 const _: () = assert!(TLS_HEAD_BYTES <= MESSAGE_BYTES_MAX);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use sentrypeer_storage::identity;
 use sentrypeer_storage::intake;
-use sentrypeer_storage::{self as storage, OpenError, Phase, Store, WriterThread};
+use sentrypeer_storage::{self as storage, Store, WriterThread};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -23,18 +23,20 @@ use crate::net::{self, listen};
 use crate::reload::Reloadable;
 use crate::{shards, startup};
 
+/// Why the node cannot run, or ended by itself. Each says what failed and what to do.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
 /// What the main thread waits for.
 enum Happening {
-    /// A signal came.
-    Signal(i32),
+    /// SIGHUP came.
+    Reload,
+    /// SIGTERM or SIGINT came.
+    Stop,
     /// The writer's thread ended, with its reason if it had one.
-    WriterEnded(Result<(), OpenError>),
+    WriterEnded(Result<(), Failure>),
     /// A shard's thread ended.
     ShardEnded,
 }
-
-/// Why the node cannot run, or ended by itself. Each says what failed and what to do.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs a node until a signal ends it. `load` reads the configuration again, for SIGHUP.
 #[must_use]
@@ -55,9 +57,9 @@ struct Node {
     stop: Arc<AtomicBool>,
     shards: Vec<JoinHandle<()>>,
     store: Store,
-    fronts: Fronts,
-    control: Control,
     reloadable: Reloadable,
+    /// What answers questions, once it does.
+    outside: Option<(Fronts, Control)>,
 }
 
 impl Node {
@@ -90,21 +92,42 @@ impl Node {
         let ended: Arc<dyn Fn() + Send + Sync> =
             Arc::new(move || drop(report.send(Happening::ShardEnded)));
         let (shards, counters) = shards::spawn(&plan, ports, intakes, &ended)?;
-
-        let facts = Arc::new(Facts {
+        let mut node = Self { happenings, stop, shards, store, reloadable, outside: None };
+        let facts = Facts {
             node_id: identity.node_id,
-            database: config.db.display().to_string(),
+            database: node.reloadable.config().db.display().to_string(),
             driver: driver.to_string(),
             listening,
             shards: counters,
-            responsive: config.responsive,
-        });
-        let policy = reloadable.policy();
-        let context = Arc::new(context::for_node(store.clone(), policy, Arc::clone(&facts)));
-        let control = bound.serve(Arc::clone(&context))?;
+            responsive: node.reloadable.config().responsive,
+        };
+        match node.open_to_outside(facts, bound, fronts, descriptors) {
+            Ok(()) => Ok(node),
+            // The shards have answered already: what they have is stored.
+            Err(error) => match node.end(Err(error), false) {
+                Err(error) => Err(error),
+                Ok(()) => Err("the node did not start".into()),
+            },
+        }
+    }
+
+    /// Starts to answer questions, and says what runs where.
+    fn open_to_outside(
+        &mut self,
+        facts: Facts,
+        control: control::Bound,
+        fronts: fronts::Bound,
+        descriptors: u64,
+    ) -> Result<(), Failure> {
+        let facts = Arc::new(facts);
+        let policy = self.reloadable.policy();
+        let context = context::for_node(self.store.clone(), policy, Arc::clone(&facts));
+        let context = Arc::new(context);
+        let control = control.serve(Arc::clone(&context))?;
         let fronts = fronts.serve(&context)?;
-        startup::say(config, &facts, &fronts, descriptors);
-        Ok(Self { happenings, stop, shards, store, fronts, control, reloadable })
+        startup::say(self.reloadable.config(), &facts, &fronts, descriptors);
+        self.outside = Some((fronts, control));
+        Ok(())
     }
 
     /// Waits for what happens, until it is time to end.
@@ -120,18 +143,22 @@ impl Node {
                 self.happenings.recv_timeout(Duration::from_millis(READY_POLL_MS))
             };
             match happening {
-                Ok(Happening::Signal(SIGHUP)) => self.reloadable.reload(load()),
-                Ok(Happening::Signal(_)) => return self.end(Ok(())),
-                Ok(Happening::WriterEnded(Err(error))) => return self.end(Err(error.into())),
-                Ok(Happening::WriterEnded(Ok(()))) => {
-                    return self.end(Err("the writer ended by itself".into()));
+                Ok(Happening::Reload) => self.reloadable.reload(load()),
+                Ok(Happening::Stop) => {
+                    log::info!("stopping: no more intake, the last events are being stored");
+                    return self.end(Ok(()), false);
+                }
+                Ok(Happening::WriterEnded(result)) => {
+                    let result = result.and_then(|()| Err("the writer ended by itself".into()));
+                    return self.end(result, true);
                 }
                 Ok(Happening::ShardEnded) => {
-                    return self.end(Err("a shard ended by itself; see the lines above".into()));
+                    let error = "a shard ended by itself; see the lines above".into();
+                    return self.end(Err(error), false);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
-                    return self.end(Err("nobody watches the signals any more".into()));
+                    return self.end(Err("nobody watches the signals any more".into()), false);
                 }
             }
         }
@@ -139,10 +166,8 @@ impl Node {
 
     /// Ends everything: intake first, then the writer's last commit, then the rest. `outcome` is
     /// what the process is to end with if that succeeds.
-    fn end(self, outcome: Result<(), Failure>) -> Result<(), Failure> {
-        log::info!("stopping: no more intake, the last events are being stored");
+    fn end(self, outcome: Result<(), Failure>, writer_ended: bool) -> Result<(), Failure> {
         watch_the_clock()?;
-        let writer_ended = outcome.is_err() && matches!(self.store.phase(), Phase::Failed);
         self.stop.store(true, Ordering::Relaxed);
         for shard in self.shards {
             if shard.join().is_err() {
@@ -150,25 +175,23 @@ impl Node {
             }
         }
         let stored = if writer_ended { Ok(()) } else { await_writer(&self.happenings) };
-        self.fronts.stop();
-        drop(self.control);
-        if let Some(snapshot) = self.store.snapshot() {
-            log::info!("stopped; {} events are in the log", snapshot.through.0);
+        if let Some((fronts, control)) = self.outside {
+            fronts.stop();
+            drop(control);
+        }
+        if let (Ok(()), Some(snapshot)) = (&outcome, self.store.snapshot()) {
+            log::info!("stopped; {} events are in the log", snapshot.events());
         }
         outcome.and(stored)
     }
 }
 
-/// Waits for the writer's last commit. A second signal ends the process at once.
+/// Waits for the writer's last commit.
 fn await_writer(happenings: &Receiver<Happening>) -> Result<(), Failure> {
     loop {
         match happenings.recv() {
-            Ok(Happening::WriterEnded(result)) => return result.map_err(Failure::from),
-            Ok(Happening::Signal(SIGHUP) | Happening::ShardEnded) => {}
-            Ok(Happening::Signal(_)) => {
-                log::warn!("a second signal: ending at once");
-                std::process::exit(1);
-            }
+            Ok(Happening::WriterEnded(result)) => return result,
+            Ok(Happening::Reload | Happening::Stop | Happening::ShardEnded) => {}
             Err(_) => return Err("the writer's end was not seen".into()),
         }
     }
@@ -184,11 +207,24 @@ fn watch_the_clock() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Reports signals. A second one that asks for the end gets it at once.
 fn watch_signals(report: Sender<Happening>) -> Result<(), Failure> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let mut stopping = false;
         for signal in &mut signals {
-            if report.send(Happening::Signal(signal)).is_err() {
+            let happening = match signal {
+                SIGHUP => Happening::Reload,
+                _ if stopping => {
+                    log::warn!("a second signal: ending at once");
+                    std::process::exit(1);
+                }
+                _ => {
+                    stopping = true;
+                    Happening::Stop
+                }
+            };
+            if report.send(happening).is_err() {
                 return;
             }
         }
@@ -198,8 +234,9 @@ fn watch_signals(report: Sender<Happening>) -> Result<(), Failure> {
 
 fn watch_writer(writer: WriterThread, report: Sender<Happening>) -> Result<(), Failure> {
     thread::Builder::new().name("writer-watch".to_owned()).spawn(move || {
+        let result = writer.join().map_err(Failure::from);
         // When nobody listens any more the process is ending anyway.
-        let _ = report.send(Happening::WriterEnded(writer.join()));
+        let _ = report.send(Happening::WriterEnded(result));
     })?;
     Ok(())
 }

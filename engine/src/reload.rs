@@ -7,10 +7,10 @@ use rustls::ServerConfig;
 use sentrypeer_storage::event::Transport;
 use sentrypeer_storage::policy::Policy;
 
-use crate::config::{Config, ConfigError, Loaded, reloadable_changes};
+use crate::config::{Config, ConfigError, Loaded, restart_keys};
 use crate::context;
 use crate::net::listen::Listening;
-use crate::net::tls::{self, Identity, TlsError};
+use crate::net::tls::{self, TlsError};
 
 /// The configuration that holds, and the parts that can be exchanged while the node runs.
 pub struct Reloadable {
@@ -33,7 +33,7 @@ impl Reloadable {
         Ok(Self { config, policy, tls })
     }
 
-    /// The configuration that the node was started with.
+    /// The configuration that holds.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
@@ -65,37 +65,37 @@ impl Reloadable {
                 return;
             }
         };
-        let reload = reloadable_changes(&self.config, &loaded.config);
-        for key in &reload.needs_restart {
+        for key in restart_keys(&self.config, &loaded.config) {
             log::warn!("{key} has changed, which needs a restart");
         }
-        log::set_max_level(loaded.config.log_level);
+        self.config.log_level = loaded.config.log_level;
+        self.config.certificate = loaded.config.certificate;
+        self.config.legacy_min_verification = loaded.config.legacy_min_verification;
+        log::set_max_level(self.config.log_level);
         // The files may hold something new although their names have not changed.
-        self.exchange_certificate(&loaded.config);
-        self.renew_policy(&loaded.config);
-        self.config = loaded.config;
+        self.exchange_certificate();
+        self.renew_policy();
         log::info!("the configuration was read again");
     }
 
-    fn exchange_certificate(&self, config: &Config) {
+    fn exchange_certificate(&self) {
         let Some(tls) = &self.tls else { return };
-        match server_config(config) {
+        match server_config(&self.config) {
             Ok(renewed) => tls.store(renewed),
             Err(error) => log::error!("the old certificate stays: {error}"),
         }
     }
 
     /// The addresses of the machine may have changed too.
-    fn renew_policy(&self, config: &Config) {
+    fn renew_policy(&self) {
         let revision = self.policy.load().revision + 1;
-        self.policy.store(Arc::new(context::policy(config, revision)));
+        self.policy.store(Arc::new(context::policy(&self.config, revision)));
     }
 }
 
 fn server_config(config: &Config) -> Result<Arc<ServerConfig>, TlsError> {
-    let identity = match &config.certificate {
-        Some(pair) => Identity { certificate: pair.cert.clone(), key: pair.key.clone() },
-        None => tls::own_identity(&config.db)?,
-    };
-    tls::server_config(&identity)
+    match &config.certificate {
+        Some(pair) => tls::server_config(pair),
+        None => tls::server_config(&tls::own_certificate(&config.db)?),
+    }
 }

@@ -1,7 +1,6 @@
 //! One core: its sockets' buffers, its arena, its connections, its counters. Nothing here is shared
 //! with another shard, and nothing here waits: the drivers in [`crate::net`] do that.
 
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,34 +9,28 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use sentrypeer_storage::arena::Arena;
-use sentrypeer_storage::event::{
-    Anomalies, Collected, EventRef, NumberKind, Time, Transport, Verification,
-};
+use sentrypeer_storage::event::{Anomalies, Collected, EventRef, NumberKind, Time, Verification};
 use sentrypeer_storage::intake::ShardIntake;
 
 use crate::counters::{Count, ShardCounters};
-use crate::honeypot::{Honeypot, Peer, Silence};
+use crate::honeypot::{Honeypot, Path};
 use crate::limits::{ARENA_AGE_MS, DRAIN_MS, SWEEP_MS, TICK_BUSY_MS, TICK_IDLE_MS};
 use crate::net::Turn;
-use crate::net::listen::UdpPort;
+use crate::net::listen::{StreamPort, UdpPort};
 use crate::net::streams::{StreamId, Streams};
 use crate::net::syscall;
 use crate::net::udp::Datagrams;
 use crate::sip::limits::NUMBER_BYTES_MAX;
-use crate::sip::{self, Message};
+use crate::sip::{self, Message, NoReply};
 
-/// Where a message came from, and how.
+/// What is known of a message beside its bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Meta {
     /// When it arrived.
     pub time: Time,
-    /// Who sent it.
-    pub source: SocketAddr,
-    /// Where it was sent to.
-    pub destination: SocketAddr,
-    /// How it travelled.
-    pub transport: Transport,
-    /// How well `source` is proven.
+    /// From where to where.
+    pub path: Path,
+    /// How well the source is proven.
     pub verification: Verification,
     /// What was wrong with how a stream was cut into messages.
     pub framing: sip::Anomalies,
@@ -59,19 +52,22 @@ pub struct Parts {
     pub stop: Arc<AtomicBool>,
 }
 
-/// The path of one message from its bytes to the arena and the reply: no sockets, no waiting.
-pub struct Core {
+/// Takes messages: each is recorded in the arena and answered. No sockets, no waiting.
+pub struct Recorder {
     /// The shard's counters.
     pub counters: Arc<ShardCounters>,
     /// Gone once the shard has finished: the writer ends when the last one goes.
     intake: Option<ShardIntake>,
     arena: Option<Arena>,
+    /// The arena after that, empty. An arena is handed over only when the next one is there: while
+    /// the writer gives none back, the one at hand is filled to its end, whatever its age.
+    next: Option<Arena>,
     /// When the first event came into the arena.
     arena_since: Instant,
     honeypot: Option<Arc<Honeypot>>,
 }
 
-impl Core {
+impl Recorder {
     /// Whether the node answers.
     #[must_use]
     pub fn is_responsive(&self) -> bool {
@@ -92,12 +88,12 @@ impl Core {
             return;
         }
         let Some(honeypot) = &self.honeypot else { return };
-        let peer =
-            Peer { source: meta.source, destination: meta.destination, transport: meta.transport };
-        match honeypot.answer(message, &peer, limit, reply) {
-            Ok(()) | Err(Silence::Due) => {}
-            Err(Silence::Incomplete) => self.counters.add(Count::UnsentIncomplete, 1),
-            Err(Silence::TooLong) => self.counters.add(Count::UnsentTooLong, 1),
+        match honeypot.answer(message, &meta.path, limit, reply) {
+            Ok(()) | Err(NoReply::NotDue) => {}
+            Err(NoReply::Missing(_) | NoReply::TooManyHeaders) => {
+                self.counters.add(Count::UnsentIncomplete, 1);
+            }
+            Err(NoReply::TooLong) => self.counters.add(Count::UnsentTooLong, 1),
         }
     }
 
@@ -108,9 +104,9 @@ impl Core {
         let (number, kind) = message.called_number(&mut digits);
         let event = EventRef {
             time: meta.time,
-            source: meta.source,
-            destination: meta.destination,
-            transport: meta.transport,
+            source: meta.path.source,
+            destination: meta.path.destination,
+            transport: meta.path.transport,
             verification: meta.verification,
             collected: match self.honeypot {
                 Some(_) => Collected::Responsive,
@@ -137,31 +133,41 @@ impl Core {
 
     /// Copies the event into the arena, the one copy between the wire and the block.
     fn push(&mut self, event: &EventRef<'_>) -> bool {
-        if let Some(arena) = &mut self.arena {
-            if arena.push(event).is_ok() {
-                return true;
-            }
-            self.hand_over();
+        if let Some(arena) = &mut self.arena
+            && arena.push(event).is_ok()
+        {
+            return true;
         }
-        let Some(mut arena) = self.intake.as_mut().and_then(ShardIntake::take) else {
+        if !self.has_next() {
             return false;
-        };
+        }
+        let Some(mut next) = self.next.take() else { return false };
+        self.hand_over();
         // An empty arena takes any event: its size is asserted to be larger than the largest.
-        let kept = arena.push(event).is_ok();
-        self.arena = Some(arena);
+        let kept = next.push(event).is_ok();
+        self.arena = Some(next);
         self.arena_since = Instant::now();
         kept
     }
 
+    /// Whether there is an empty arena, after asking for one if need be.
+    fn has_next(&mut self) -> bool {
+        if self.next.is_none() {
+            self.next = self.intake.as_mut().and_then(ShardIntake::take);
+        }
+        self.next.is_some()
+    }
+
     fn hand_over(&mut self) {
         if let (Some(arena), Some(intake)) = (self.arena.take(), &mut self.intake) {
-            intake.hand_over(arena);
+            let lost = intake.hand_over(arena);
+            self.counters.add(Count::ShedNoWriter, lost as u64);
         }
     }
 
     fn hand_over_if_due(&mut self) {
         let due = Duration::from_millis(ARENA_AGE_MS - TICK_BUSY_MS);
-        if self.arena.is_some() && self.arena_since.elapsed() >= due {
+        if self.arena.is_some() && self.arena_since.elapsed() >= due && self.has_next() {
             self.hand_over();
         }
     }
@@ -169,7 +175,7 @@ impl Core {
 
 /// One shard, as its driver sees it.
 pub struct Shard {
-    core: Core,
+    recorder: Recorder,
     streams: Streams,
     datagrams: Datagrams,
     udp: Vec<UdpPort>,
@@ -185,10 +191,11 @@ impl Shard {
     pub fn new(parts: Parts) -> Self {
         let drops = vec![0; parts.udp.len()];
         Self {
-            core: Core {
+            recorder: Recorder {
                 counters: parts.counters,
                 intake: Some(parts.intake),
                 arena: None,
+                next: None,
                 arena_since: Instant::now(),
                 honeypot: parts.honeypot,
             },
@@ -209,43 +216,42 @@ impl Shard {
 
     /// Takes what waits at UDP socket `index`.
     pub fn datagrams(&mut self, index: usize) -> Turn {
-        self.datagrams.turn(&self.udp[index], &mut self.core)
+        self.datagrams.turn(&self.udp[index], &mut self.recorder)
     }
 
     /// Takes a new connection, or turns it away (counted).
-    pub fn admit(
-        &mut self,
-        socket: RawFd,
-        peer: SocketAddr,
-        local: SocketAddr,
-        transport: Transport,
-    ) -> Option<StreamId> {
-        self.streams.admit(socket, peer, local, transport, &mut self.core)
+    pub fn admit(&mut self, socket: RawFd, path: Path) -> Option<StreamId> {
+        self.streams.admit(socket, path, &mut self.recorder)
     }
 
     /// Counts a failed accept, and says so once in a while.
     pub fn accept_failed(&mut self, error: &std::io::Error) {
-        self.core.counters.add(Count::AcceptErrors, 1);
-        if self.core.counters.of(Count::AcceptErrors).is_power_of_two() {
+        self.recorder.counters.add(Count::AcceptErrors, 1);
+        if self.recorder.counters.of(Count::AcceptErrors).is_power_of_two() {
             log::warn!("accepting a connection failed: {error}; accepting goes on in a moment");
         }
     }
 
+    /// Counts a connection that had gone before anybody could look at it.
+    pub fn accepted_too_late(&self) {
+        self.recorder.counters.add(Count::RefusedGone, 1);
+    }
+
     /// Takes what waits at a connection; nothing means that it is over.
     pub fn readable(&mut self, id: StreamId) -> Option<Turn> {
-        self.streams.readable(id, &mut self.core)
+        self.streams.readable(id, &mut self.recorder)
     }
 
     /// Forgets a connection whose socket is about to be closed.
     pub fn ended(&mut self, id: StreamId) {
-        self.streams.ended(id, &mut self.core);
+        self.streams.ended(id, &mut self.recorder);
     }
 
     /// What the clock brings: old arenas go to the writer, old connections are shut, waiting output
     /// is tried again, the kernel is asked what it dropped.
     pub fn tick(&mut self) {
-        self.core.hand_over_if_due();
-        self.streams.flush_pending(&self.core.counters);
+        self.recorder.hand_over_if_due();
+        self.streams.flush_pending(&self.recorder.counters);
         if self.swept.elapsed() >= Duration::from_millis(SWEEP_MS) {
             self.swept = Instant::now();
             self.streams.sweep();
@@ -256,7 +262,7 @@ impl Shard {
     /// How long the driver may wait before the next tick.
     #[must_use]
     pub fn tick_interval(&self) -> Duration {
-        let busy = self.core.arena.is_some() || self.streams.has_pending();
+        let busy = self.recorder.arena.is_some() || self.streams.has_pending();
         Duration::from_millis(if busy { TICK_BUSY_MS } else { TICK_IDLE_MS })
     }
 
@@ -267,8 +273,9 @@ impl Shard {
     }
 
     /// Empties the sockets and hands over what they held, and gives up the way to the writer. What
-    /// arrives from now on the kernel turns away and counts.
-    pub fn finish(&mut self) {
+    /// arrives from now on the kernel turns away and counts; what there was no time for is counted
+    /// with it.
+    pub fn finish(&mut self, listeners: &[StreamPort]) {
         self.read_drops(Count::KernelDrops);
         for port in &self.udp {
             if let Err(error) = syscall::shut_out(port.socket.as_fd()) {
@@ -277,18 +284,25 @@ impl Shard {
         }
         let deadline = Instant::now() + Duration::from_millis(DRAIN_MS);
         for index in 0..self.udp.len() {
-            while self.datagrams(index) == Turn::More && Instant::now() < deadline {}
+            while self.datagrams(index) == Turn::More {
+                if Instant::now() >= deadline {
+                    self.datagrams.discard(&self.udp[index], &self.recorder);
+                }
+            }
         }
         self.read_drops(Count::StopDrops);
-        self.streams.finish(&mut self.core);
-        self.core.hand_over();
-        self.core.intake = None;
+        for port in listeners {
+            self.streams.take_backlog(port, &mut self.recorder);
+        }
+        self.streams.finish(&mut self.recorder);
+        self.recorder.hand_over();
+        self.recorder.intake = None;
     }
 
     fn read_drops(&mut self, count: Count) {
         for (port, last) in self.udp.iter().zip(&mut self.drops) {
             if let Ok(drops) = syscall::kernel_drops(port.socket.as_fd()) {
-                self.core.counters.add(count, u64::from(drops.wrapping_sub(*last)));
+                self.recorder.counters.add(count, u64::from(drops.wrapping_sub(*last)));
                 *last = drops;
             }
         }
@@ -297,7 +311,7 @@ impl Shard {
 
 #[cfg(test)]
 pub mod testing {
-    //! A core without a shard around it.
+    //! A recorder without a shard around it.
 
     use super::*;
     use crate::honeypot::persona::EXCHANGE;
@@ -307,21 +321,22 @@ pub mod testing {
     /// What is looked at of an event: its verification and its bytes.
     pub type Seen = (Verification, Vec<u8>);
 
-    /// A core, and what gives the events that it has recorded when it is done.
-    pub fn core(responsive: bool) -> (Core, impl Fn(Core) -> Vec<Seen>) {
+    /// A recorder, and what gives the events that it has recorded when it is done.
+    pub fn recorder(responsive: bool) -> (Recorder, impl Fn(Recorder) -> Vec<Seen>) {
         let (mut intakes, _writer) = intake::channel(1);
         let honeypot = Honeypot::new(EXCHANGE, TagKey::from_secret(&[3; 32]));
-        let core = Core {
+        let recorder = Recorder {
             counters: Arc::new(ShardCounters::default()),
             intake: Some(intakes.remove(0)),
             arena: None,
+            next: None,
             arena_since: Instant::now(),
             honeypot: responsive.then(|| Arc::new(honeypot)),
         };
-        let events = |core: Core| {
-            let arena = core.arena.unwrap_or_default();
+        let events = |recorder: Recorder| {
+            let arena = recorder.arena.unwrap_or_default();
             arena.iter().map(|e| (e.verification, e.message.to_vec())).collect()
         };
-        (core, events)
+        (recorder, events)
     }
 }

@@ -9,9 +9,7 @@ use sentrypeer_storage::{Phase, Store};
 use crate::config::Config;
 use crate::context::{Facts, VERSION};
 use crate::fronts::Fronts;
-
-/// Fewer descriptors than this are too few for the connections that a node may hold.
-const DESCRIPTORS_WISHED: u64 = 8_192;
+use crate::limits::DESCRIPTORS_WISHED;
 
 /// Says what runs where.
 pub fn say(config: &Config, facts: &Facts, fronts: &Fronts, descriptors: u64) {
@@ -55,9 +53,6 @@ fn warn(config: &Config, descriptors: u64) {
             "--test-addresses: special-purpose and own addresses count like any other; for tests only"
         );
     }
-    if config.insecure_api {
-        log::warn!("--insecure-api: anybody who reaches the API may read everything in it");
-    }
     if descriptors < DESCRIPTORS_WISHED {
         log::warn!(
             "only {descriptors} descriptors may be open, which limits connections (ulimit -n)"
@@ -94,7 +89,7 @@ pub fn announce_when_ready(store: &Store) -> bool {
     if let Some(snapshot) = store.snapshot() {
         log::info!(
             "ready: {} events in the log, {} sources, {} numbers",
-            snapshot.through.0,
+            snapshot.events(),
             snapshot.sources.len(),
             snapshot.numbers.len()
         );

@@ -45,7 +45,7 @@ pub use error::{ConfigError, Fault, Problem, Problems, Shown, Warning};
 pub use flags::command_line;
 pub use origin::{Origin, Place};
 pub use reference::reference;
-pub use reload::{Change, Reload, reloadable_changes};
+pub use reload::restart_keys;
 pub use secret::{Secret, WebhookUrl};
 pub use setting::{Fallback, Group, Id, Kind, Setting};
 pub use table::SETTINGS;

@@ -4,6 +4,7 @@
 //! A request gets one final answer that a real SIP stack accepts. An ACK, a response and anything
 //! that cannot be read get none.
 
+pub mod binding;
 pub mod persona;
 pub mod sdp;
 pub mod tag;
@@ -15,38 +16,18 @@ use sentrypeer_storage::event::Transport;
 
 use self::persona::Persona;
 use self::tag::{TAG_BYTES, TagKey};
+use crate::limits::RECORD_ROUTES_MAX;
 use crate::sip::{Kind, Message, Name, NoReply, Reply};
 
-/// Where a message came from, as far as an answer depends on it.
+/// The way of a message: from where, to which of our addresses, and how.
 #[derive(Clone, Copy, Debug)]
-pub struct Peer {
+pub struct Path {
     /// Who sent it, and gets the answer.
     pub source: SocketAddr,
     /// Which of our addresses it was sent to.
     pub destination: SocketAddr,
     /// How it travelled.
     pub transport: Transport,
-}
-
-/// Why nothing was said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Silence {
-    /// None is due: an ACK, a response, something unreadable.
-    Due,
-    /// The request lacks a header that the answer must copy.
-    Incomplete,
-    /// The answer would be longer than it may be.
-    TooLong,
-}
-
-impl From<NoReply> for Silence {
-    fn from(reason: NoReply) -> Self {
-        match reason {
-            NoReply::TooLong => Self::TooLong,
-            NoReply::NotDue => Self::Due,
-            NoReply::Missing(_) | NoReply::TooManyHeaders => Self::Incomplete,
-        }
-    }
 }
 
 /// What decides about answers; one for the whole node.
@@ -67,7 +48,7 @@ const CONTACT_BYTES_MAX: usize = 80;
 /// A request that is being answered.
 struct Request<'a> {
     message: &'a Message<'a>,
-    peer: &'a Peer,
+    path: &'a Path,
     tag: [u8; TAG_BYTES],
     limit: usize,
 }
@@ -83,8 +64,8 @@ impl Request<'_> {
             status,
             reason,
             to_tag: Some(&self.tag),
-            received: self.peer.source.ip(),
-            rport: self.peer.source.port(),
+            received: self.path.source.ip(),
+            rport: self.path.source.port(),
             required: &[],
             optional,
             body: None,
@@ -96,6 +77,8 @@ impl Request<'_> {
 enum Outcome {
     /// A status and nothing that would have to be negotiated.
     Plain(u16, &'static str),
+    /// 200 with the caller's bindings.
+    Registration,
     /// 200 with a session description.
     Media,
 }
@@ -115,21 +98,22 @@ impl Honeypot {
     pub fn answer(
         &self,
         message: &Message<'_>,
-        peer: &Peer,
+        path: &Path,
         limit: usize,
         out: &mut Vec<u8>,
-    ) -> Result<(), Silence> {
+    ) -> Result<(), NoReply> {
         if message.kind() != Kind::Request || message.method() == b"ACK" {
-            return Err(Silence::Due);
+            return Err(NoReply::NotDue);
         }
         let tag = self.tags.tag(
-            peer.source.ip(),
+            path.source.ip(),
             message.call_id().unwrap_or_default(),
             message.from_tag().unwrap_or_default(),
         );
-        let request = Request { message, peer, tag, limit };
+        let request = Request { message, path, tag, limit };
         match outcome(message) {
             Outcome::Plain(status, reason) => self.plain(&request, status, reason, out),
+            Outcome::Registration => self.registration(&request, out),
             Outcome::Media => self.media(&request, out),
         }
     }
@@ -140,39 +124,50 @@ impl Honeypot {
         status: u16,
         reason: &str,
         out: &mut Vec<u8>,
-    ) -> Result<(), Silence> {
+    ) -> Result<(), NoReply> {
+        request.reply(status, reason, &self.face()).write(request.message, request.limit, out)
+    }
+
+    fn registration(&self, request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), NoReply> {
+        let bindings = binding::bindings(request.message);
         let [server, allow, supported] = self.face();
-        let with_contact;
-        let optional: &[(&str, &[u8])] = match request.message.header(Name::Contact) {
-            // A successful REGISTER lists the bindings (RFC 3261, section 10.3, step 8).
-            Some(contact) if request.message.method() == b"REGISTER" => {
-                with_contact = [("Contact", contact), server, allow, supported];
-                &with_contact
-            }
-            _ => &[server, allow, supported],
-        };
-        Ok(request.reply(status, reason, optional).write(request.message, request.limit, out)?)
+        // Over UDP there may be no room for the bindings: a registration without them succeeds too.
+        let with_contact = [("Contact", filled(&bindings)), server, allow, supported];
+        let optional =
+            if filled(&bindings).is_empty() { &with_contact[1..] } else { &with_contact };
+        request.reply(200, "OK", optional).write(request.message, request.limit, out)
     }
 
     /// Accepts a call; one whose answer does not fit is busy, one without a common codec is told so.
-    fn media(&self, request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), Silence> {
+    fn media(&self, request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), NoReply> {
         let message = request.message;
         let mut description = Cursor::new([0; sdp::DESCRIPTION_BYTES_MAX]);
         let offer = if has_sdp(message) { message.body() } else { &[] };
-        let ip = request.peer.destination.ip();
+        let ip = request.path.destination.ip();
         if sdp::describe(offer, ip, MEDIA_PORT, &mut description).is_err() {
             return self.plain(request, 488, "Not Acceptable Here", out);
         }
-        let contact = contact(request.peer);
+        let contact = contact(request.path);
+        // The way that the call came is the way that its dialog goes (RFC 3261, section 12.1.1).
+        let mut required = [("Record-Route", &[][..]); 1 + RECORD_ROUTES_MAX];
+        required[0] = ("Contact", filled(&contact));
+        let mut used = 1;
+        for route in message.values(Name::RecordRoute) {
+            if used == required.len() {
+                return self.plain(request, 486, "Busy Here", out);
+            }
+            required[used].1 = route;
+            used += 1;
+        }
         let written = Reply {
-            required: &[("Contact", filled(&contact))],
+            required: &required[..used],
             body: Some(("application/sdp", filled(&description))),
             ..request.reply(200, "OK", &self.face())
         }
         .write(message, request.limit, out);
         match written {
             Err(NoReply::TooLong) => self.plain(request, 486, "Busy Here", out),
-            other => other.map_err(Silence::from),
+            other => other,
         }
     }
 
@@ -192,8 +187,9 @@ fn outcome(message: &Message<'_>) -> Outcome {
     match message.method() {
         b"INVITE" => Outcome::Media,
         b"UPDATE" if has_sdp(message) => Outcome::Media,
-        b"OPTIONS" | b"REGISTER" | b"BYE" | b"CANCEL" | b"INFO" | b"MESSAGE" | b"NOTIFY"
-        | b"PRACK" | b"UPDATE" => Outcome::Plain(200, "OK"),
+        b"REGISTER" => Outcome::Registration,
+        b"OPTIONS" | b"BYE" | b"CANCEL" | b"INFO" | b"MESSAGE" | b"NOTIFY" | b"PRACK"
+        | b"UPDATE" => Outcome::Plain(200, "OK"),
         b"SUBSCRIBE" | b"PUBLISH" => Outcome::Plain(489, "Bad Event"),
         b"REFER" => Outcome::Plain(603, "Decline"),
         _ => Outcome::Plain(501, "Not Implemented"),
@@ -208,14 +204,14 @@ fn has_sdp(message: &Message<'_>) -> bool {
 }
 
 /// Where requests of the dialog are to go: the address that this one came to.
-fn contact(peer: &Peer) -> Cursor<[u8; CONTACT_BYTES_MAX]> {
+fn contact(path: &Path) -> Cursor<[u8; CONTACT_BYTES_MAX]> {
     let mut contact = Cursor::new([0; CONTACT_BYTES_MAX]);
-    let port = peer.destination.port();
-    let _ = match peer.destination.ip() {
+    let port = path.destination.port();
+    let _ = match path.destination.ip() {
         IpAddr::V4(ip) => write!(contact, "<sip:{ip}:{port}"),
         IpAddr::V6(ip) => write!(contact, "<sip:[{ip}]:{port}"),
     };
-    let _ = contact.write_all(match peer.transport {
+    let _ = contact.write_all(match path.transport {
         Transport::Udp => b">",
         Transport::Tcp => b";transport=tcp>",
         Transport::Tls => b";transport=tls>",
@@ -250,15 +246,15 @@ mod tests {
         )
     }
 
-    fn ask(text: &str, transport: Transport, limit: usize) -> Result<String, Silence> {
+    fn ask(text: &str, transport: Transport, limit: usize) -> Result<String, NoReply> {
         let honeypot = Honeypot::new(persona::EXCHANGE, TagKey::from_secret(&[1; 32]));
-        let peer = Peer {
+        let path = Path {
             source: "198.51.100.7:61000".parse().unwrap(),
             destination: "192.0.2.9:5060".parse().unwrap(),
             transport,
         };
         let mut out = b"before".to_vec();
-        let answered = honeypot.answer(&sip::parse(text.as_bytes()), &peer, limit, &mut out);
+        let answered = honeypot.answer(&sip::parse(text.as_bytes()), &path, limit, &mut out);
         let text = String::from_utf8(out.split_off(6)).unwrap();
         assert_eq!(out, b"before");
         assert!(text.len() <= limit);
@@ -306,13 +302,13 @@ mod tests {
 
     #[test]
     fn nothing_is_said_to_an_ack_a_response_or_noise() {
-        assert_eq!(ask(&request("ACK", "", ""), Transport::Udp, ROOM), Err(Silence::Due));
+        assert_eq!(ask(&request("ACK", "", ""), Transport::Udp, ROOM), Err(NoReply::NotDue));
         let answer = ask(&request("OPTIONS", "", ""), Transport::Udp, ROOM).unwrap();
         for text in [&answer, "", "\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "\u{16}\u{3}\u{1}"] {
-            assert_eq!(ask(text, Transport::Udp, ROOM), Err(Silence::Due), "{text:?}");
+            assert_eq!(ask(text, Transport::Udp, ROOM), Err(NoReply::NotDue), "{text:?}");
         }
         let headless = "OPTIONS sip:x@y SIP/2.0\r\nCall-ID: 1\r\n\r\n";
-        assert_eq!(ask(headless, Transport::Udp, ROOM), Err(Silence::Incomplete));
+        assert_eq!(ask(headless, Transport::Udp, ROOM), Err(NoReply::Missing(Name::Via)));
     }
 
     #[test]
@@ -343,12 +339,24 @@ mod tests {
         let calls = seen.iter().filter(|(status, _)| *status == 200).count();
         assert_eq!((seen[0], seen[calls - 1]), ((200, true), (200, false)));
         assert!(calls < seen.len() && seen[calls..].iter().all(|(status, _)| *status == 486));
-        assert_eq!(ask(&call, Transport::Udp, limit), Err(Silence::TooLong));
+        assert_eq!(ask(&call, Transport::Udp, limit), Err(NoReply::TooLong));
     }
 
     #[test]
     fn a_registration_is_told_its_binding() {
         let answer = ask(&request("REGISTER", "", ""), Transport::Udp, ROOM).unwrap();
-        assert!(answer.contains("Contact: <sip:100@198.51.100.7:5060>\r\n"), "{answer}");
+        assert!(
+            answer.contains("Contact: <sip:100@198.51.100.7:5060>;expires=3600\r\n"),
+            "{answer}"
+        );
+    }
+
+    #[test]
+    fn a_dialog_goes_the_way_that_its_call_came() {
+        let routes = "Record-Route: <sip:p1;lr>, <sip:p2;lr>\r\nRecord-Route: <sip:p3;lr>\r\n";
+        let answer = ask(&request("INVITE", routes, ""), Transport::Udp, ROOM).unwrap();
+        assert!(answer.contains(routes), "{answer}");
+        let many = "Record-Route: <sip:p;lr>\r\n".repeat(RECORD_ROUTES_MAX + 1);
+        assert_eq!(status(&request("INVITE", &many, "")), 486);
     }
 }

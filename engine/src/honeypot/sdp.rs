@@ -1,23 +1,20 @@
 //! The session description in the answer to an INVITE: it takes up one audio stream of the offer
-//! and declines the rest (RFC 3264, section 6), or offers one itself.
+//! and declines the rest, stream by stream (RFC 3264, section 6), or offers one itself.
 
 use std::io::Write;
 use std::net::IpAddr;
 
-use crate::limits::SDP_MEDIA_MAX;
+use crate::limits::{SDP_MEDIA_MAX, SDP_WORD_BYTES_MAX};
 
 /// Payload types that need no mapping (RFC 3551, table 4) and that telephones speak: G.711 in both
 /// kinds, G.722, G.729.
-const AUDIO: [(&[u8], &str); 4] = [(b"0", "0"), (b"8", "8"), (b"9", "9"), (b"18", "18")];
+const AUDIO: [&[u8]; 4] = [b"0", b"8", b"9", b"18"];
 
 /// Longest description that [`describe`] writes, in bytes: 200 for the session, and for each stream
-/// three words of [`WORD_BYTES_MAX`] and what stands between them.
-pub const DESCRIPTION_BYTES_MAX: usize = 200 + SDP_MEDIA_MAX * (3 * WORD_BYTES_MAX + 12);
+/// three words, a direction, and what stands between them.
+pub const DESCRIPTION_BYTES_MAX: usize = 200 + SDP_MEDIA_MAX * (3 * SDP_WORD_BYTES_MAX + 32);
 
-/// Longest word of an offer that comes back in the answer.
-const WORD_BYTES_MAX: usize = 32;
-
-/// The offer shares nothing with us.
+/// The offer shares nothing with us, or has more streams than are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoCommonMedia;
 
@@ -39,11 +36,19 @@ pub fn describe(
         out,
         "v=0\r\no=- {port} {port} IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n"
     );
-    let mut accepted = false;
-    let mut seen = 0;
-    for media in media_lines(offer).take(SDP_MEDIA_MAX) {
+    let (mut accepted, mut seen) = (false, 0);
+    for stream in Streams::of(offer) {
         seen += 1;
-        accepted |= answer_media(media, port, accepted, out);
+        if seen > SDP_MEDIA_MAX {
+            return Err(NoCommonMedia);
+        }
+        match if accepted { None } else { stream.common_format() } {
+            Some(format) => {
+                accept(format, port, stream.direction, out);
+                accepted = true;
+            }
+            None => stream.decline(out),
+        }
     }
     if seen == 0 {
         let _ = write!(out, "m=audio {port} RTP/AVP 0 8\r\n");
@@ -53,32 +58,113 @@ pub fn describe(
     Ok(())
 }
 
-/// What follows `m=` on each line that describes a stream.
-fn media_lines(offer: &[u8]) -> impl Iterator<Item = &[u8]> {
-    offer.split(|b| *b == b'\n').filter_map(|line| line.trim_ascii().strip_prefix(b"m="))
+/// What may flow in a stream, as its offerer sees it (RFC 4566, section 6).
+#[derive(Clone, Copy)]
+enum Direction {
+    Both,
+    SendOnly,
+    ReceiveOnly,
+    Inactive,
 }
 
-/// Answers one stream, and says whether it was taken up.
-fn answer_media(media: &[u8], port: u16, taken: bool, out: &mut impl Write) -> bool {
-    let mut fields = media.split(|b| *b == b' ').filter(|f| !f.is_empty());
-    let (kind, _port, protocol) = (fields.next(), fields.next(), fields.next());
-    let mut formats = fields;
-    let ours = if !taken && kind == Some(b"audio") && protocol == Some(b"RTP/AVP") {
-        formats.clone().find_map(|f| AUDIO.iter().find(|(offered, _)| *offered == f))
-    } else {
-        None
-    };
-    if let Some((_, format)) = ours {
-        let _ = write!(out, "m=audio {port} RTP/AVP {format}\r\n");
-        return true;
+impl Direction {
+    fn of(attribute: &[u8]) -> Option<Self> {
+        match attribute {
+            b"a=sendrecv" => Some(Self::Both),
+            b"a=sendonly" => Some(Self::SendOnly),
+            b"a=recvonly" => Some(Self::ReceiveOnly),
+            b"a=inactive" => Some(Self::Inactive),
+            _ => None,
+        }
     }
-    let kind = word(kind.unwrap_or(b"audio"));
-    let protocol = word(protocol.unwrap_or(b"RTP/AVP"));
-    let format = word(formats.next().unwrap_or(b"0"));
-    for part in [b"m=", kind, b" 0 ", protocol, b" ", format, b"\r\n"] {
+
+    /// The same from the other side (RFC 3264, section 6.1); nothing says "both".
+    fn answered(self) -> &'static [u8] {
+        match self {
+            Self::Both => b"",
+            Self::SendOnly => b"a=recvonly\r\n",
+            Self::ReceiveOnly => b"a=sendonly\r\n",
+            Self::Inactive => b"a=inactive\r\n",
+        }
+    }
+}
+
+/// One stream of an offer: what follows its `m=`, and its direction.
+struct Stream<'a> {
+    media: &'a [u8],
+    direction: Direction,
+}
+
+/// The streams of an offer, in order.
+struct Streams<'a> {
+    lines: std::iter::Peekable<Lines<'a>>,
+    /// What the session says for all of its streams.
+    direction: Direction,
+}
+
+type Lines<'a> = std::iter::Map<std::slice::Split<'a, u8, fn(&u8) -> bool>, fn(&[u8]) -> &[u8]>;
+
+impl<'a> Streams<'a> {
+    fn of(offer: &'a [u8]) -> Self {
+        let is_end: fn(&u8) -> bool = |b| *b == b'\n';
+        let trim: fn(&[u8]) -> &[u8] = <[u8]>::trim_ascii;
+        let mut lines = offer.split(is_end).map(trim).peekable();
+        let direction = direction_before_media(&mut lines).unwrap_or(Direction::Both);
+        Self { lines, direction }
+    }
+}
+
+impl<'a> Iterator for Streams<'a> {
+    type Item = Stream<'a>;
+
+    fn next(&mut self) -> Option<Stream<'a>> {
+        let media = self.lines.next()?.strip_prefix(b"m=")?;
+        let direction = direction_before_media(&mut self.lines).unwrap_or(self.direction);
+        Some(Stream { media, direction })
+    }
+}
+
+/// Goes on to the next stream, or to the end, and says which direction was named on the way.
+fn direction_before_media(lines: &mut std::iter::Peekable<Lines<'_>>) -> Option<Direction> {
+    let mut direction = None;
+    while let Some(line) = lines.next_if(|line| !line.starts_with(b"m=")) {
+        direction = Direction::of(line).or(direction);
+    }
+    direction
+}
+
+impl<'a> Stream<'a> {
+    fn words(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.media.split(|b| *b == b' ').filter(|word| !word.is_empty())
+    }
+
+    /// The first format that we speak too, if the stream is audio and wants to flow at all.
+    fn common_format(&self) -> Option<&'a [u8]> {
+        let mut words = self.words();
+        let (kind, port, protocol) = (words.next()?, words.next()?, words.next()?);
+        if kind != b"audio" || port == b"0" || protocol != b"RTP/AVP" {
+            return None;
+        }
+        words.find(|format| AUDIO.contains(format))
+    }
+
+    /// Port 0 declines.
+    fn decline(&self, out: &mut impl Write) {
+        let mut words = self.words();
+        let kind = word(words.next().unwrap_or(b"audio"));
+        let protocol = word(words.nth(1).unwrap_or(b"RTP/AVP"));
+        let format = word(words.next().unwrap_or(b"0"));
+        for part in [b"m=", kind, b" 0 ", protocol, b" ", format, b"\r\n"] {
+            let _ = out.write_all(part);
+        }
+    }
+}
+
+fn accept(format: &[u8], port: u16, direction: Direction, out: &mut impl Write) {
+    let _ = write!(out, "m=audio {port} RTP/AVP ");
+    for part in [format, b"\r\n", direction.answered()] {
         let _ = out.write_all(part);
     }
-    false
 }
 
 /// The part of a word of the offer that may come back: only what a token or a slash may hold, so that
@@ -86,7 +172,7 @@ fn answer_media(media: &[u8], port: u16, taken: bool, out: &mut impl Write) -> b
 fn word(word: &[u8]) -> &[u8] {
     let allowed = |b: &u8| b.is_ascii_alphanumeric() || b"-./+_*".contains(b);
     let end = word.iter().position(|b| !allowed(b)).unwrap_or(word.len());
-    &word[..end.min(WORD_BYTES_MAX)]
+    &word[..end.min(SDP_WORD_BYTES_MAX)]
 }
 
 #[cfg(test)]
@@ -96,7 +182,13 @@ mod tests {
     fn answer(offer: &str) -> Result<String, NoCommonMedia> {
         let mut out = Vec::new();
         describe(offer.as_bytes(), [192, 0, 2, 5].into(), 10_000, &mut out)?;
+        assert!(out.len() <= DESCRIPTION_BYTES_MAX);
         Ok(String::from_utf8(out).unwrap())
+    }
+
+    fn media(offer: &str) -> Vec<String> {
+        let lines = answer(offer).unwrap();
+        lines.lines().skip_while(|l| !l.starts_with("m=")).map(str::to_owned).collect()
     }
 
     #[test]
@@ -108,13 +200,31 @@ mod tests {
 
     #[test]
     fn every_other_stream_is_declined_in_its_place() {
-        let text =
-            answer("m=video 4002 RTP/AVP 96\nm=audio 1 RTP/AVP 0\nm=audio 2 RTP/AVP 0\n").unwrap();
-        let media: Vec<&str> = text.lines().filter(|l| l.starts_with("m=")).collect();
         assert_eq!(
-            media,
+            media("m=video 4002 RTP/AVP 96\nm=audio 1 RTP/AVP 0\nm=audio 2 RTP/AVP 0\n"),
             ["m=video 0 RTP/AVP 96", "m=audio 10000 RTP/AVP 0", "m=audio 0 RTP/AVP 0"]
         );
+    }
+
+    #[test]
+    fn a_stream_offered_with_port_0_is_declined() {
+        assert_eq!(answer("m=audio 0 RTP/AVP 0\n"), Err(NoCommonMedia));
+        assert_eq!(
+            media("m=audio 0 RTP/AVP 0\nm=audio 9 RTP/AVP 0\n"),
+            ["m=audio 0 RTP/AVP 0", "m=audio 10000 RTP/AVP 0"]
+        );
+    }
+
+    #[test]
+    fn a_direction_is_answered_from_the_other_side() {
+        for (offered, answered) in
+            [("sendonly", "recvonly"), ("recvonly", "sendonly"), ("inactive", "inactive")]
+        {
+            let expected = ["m=audio 10000 RTP/AVP 0".to_owned(), format!("a={answered}")];
+            assert_eq!(media(&format!("m=audio 1 RTP/AVP 0\na={offered}\n")), expected);
+            assert_eq!(media(&format!("a={offered}\nm=audio 1 RTP/AVP 0\n")), expected);
+        }
+        assert_eq!(media("a=inactive\nm=audio 1 RTP/AVP 0\na=sendrecv\n").len(), 1);
     }
 
     #[test]
@@ -123,13 +233,17 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_common_is_said_so() {
+    fn nothing_in_common_or_too_much_of_it_is_said_so() {
         assert_eq!(answer("m=image 9 udptl t38\r\n"), Err(NoCommonMedia));
+        let many = "m=audio 1 RTP/AVP 0\n".repeat(SDP_MEDIA_MAX + 1);
+        assert_eq!(answer(&many), Err(NoCommonMedia));
     }
 
     #[test]
     fn hostile_words_of_the_offer_do_not_come_back() {
         let text = answer("m=x\ry 1 RTP/AVP 0\nm=audio 1 RTP/AVP 0\n").unwrap();
         assert!(text.contains("m=x 0 RTP/AVP 0\r\n"), "{text:?}");
+        let long = format!("m={0} 1 {0} {0}\nm=audio 1 RTP/AVP 0\n", "x".repeat(5_000));
+        assert!(answer(&long).unwrap().len() < 1_000);
     }
 }

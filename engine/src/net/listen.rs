@@ -11,7 +11,7 @@ use sentrypeer_storage::event::Transport;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::syscall;
-use crate::limits::{LISTEN_BACKLOG, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES};
+use crate::limits::{LISTEN_BACKLOG, PORT_TRIES, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES};
 
 /// An address to listen on.
 #[derive(Clone, Copy, Debug)]
@@ -117,10 +117,9 @@ pub fn open(
     let mut ports: Vec<Ports> = (0..shards).map(|_| Ports::default()).collect();
     let mut listening = Vec::new();
     for endpoint in sip {
-        let Some(address) = open_udp(endpoint, &mut ports)? else { continue };
+        let endpoint = with_port(endpoint)?;
+        let Some(address) = open_udp(&endpoint, &mut ports)? else { continue };
         listening.push(Listening { address, transport: Transport::Udp });
-        // A port that the system chose for UDP is taken for TCP too.
-        let endpoint = Endpoint { address, ..*endpoint };
         if let Some(address) = open_streams(&endpoint, Transport::Tcp, &mut ports)? {
             listening.push(Listening { address, transport: Transport::Tcp });
         }
@@ -131,6 +130,23 @@ pub fn open(
         }
     }
     Ok((ports, listening))
+}
+
+/// Lets the system choose the port of an endpoint that names none: one that is free for both UDP and
+/// TCP.
+fn with_port(endpoint: &Endpoint) -> Result<Endpoint, ListenError> {
+    if endpoint.address.port() != 0 {
+        return Ok(*endpoint);
+    }
+    for _ in 0..PORT_TRIES {
+        let Some(address) = probe(endpoint, Transport::Udp)? else { return Ok(*endpoint) };
+        let chosen = Endpoint { address, ..*endpoint };
+        if probe(&chosen, Transport::Tcp).is_ok() {
+            return Ok(chosen);
+        }
+    }
+    // The next bind says what stands in the way.
+    Ok(*endpoint)
 }
 
 fn open_udp(endpoint: &Endpoint, ports: &mut [Ports]) -> Result<Option<SocketAddr>, ListenError> {

@@ -27,6 +27,9 @@ pub enum Turn {
     Soon,
     /// The turn was over before the socket was empty.
     More,
+    /// Nothing can be done now, whatever readiness says; look again after
+    /// [`crate::limits::RETRY_MS`].
+    Later,
 }
 
 /// How a shard waits for its sockets.

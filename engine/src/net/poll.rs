@@ -11,11 +11,9 @@ use mio::{Events, Interest, Poll, Token};
 use super::Turn;
 use super::listen::StreamPort;
 use super::streams::StreamId;
-use crate::limits::{ACCEPT_PAUSE_MS, NAP_US};
+use crate::honeypot::Path;
+use crate::limits::{ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN, NAP_US, READINESS_PER_CALL, RETRY_MS};
 use crate::shard::Shard;
-
-/// Readiness events taken from the kernel by one call.
-const EVENTS_PER_CALL: usize = 256;
 
 struct Listener {
     socket: TcpListener,
@@ -33,9 +31,8 @@ struct Loop {
     again: Vec<Token>,
     /// Sockets that will have more to give after a nap.
     soon: Vec<Token>,
-    /// Listeners that wait for descriptors to become free, and until when.
-    paused: Vec<Token>,
-    paused_until: Instant,
+    /// Sockets that are left alone for a while, and until when.
+    resting: Vec<(Instant, Token)>,
 }
 
 /// Runs a shard until it is asked to stop and has emptied its sockets.
@@ -45,7 +42,7 @@ struct Loop {
 /// If the poller cannot be made, or fails for another reason than a signal.
 pub fn run(shard: Shard, streams: Vec<StreamPort>) -> io::Result<()> {
     let mut driver = Loop::new(shard, streams)?;
-    let mut events = Events::with_capacity(EVENTS_PER_CALL);
+    let mut events = Events::with_capacity(READINESS_PER_CALL);
     while !driver.shard.is_stopping() {
         if !driver.soon.is_empty() {
             std::thread::sleep(Duration::from_micros(NAP_US));
@@ -57,7 +54,8 @@ pub fn run(shard: Shard, streams: Vec<StreamPort>) -> io::Result<()> {
         driver.handle(&events);
         driver.shard.tick();
     }
-    driver.shard.finish();
+    let ports: Vec<StreamPort> = driver.listeners.into_iter().map(|l| l.port).collect();
+    driver.shard.finish(&ports);
     Ok(())
 }
 
@@ -77,7 +75,6 @@ impl Loop {
             poll.registry().register(&mut socket, token, Interest::READABLE)?;
             listeners.push(Listener { socket, port });
         }
-        let paused_until = Instant::now();
         Ok(Self {
             poll,
             shard,
@@ -86,8 +83,7 @@ impl Loop {
             streams: Vec::new(),
             again: Vec::new(),
             soon: Vec::new(),
-            paused: Vec::new(),
-            paused_until,
+            resting: Vec::new(),
         })
     }
 
@@ -104,8 +100,10 @@ impl Loop {
         let mut ready = std::mem::take(&mut self.again);
         ready.append(&mut self.soon);
         ready.extend(events.iter().map(mio::event::Event::token));
-        if !self.paused.is_empty() && Instant::now() >= self.paused_until {
-            ready.append(&mut self.paused);
+        if !self.resting.is_empty() {
+            let now = Instant::now();
+            let rested = self.resting.extract_if(.., |(until, _)| *until <= now);
+            ready.extend(rested.map(|(_, token)| token));
         }
         ready.sort_unstable();
         ready.dedup();
@@ -127,39 +125,41 @@ impl Loop {
             Turn::Done => {}
             Turn::Soon => self.soon.push(token),
             Turn::More => self.again.push(token),
+            Turn::Later => self.rest(token, RETRY_MS),
         }
     }
 
-    /// Accepts until nobody waits. When descriptors run out, the listener pauses and goes on later.
+    fn rest(&mut self, token: Token, ms: u64) {
+        self.resting.push((Instant::now() + Duration::from_millis(ms), token));
+    }
+
+    /// Accepts those who wait, up to a bound that leaves the other sockets their turn. When
+    /// descriptors run out, the listener rests and goes on later.
     fn accept(&mut self, token: Token) -> Turn {
-        loop {
+        for _ in 0..ACCEPTS_PER_TURN {
             let listener = &self.listeners[token.0 - self.datagram_ports];
             match listener.socket.accept() {
-                Ok((socket, peer)) => {
+                Ok((socket, source)) => {
                     let transport = listener.port.transport;
-                    self.admit(socket, peer, transport);
+                    let destination = socket.local_addr().unwrap_or(listener.port.local);
+                    self.admit(socket, Path { source, destination, transport });
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Turn::Done,
                 Err(error) if is_passing(&error) => {}
                 Err(error) => {
                     self.shard.accept_failed(&error);
-                    self.paused.push(token);
-                    self.paused_until = Instant::now() + Duration::from_millis(ACCEPT_PAUSE_MS);
+                    self.rest(token, ACCEPT_PAUSE_MS);
                     return Turn::Done;
                 }
             }
         }
+        Turn::More
     }
 
-    fn admit(
-        &mut self,
-        mut socket: TcpStream,
-        peer: std::net::SocketAddr,
-        transport: sentrypeer_storage::event::Transport,
-    ) {
-        let Ok(local) = socket.local_addr() else { return };
+    fn admit(&mut self, mut socket: TcpStream, path: Path) {
+        // It fails only if the connection has gone; reading it will say so.
         let _ = socket.set_nodelay(true);
-        let Some(id) = self.shard.admit(socket.as_raw_fd(), peer, local, transport) else { return };
+        let Some(id) = self.shard.admit(socket.as_raw_fd(), path) else { return };
         let token = Token(self.datagram_ports + self.listeners.len() + id.index());
         if let Err(error) = self.poll.registry().register(&mut socket, token, Interest::READABLE) {
             self.shard.accept_failed(&error);

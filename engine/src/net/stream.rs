@@ -2,22 +2,55 @@
 //! clock; [`super::streams`] keeps all of a shard's and moves the bytes.
 
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
 use rustls::ServerConnection;
 use sentrypeer_storage::event::{Time, Transport, Verification};
 
 use crate::counters::Count;
-use crate::limits::{REPLY_BYTES_MAX, STREAM_PENDING_BYTES_MAX, TLS_HEAD_BYTES};
-use crate::shard::{Core, Meta};
+use crate::honeypot::Path;
+use crate::limits::{REPLY_BYTES_MAX, STREAM_PLAIN_BYTES, TLS_HEAD_BYTES};
+use crate::shard::{Meta, Recorder};
 use crate::sip::{self, Anomalies, Frame, Framer, Kind};
 
-/// Plain bytes taken out of TLS at a time.
-const PLAIN_BYTES: usize = 4_096;
+/// Why a connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// The other side ended it.
+    Remote,
+    /// Nothing came.
+    Idle,
+    /// It had lasted long enough.
+    Lifetime,
+    /// The TLS handshake failed or took too long.
+    Handshake,
+    /// Something came that is no SIP message, or one that is too long.
+    Protocol,
+    /// The other side did not read what it was sent.
+    SlowReader,
+    /// The node stops.
+    Stopping,
+}
+
+impl Closing {
+    /// Where it is counted.
+    #[must_use]
+    pub fn count(self) -> Count {
+        match self {
+            Self::Remote => Count::ClosedByRemote,
+            Self::Idle => Count::ClosedIdle,
+            Self::Lifetime => Count::ClosedTotal,
+            Self::Handshake => Count::ClosedHandshake,
+            Self::Protocol => Count::ClosedProtocol,
+            Self::SlowReader => Count::ClosedSlowReader,
+            Self::Stopping => Count::ClosedStop,
+        }
+    }
+}
 
 /// The state of one connection.
 pub struct Stream {
-    about: About,
+    path: Path,
     tls: Option<Tls>,
     framer: Framer,
     /// Wire bytes that wait to be sent.
@@ -37,27 +70,15 @@ struct Tls {
 impl Stream {
     /// A connection that was just accepted; `tls` is how it speaks TLS, if it does.
     #[must_use]
-    pub fn new(
-        peer: SocketAddr,
-        local: SocketAddr,
-        transport: Transport,
-        tls: Option<ServerConnection>,
-    ) -> Self {
+    pub fn new(path: Path, tls: Option<ServerConnection>) -> Self {
         let tls = tls.map(|connection| Tls { connection: Box::new(connection), head: Vec::new() });
-        Self {
-            about: About { peer, local, transport },
-            tls,
-            framer: Framer::new(),
-            out: Vec::new(),
-            proven: false,
-            recorded: false,
-        }
+        Self { path, tls, framer: Framer::new(), out: Vec::new(), proven: false, recorded: false }
     }
 
-    /// The other side.
+    /// The other side's address.
     #[must_use]
-    pub fn peer(&self) -> SocketAddr {
-        self.about.peer
+    pub fn source(&self) -> IpAddr {
+        self.path.source.ip()
     }
 
     /// Whether a TLS handshake is still going on.
@@ -87,20 +108,22 @@ impl Stream {
     /// # Errors
     ///
     /// Why the connection is to be closed; what there is to send before is in the output.
-    pub fn feed(&mut self, bytes: &[u8], now: Time, core: &mut Core) -> Result<(), Count> {
-        core.counters.add(Count::StreamBytes, bytes.len() as u64);
-        let fed = match self.tls.take() {
-            None => self.plain(bytes, None, now, core),
+    pub fn feed(
+        &mut self,
+        bytes: &[u8],
+        now: Time,
+        recorder: &mut Recorder,
+    ) -> Result<(), Closing> {
+        recorder.counters.add(Count::StreamBytes, bytes.len() as u64);
+        match self.tls.take() {
+            None => self.plain(bytes, None, now, recorder),
             Some(mut tls) => {
-                let fed = self.encrypted(bytes, &mut tls, now, core);
+                let fed = self.encrypted(bytes, &mut tls, now, recorder);
+                tls.drain_into(&mut self.out);
                 self.tls = Some(tls);
                 fed
             }
-        };
-        if fed.is_ok() && self.out.len() > STREAM_PENDING_BYTES_MAX {
-            return Err(Count::ClosedSlowReader);
         }
-        fed
     }
 
     fn encrypted(
@@ -108,33 +131,27 @@ impl Stream {
         mut bytes: &[u8],
         tls: &mut Tls,
         now: Time,
-        core: &mut Core,
-    ) -> Result<(), Count> {
+        recorder: &mut Recorder,
+    ) -> Result<(), Closing> {
         tls.keep_head(bytes);
         while !bytes.is_empty() {
-            let taken = tls.connection.read_tls(&mut bytes);
-            if !matches!(taken, Ok(1..)) {
+            if !matches!(tls.connection.read_tls(&mut bytes), Ok(1..)) {
                 break;
             }
             let processed = tls.connection.process_new_packets();
+            // A bad record may stand behind good ones: what those said comes first.
+            let mut buffer = [0; STREAM_PLAIN_BYTES];
+            while let Ok(n @ 1..) = tls.connection.reader().read(&mut buffer) {
+                self.plain(&buffer[..n], Some(tls), now, recorder)?;
+            }
             if processed.is_err() {
-                let handshaking = tls.connection.is_handshaking();
-                tls.drain_into(&mut self.out);
-                return Err(if handshaking {
-                    Count::ClosedHandshake
+                return Err(if tls.connection.is_handshaking() {
+                    Closing::Handshake
                 } else {
-                    Count::ClosedProtocol
+                    Closing::Protocol
                 });
             }
-            let mut buffer = [0; PLAIN_BYTES];
-            while let Ok(n @ 1..) = tls.connection.reader().read(&mut buffer) {
-                if let Err(reason) = self.plain(&buffer[..n], Some(tls), now, core) {
-                    tls.drain_into(&mut self.out);
-                    return Err(reason);
-                }
-            }
         }
-        tls.drain_into(&mut self.out);
         Ok(())
     }
 
@@ -144,37 +161,32 @@ impl Stream {
         mut bytes: &[u8],
         mut tls: Option<&mut Tls>,
         now: Time,
-        core: &mut Core,
-    ) -> Result<(), Count> {
+        recorder: &mut Recorder,
+    ) -> Result<(), Closing> {
         let mut reply = Vec::new();
         while !bytes.is_empty() {
             let taken = self.framer.feed(bytes);
             bytes = &bytes[taken..];
-            while self.frame(now, core, &mut reply) {
+            while self.frame(now, recorder, &mut reply) {
                 match &mut tls {
                     None => self.out.append(&mut reply),
-                    Some(tls) => {
-                        // The library buffers a bounded amount; what is beyond is the loss of a
-                        // peer that asks for more than it reads.
-                        let _ = tls.connection.writer().write(&reply);
-                        reply.clear();
-                    }
+                    Some(tls) => tls.encrypt(&mut reply, &mut self.out),
                 }
             }
             if self.framer.is_over() {
-                return Err(Count::ClosedProtocol);
+                return Err(Closing::Protocol);
             }
         }
         Ok(())
     }
 
     /// Handles the next frame, if there is one, and appends what it is answered with.
-    fn frame(&mut self, now: Time, core: &mut Core, reply: &mut Vec<u8>) -> bool {
+    fn frame(&mut self, now: Time, recorder: &mut Recorder, reply: &mut Vec<u8>) -> bool {
         match self.framer.next() {
             None => false,
             Some(Frame::Ping) => {
-                core.counters.add(Count::KeepAlives, 1);
-                if core.is_responsive() {
+                recorder.counters.add(Count::KeepAlives, 1);
+                if recorder.is_responsive() {
                     reply.extend_from_slice(b"\r\n");
                 }
                 true
@@ -183,9 +195,9 @@ impl Stream {
                 self.recorded = true;
                 let message = sip::parse(bytes);
                 self.proven |= !matches!(message.kind(), Kind::NotSip(_));
-                let meta = self.about.at(now, self.proven, anomalies);
-                core.counters.add(Count::StreamMessages, 1);
-                core.message(&message, &meta, REPLY_BYTES_MAX, reply);
+                let meta = meta(self.path, now, self.proven, anomalies);
+                recorder.counters.add(Count::StreamMessages, 1);
+                recorder.message(&message, &meta, REPLY_BYTES_MAX, reply);
                 true
             }
         }
@@ -193,47 +205,29 @@ impl Stream {
 
     /// The connection is over: what came in part is an event too, and so is a connection on which
     /// nothing came.
-    pub fn end(&mut self, now: Time, core: &mut Core) {
+    pub fn end(&mut self, now: Time, recorder: &mut Recorder) {
         self.framer.finish();
         while let Some(frame) = self.framer.next() {
             if let Frame::Message { bytes, anomalies } = frame {
                 self.recorded = true;
-                core.record(&sip::parse(bytes), &self.about.at(now, self.proven, anomalies));
+                recorder.record(&sip::parse(bytes), &meta(self.path, now, self.proven, anomalies));
             }
         }
         if !self.recorded {
             let head = self.tls.as_ref().map_or(&[][..], |tls| &tls.head);
-            let meta = self.about.at(now, self.proven, Anomalies::default());
-            core.record(&sip::parse(head), &meta);
+            let meta = meta(self.path, now, self.proven, Anomalies::default());
+            recorder.record(&sip::parse(head), &meta);
         }
     }
 }
 
-/// What all messages of a connection have in common.
-#[derive(Clone, Copy)]
-struct About {
-    peer: SocketAddr,
-    local: SocketAddr,
-    transport: Transport,
-}
-
-impl About {
-    /// `proven`: a message of SIP came, so the peer is who its address says.
-    fn at(&self, time: Time, proven: bool, framing: Anomalies) -> Meta {
-        let verification = match self.transport {
-            Transport::Tcp if proven => Verification::Connected,
-            Transport::Tls if proven => Verification::Tls,
-            _ => Verification::Unverified,
-        };
-        Meta {
-            time,
-            source: self.peer,
-            destination: self.local,
-            transport: self.transport,
-            verification,
-            framing,
-        }
-    }
+fn meta(path: Path, time: Time, proven: bool, framing: Anomalies) -> Meta {
+    let verification = match path.transport {
+        Transport::Tcp if proven => Verification::Connected,
+        Transport::Tls if proven => Verification::Tls,
+        _ => Verification::Unverified,
+    };
+    Meta { time, path, verification, framing }
 }
 
 impl Tls {
@@ -244,6 +238,16 @@ impl Tls {
         } else {
             self.head = Vec::new();
         }
+    }
+
+    /// Encrypts `plain`, piece by piece as the library takes it, into `out`.
+    fn encrypt(&mut self, plain: &mut Vec<u8>, out: &mut Vec<u8>) {
+        let mut rest = plain.as_slice();
+        while let Ok(taken @ 1..) = self.connection.writer().write(rest) {
+            rest = &rest[taken..];
+            self.drain_into(out);
+        }
+        plain.clear();
     }
 
     fn drain_into(&mut self, out: &mut Vec<u8>) {
@@ -259,7 +263,7 @@ impl Tls {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shard::testing::core;
+    use crate::shard::testing::recorder;
 
     const MESSAGE: &str = "OPTIONS sip:1@x SIP/2.0\r\nVia: SIP/2.0/TCP h;branch=z9hG4bK1\r\n\
         From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\
@@ -267,53 +271,45 @@ mod tests {
 
     fn stream() -> Stream {
         let address = "192.0.2.1:5060".parse().unwrap();
-        Stream::new(address, address, Transport::Tcp, None)
+        Stream::new(Path { source: address, destination: address, transport: Transport::Tcp }, None)
     }
 
     #[test]
     fn each_message_of_a_stream_is_an_event_and_gets_an_answer() {
-        let (mut core, events) = core(true);
+        let (mut recorder, events) = recorder(true);
         let mut stream = stream();
         for byte in MESSAGE.repeat(3).as_bytes() {
-            stream.feed(&[*byte], Time(1), &mut core).unwrap();
+            stream.feed(&[*byte], Time(1), &mut recorder).unwrap();
         }
         let answers = String::from_utf8_lossy(stream.output()).matches("SIP/2.0 200 OK").count();
         assert_eq!(answers, 3);
-        stream.end(Time(2), &mut core);
-        let levels: Vec<_> = events(core).into_iter().map(|e| e.0).collect();
+        stream.end(Time(2), &mut recorder);
+        let levels: Vec<_> = events(recorder).into_iter().map(|e| e.0).collect();
         assert_eq!(levels, [Verification::Connected; 3]);
     }
 
     #[test]
     fn a_passive_stream_says_nothing_even_to_a_ping() {
-        let (mut core, events) = core(false);
+        let (mut recorder, events) = recorder(false);
         let mut stream = stream();
-        stream.feed(format!("\r\n\r\n{MESSAGE}").as_bytes(), Time(1), &mut core).unwrap();
+        stream.feed(format!("\r\n\r\n{MESSAGE}").as_bytes(), Time(1), &mut recorder).unwrap();
         assert!(stream.output().is_empty());
-        assert_eq!(core.counters.of(Count::KeepAlives), 1);
-        stream.end(Time(2), &mut core);
-        assert_eq!(events(core).len(), 1);
+        assert_eq!(recorder.counters.of(Count::KeepAlives), 1);
+        stream.end(Time(2), &mut recorder);
+        assert_eq!(events(recorder).len(), 1);
     }
 
     #[test]
     fn what_came_in_part_is_an_event_and_so_is_nothing_at_all() {
         for (bytes, expected) in [(&MESSAGE[..40], &MESSAGE[..40]), ("", "")] {
-            let (mut core, events) = core(true);
+            let (mut recorder, events) = recorder(true);
             let mut stream = stream();
-            stream.feed(bytes.as_bytes(), Time(1), &mut core).unwrap();
-            stream.end(Time(2), &mut core);
-            assert_eq!(events(core), [(Verification::Unverified, expected.as_bytes().to_vec())]);
+            stream.feed(bytes.as_bytes(), Time(1), &mut recorder).unwrap();
+            stream.end(Time(2), &mut recorder);
+            assert_eq!(
+                events(recorder),
+                [(Verification::Unverified, expected.as_bytes().to_vec())]
+            );
         }
-    }
-
-    #[test]
-    fn a_peer_that_does_not_read_is_let_go() {
-        let (mut core, _) = core(true);
-        let mut stream = stream();
-        let flood = MESSAGE.repeat(1_000);
-        let fed =
-            flood.as_bytes().chunks(4_096).try_for_each(|c| stream.feed(c, Time(1), &mut core));
-        assert_eq!(fed, Err(Count::ClosedSlowReader));
-        assert!(stream.output().len() < 2 * STREAM_PENDING_BYTES_MAX);
     }
 }

@@ -2,8 +2,7 @@
 //! a connection has to go.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,13 +13,15 @@ use rustls::{ServerConfig, ServerConnection};
 use sentrypeer_storage::event::{SourceKey, Time, Transport};
 
 use super::Turn;
-use super::stream::Stream;
+use super::listen::StreamPort;
+use super::stream::{Closing, Stream};
 use crate::counters::{Count, ShardCounters};
+use crate::honeypot::Path;
 use crate::limits::{
-    STREAM_IDLE_MS, STREAM_READ_BYTES, STREAM_READS_PER_TURN, STREAM_TOTAL_MS,
+    LISTEN_BACKLOG, STREAM_IDLE_MS, STREAM_READ_BYTES, STREAM_READS_PER_TURN, STREAM_TOTAL_MS,
     STREAMS_PER_SHARD_MAX, STREAMS_PER_SOURCE_MAX, TLS_HANDSHAKE_MS,
 };
-use crate::shard::Core;
+use crate::shard::Recorder;
 
 /// A connection's place in its shard's table. Places are used again, so an id is only good until
 /// [`Streams::ended`].
@@ -48,7 +49,7 @@ struct Slot {
     opened: Instant,
     heard: Instant,
     /// Why it is being closed, once that is decided.
-    closing: Option<Count>,
+    closing: Option<Closing>,
 }
 
 /// A shard's table of connections.
@@ -80,26 +81,23 @@ impl Streams {
     pub fn admit(
         &mut self,
         socket: RawFd,
-        peer: SocketAddr,
-        local: SocketAddr,
-        transport: Transport,
-        core: &mut Core,
+        path: Path,
+        recorder: &mut Recorder,
     ) -> Option<StreamId> {
-        let peer = canonical(peer);
         let accepted =
-            if transport == Transport::Tls { Count::TlsAccepted } else { Count::TcpAccepted };
-        core.counters.add(accepted, 1);
+            if path.transport == Transport::Tls { Count::TlsAccepted } else { Count::TcpAccepted };
+        recorder.counters.add(accepted, 1);
         if self.slots.len() - self.free.len() >= STREAMS_PER_SHARD_MAX {
-            core.counters.add(Count::RefusedShardFull, 1);
+            recorder.counters.add(Count::RefusedShardFull, 1);
             return None;
         }
-        let held = self.per_source.entry(SourceKey::of(peer.ip())).or_insert(0);
+        let held = self.per_source.entry(SourceKey::of(path.source.ip())).or_insert(0);
         if *held >= STREAMS_PER_SOURCE_MAX {
-            core.counters.add(Count::RefusedSourceFull, 1);
+            recorder.counters.add(Count::RefusedSourceFull, 1);
             return None;
         }
         *held += 1;
-        let stream = Stream::new(peer, canonical(local), transport, self.tls_state(transport));
+        let stream = Stream::new(path, self.tls_state(path.transport));
         let now = Instant::now();
         Some(self.place(Slot { stream, socket, opened: now, heard: now, closing: None }))
     }
@@ -124,44 +122,57 @@ impl Streams {
 
     /// Takes what waits at a connection, up to a bound that leaves the others their turn. Nothing
     /// means that the connection is over.
-    pub fn readable(&mut self, id: StreamId, core: &mut Core) -> Option<Turn> {
+    pub fn readable(&mut self, id: StreamId, recorder: &mut Recorder) -> Option<Turn> {
         let slot = self.slots.get_mut(id.0)?.as_mut()?;
         for _ in 0..STREAM_READS_PER_TURN {
-            match recv(slot.socket, &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
-                Ok(0) => {
-                    slot.closing.get_or_insert(Count::ClosedByPeer);
-                    return None;
+            // Who does not read is not read either: what it sends waits in the kernel.
+            if slot.flush(&recorder.counters) && slot.closing.is_none() {
+                if !self.pending.contains(&id.0) {
+                    self.pending.push(id.0);
                 }
+                return Some(Turn::Later);
+            }
+            match recv(slot.socket, &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
+                Ok(0) | Err(Errno::ECONNRESET) => return slot.close(Closing::Remote),
                 Ok(n) => {
                     slot.heard = Instant::now();
-                    let fed = slot.stream.feed(&self.buffer[..n], Time::now(), core);
-                    let had_pending = slot.flush(&core.counters);
+                    let fed = slot.stream.feed(&self.buffer[..n], Time::now(), recorder);
                     if let Err(reason) = fed {
-                        slot.closing.get_or_insert(reason);
-                        return None;
-                    }
-                    if had_pending && !self.pending.contains(&id.0) {
-                        self.pending.push(id.0);
+                        slot.flush(&recorder.counters);
+                        return slot.close(reason);
                     }
                 }
                 Err(Errno::EAGAIN) => return Some(Turn::Done),
                 Err(Errno::EINTR) => {}
-                Err(_) => {
-                    slot.closing.get_or_insert(Count::ClosedByPeer);
-                    return None;
-                }
+                Err(_) => return slot.close(Closing::Remote),
             }
         }
         Some(Turn::More)
     }
 
+    /// Takes the connections that a listener has not accepted yet, with what they have sent so far,
+    /// and ends them: the node stops.
+    pub fn take_backlog(&mut self, port: &StreamPort, recorder: &mut Recorder) {
+        if port.socket.set_nonblocking(true).is_err() {
+            return;
+        }
+        for _ in 0..LISTEN_BACKLOG {
+            let Ok((socket, source)) = port.socket.accept() else { return };
+            let destination = socket.local_addr().unwrap_or(port.local);
+            let path = Path { source, destination, transport: port.transport };
+            if let Some(id) = self.admit(socket.as_raw_fd(), path, recorder) {
+                self.finish_one(id, recorder);
+            }
+        }
+    }
+
     /// Forgets a connection, whose socket the driver closes next; what came in part is recorded.
-    pub fn ended(&mut self, id: StreamId, core: &mut Core) {
+    pub fn ended(&mut self, id: StreamId, recorder: &mut Recorder) {
         let Some(mut slot) = self.slots.get_mut(id.0).and_then(Option::take) else { return };
         self.free.push(id.0);
-        slot.stream.end(Time::now(), core);
-        core.counters.add(slot.closing.unwrap_or(Count::ClosedByPeer), 1);
-        let key = SourceKey::of(slot.stream.peer().ip());
+        slot.stream.end(Time::now(), recorder);
+        recorder.counters.add(slot.closing.unwrap_or(Closing::Remote).count(), 1);
+        let key = SourceKey::of(slot.stream.source());
         if let Some(held) = self.per_source.get_mut(&key) {
             *held -= 1;
             if *held == 0 {
@@ -198,17 +209,20 @@ impl Streams {
     }
 
     /// Ends every connection: the node stops.
-    pub fn finish(&mut self, core: &mut Core) {
+    pub fn finish(&mut self, recorder: &mut Recorder) {
         for index in 0..self.slots.len() {
-            let id = StreamId(index);
-            // What waits is taken once more; more than one turn of it was sent too late.
-            let _ = self.readable(id, core);
-            if let Some(slot) = &mut self.slots[index] {
-                slot.closing.get_or_insert(Count::ClosedStop);
-                slot.shut();
-            }
-            self.ended(id, core);
+            self.finish_one(StreamId(index), recorder);
         }
+    }
+
+    /// Takes what waits at a connection once more, and ends it.
+    fn finish_one(&mut self, id: StreamId, recorder: &mut Recorder) {
+        let _ = self.readable(id, recorder);
+        if let Some(slot) = &mut self.slots[id.0] {
+            slot.closing.get_or_insert(Closing::Stopping);
+            slot.shut();
+        }
+        self.ended(id, recorder);
     }
 }
 
@@ -234,18 +248,20 @@ impl Slot {
         false
     }
 
-    fn overdue(&self) -> Option<Count> {
+    /// Notes why the connection is over, unless that was known before.
+    fn close(&mut self, reason: Closing) -> Option<Turn> {
+        self.closing.get_or_insert(reason);
+        None
+    }
+
+    fn overdue(&self) -> Option<Closing> {
         let ms = Duration::from_millis;
         if self.stream.is_handshaking() && self.opened.elapsed() > ms(TLS_HANDSHAKE_MS) {
-            Some(Count::ClosedHandshake)
+            Some(Closing::Handshake)
         } else if self.heard.elapsed() > ms(STREAM_IDLE_MS) {
-            Some(if self.stream.output().is_empty() {
-                Count::ClosedIdle
-            } else {
-                Count::ClosedSlowReader
-            })
+            Some(if self.stream.output().is_empty() { Closing::Idle } else { Closing::SlowReader })
         } else if self.opened.elapsed() > ms(STREAM_TOTAL_MS) {
-            Some(Count::ClosedTotal)
+            Some(Closing::Lifetime)
         } else {
             None
         }
@@ -255,8 +271,4 @@ impl Slot {
         // It fails only if the other side was faster.
         let _ = shutdown(self.socket, Shutdown::Both);
     }
-}
-
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }

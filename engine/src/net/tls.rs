@@ -1,23 +1,15 @@
 //! The TLS side of streams: which certificate is shown, and by which rules.
 
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use sentrypeer_storage::identity::{beside, write_whole};
 
-/// Where the certificate and its key are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// PEM file with the certificate chain.
-    pub certificate: PathBuf,
-    /// PEM file with the private key.
-    pub key: PathBuf,
-}
+use crate::config::Certificate;
 
 /// Why TLS cannot be offered.
 #[derive(Debug, thiserror::Error)]
@@ -39,10 +31,10 @@ pub enum TlsError {
         what: &'static str,
     },
     /// Certificate and key do not belong together, or are of no supported kind.
-    #[error("{} and {}: {source}", identity.certificate.display(), identity.key.display())]
+    #[error("{} and {}: {source}", pair.cert.display(), pair.key.display())]
     Unusable {
         /// The files.
-        identity: Identity,
+        pair: Certificate,
         /// What the TLS library said.
         source: rustls::Error,
     },
@@ -61,39 +53,18 @@ pub enum TlsError {
 /// # Errors
 ///
 /// [`TlsError::Make`] if it cannot be written.
-pub fn own_identity(database: &Path) -> Result<Identity, TlsError> {
-    let beside = |suffix: &str| {
-        let mut name = database.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let identity = Identity { certificate: beside(".cert.pem"), key: beside(".key.pem") };
-    if identity.certificate.exists() && identity.key.exists() {
-        return Ok(identity);
+pub fn own_certificate(database: &Path) -> Result<Certificate, TlsError> {
+    let pair = Certificate { cert: beside(database, "cert.pem"), key: beside(database, "key.pem") };
+    if pair.cert.exists() && pair.key.exists() {
+        return Ok(pair);
     }
     let fail = |path: &Path, source| TlsError::Make { path: path.to_owned(), source };
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()])
-        .map_err(|e| fail(&identity.certificate, io::Error::other(e)))?;
-    write_private(&identity.key, made.signing_key.serialize_pem().as_bytes())
-        .map_err(|e| fail(&identity.key, e))?;
-    write_private(&identity.certificate, made.cert.pem().as_bytes())
-        .map_err(|e| fail(&identity.certificate, e))?;
-    Ok(identity)
-}
-
-/// Writes a file that only its owner may read, whole or not at all.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)
+        .map_err(|e| fail(&pair.cert, io::Error::other(e)))?;
+    write_whole(&pair.key, made.signing_key.serialize_pem().as_bytes())
+        .map_err(|e| fail(&pair.key, e))?;
+    write_whole(&pair.cert, made.cert.pem().as_bytes()).map_err(|e| fail(&pair.cert, e))?;
+    Ok(pair)
 }
 
 /// Reads certificate and key, and makes the rules of a server of them: TLS 1.2 and 1.3, no client
@@ -102,11 +73,11 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 ///
 /// A file that cannot be read or holds nothing, or a pair that does not fit.
-pub fn server_config(identity: &Identity) -> Result<Arc<ServerConfig>, TlsError> {
-    let chain = read_chain(&identity.certificate)?;
-    let key = read_key(&identity.key)?;
+pub fn server_config(pair: &Certificate) -> Result<Arc<ServerConfig>, TlsError> {
+    let chain = read_chain(&pair.cert)?;
+    let key = read_key(&pair.key)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let unusable = |source| TlsError::Unusable { identity: identity.clone(), source };
+    let unusable = |source| TlsError::Unusable { pair: pair.clone(), source };
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(unusable)?
@@ -146,10 +117,10 @@ mod tests {
     fn a_certificate_of_our_own_is_made_once_and_only_its_owner_may_read_the_key() {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("s.redb");
-        let first = own_identity(&database).unwrap();
+        let first = own_certificate(&database).unwrap();
         let bytes = fs::read(&first.key).unwrap();
         assert_eq!(fs::metadata(&first.key).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(own_identity(&database).unwrap(), first);
+        assert_eq!(own_certificate(&database).unwrap(), first);
         assert_eq!(fs::read(&first.key).unwrap(), bytes);
         server_config(&first).unwrap();
     }
@@ -159,8 +130,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("empty.pem");
         fs::write(&path, "nothing").unwrap();
-        let identity = Identity { certificate: path.clone(), key: path };
-        let error = server_config(&identity).unwrap_err().to_string();
+        let pair = Certificate { cert: path.clone(), key: path };
+        let error = server_config(&pair).unwrap_err().to_string();
         assert!(error.contains("empty.pem") && error.contains("--cert"), "{error}");
     }
 }

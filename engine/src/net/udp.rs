@@ -9,11 +9,12 @@ use super::Turn;
 use super::listen::UdpPort;
 use super::syscall::{Outgoing, ReceiveBatch, Received, SendBatch};
 use crate::counters::Count;
+use crate::honeypot::Path;
 use crate::limits::{
     BUSY_DATAGRAMS, BUSY_WINDOW_MS, CALLS_PER_TURN, DATAGRAMS_PER_CALL, REPLY_BATCH_BYTES,
     REPLY_BYTES_MAX,
 };
-use crate::shard::{Core, Meta};
+use crate::shard::{Meta, Recorder};
 use crate::sip::{self, Anomalies};
 
 /// The buffers that all datagrams of a shard pass through.
@@ -50,14 +51,14 @@ impl Rate {
 impl Datagrams {
     /// Takes and handles what waits at `port`, up to a bound that leaves the other sockets their
     /// turn.
-    pub fn turn(&mut self, port: &UdpPort, core: &mut Core) -> Turn {
+    pub fn turn(&mut self, port: &UdpPort, recorder: &mut Recorder) -> Turn {
         for call in 0..CALLS_PER_TURN {
             let count = match self.receive.receive(port.socket.as_raw_fd()) {
                 Ok(count) => count,
                 Err(error) => {
-                    core.counters.add(Count::ReceiveErrors, 1);
+                    recorder.counters.add(Count::ReceiveErrors, 1);
                     log::debug!("receiving at {}: {error}", port.local);
-                    return Turn::Done;
+                    return Turn::Later;
                 }
             };
             // One look at the clock serves the whole batch.
@@ -65,16 +66,16 @@ impl Datagrams {
             for i in 0..count {
                 match self.receive.datagram(i) {
                     Some(datagram) => {
-                        handle(&datagram, port, now, core, &mut self.replies, &mut self.text);
+                        handle(&datagram, port, now, recorder, &mut self.replies, &mut self.text);
                     }
-                    None => core.counters.add(Count::ShedNoAddress, 1),
+                    None => recorder.counters.add(Count::ShedNoAddress, 1),
                 }
                 if self.text.len() > REPLY_BATCH_BYTES - REPLY_BYTES_MAX {
-                    self.flush(port, core);
+                    self.flush(port, recorder);
                 }
             }
-            core.counters.add(Count::Datagrams, count as u64);
-            self.flush(port, core);
+            recorder.counters.add(Count::Datagrams, count as u64);
+            self.flush(port, recorder);
             self.rate.add(count, now);
             if count < DATAGRAMS_PER_CALL {
                 let came = call > 0 || count > 0;
@@ -84,23 +85,30 @@ impl Datagrams {
         Turn::More
     }
 
+    /// Takes what is left at `port` without looking at it, and counts it: there is no time.
+    pub fn discard(&mut self, port: &UdpPort, recorder: &Recorder) {
+        while let Ok(count @ 1..) = self.receive.receive(port.socket.as_raw_fd()) {
+            recorder.counters.add(Count::StopDrops, count as u64);
+        }
+    }
+
     /// Sends the replies gathered so far; what the kernel does not take is dropped and counted.
-    fn flush(&mut self, port: &UdpPort, core: &Core) {
+    fn flush(&mut self, port: &UdpPort, recorder: &Recorder) {
         let mut rest = self.replies.as_slice();
         while !rest.is_empty() {
             match self.send.send(port.socket.as_raw_fd(), &self.text, rest) {
                 Ok(0) => {
-                    core.counters.add(Count::UnsentNoRoom, rest.len() as u64);
+                    recorder.counters.add(Count::UnsentNoRoom, rest.len() as u64);
                     break;
                 }
                 Ok(sent) => {
                     let bytes: usize = rest[..sent].iter().map(|r| r.range.len()).sum();
-                    core.counters.add(Count::RepliesSent, sent as u64);
-                    core.counters.add(Count::ReplyBytes, bytes as u64);
+                    recorder.counters.add(Count::RepliesSent, sent as u64);
+                    recorder.counters.add(Count::ReplyBytes, bytes as u64);
                     rest = &rest[sent..];
                 }
                 Err(error) => {
-                    core.counters.add(Count::UnsentRefused, 1);
+                    recorder.counters.add(Count::UnsentRefused, 1);
                     log::debug!("replying to {}: {error}", rest[0].to);
                     rest = &rest[1..];
                 }
@@ -115,33 +123,34 @@ fn handle(
     datagram: &Received<'_>,
     port: &UdpPort,
     now: Time,
-    core: &mut Core,
+    recorder: &mut Recorder,
     replies: &mut Vec<Outgoing>,
     text: &mut Vec<u8>,
 ) {
-    core.counters.add(Count::DatagramBytes, datagram.payload.len() as u64);
+    recorder.counters.add(Count::DatagramBytes, datagram.payload.len() as u64);
     if datagram.truncated {
-        core.counters.add(Count::DatagramsCut, 1);
+        recorder.counters.add(Count::DatagramsCut, 1);
     }
     let ip = datagram.destination.unwrap_or(port.local.ip());
     let meta = Meta {
         time: now,
-        source: datagram.source,
-        destination: SocketAddr::new(ip, port.local.port()),
-        transport: Transport::Udp,
+        path: Path {
+            source: datagram.source,
+            destination: SocketAddr::new(ip, port.local.port()),
+            transport: Transport::Udp,
+        },
         verification: Verification::Unverified,
         framing: Anomalies::default(),
     };
     let start = text.len();
-    // Never longer than what came: nobody gains by forging a request of ours (DESIGN, "What may be
-    // sent to whom").
+    // Never longer than what came: nobody gains anything by forging the source of a request.
     let limit = datagram.payload.len().min(REPLY_BYTES_MAX);
-    core.message(&sip::parse(datagram.payload), &meta, limit, text);
+    recorder.message(&sip::parse(datagram.payload), &meta, limit, text);
     if text.len() == start {
         return;
     }
     if !may_answer(datagram.source) {
-        core.counters.add(Count::UnsentAddress, 1);
+        recorder.counters.add(Count::UnsentAddress, 1);
         text.truncate(start);
         return;
     }

@@ -4,7 +4,6 @@
 //! then it runs the same code as the other driver.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,7 +16,8 @@ use super::Turn;
 use super::listen::StreamPort;
 use super::streams::StreamId;
 use super::syscall::adopt;
-use crate::limits::{ACCEPT_PAUSE_MS, NAP_US, RING_ENTRIES, RING_IO_BYTES};
+use crate::honeypot::Path;
+use crate::limits::{ACCEPT_PAUSE_MS, NAP_US, RETRY_MS, RING_ENTRIES, RING_IO_BYTES};
 use crate::shard::Shard;
 
 type Shared = Rc<RefCell<Shard>>;
@@ -50,10 +50,8 @@ pub fn run(shard: Shard, streams: Vec<StreamPort>) -> Result<(), NotStarted> {
             return Err(NotStarted { shard: Box::new(shard), streams, reason });
         }
     };
-    let sockets: std::io::Result<Vec<_>> =
-        shard.datagram_ports().iter().map(|port| port.socket.try_clone()).collect();
-    let sockets = match sockets {
-        Ok(sockets) => sockets,
+    let (sockets, listeners) = match duplicates(&shard, &streams) {
+        Ok(duplicates) => duplicates,
         Err(error) => {
             let reason = error.to_string();
             return Err(NotStarted { shard: Box::new(shard), streams, reason });
@@ -64,15 +62,24 @@ pub fn run(shard: Shard, streams: Vec<StreamPort>) -> Result<(), NotStarted> {
         for (index, socket) in sockets.into_iter().enumerate() {
             glommio::spawn_local(datagrams(Rc::clone(&shard), index, adopt(socket))).detach();
         }
-        for port in streams {
-            let transport = port.transport;
-            glommio::spawn_local(listener(Rc::clone(&shard), adopt(port.socket), transport))
+        for (socket, port) in listeners.into_iter().zip(&streams) {
+            glommio::spawn_local(listener(Rc::clone(&shard), adopt(socket), port.transport))
                 .detach();
         }
         ticks(&shard).await;
-        shard.borrow_mut().finish();
+        shard.borrow_mut().finish(&streams);
     });
     Ok(())
+}
+
+/// Descriptors for glommio, which closes its own; the shard keeps those that it reads from.
+fn duplicates(
+    shard: &Shard,
+    streams: &[StreamPort],
+) -> std::io::Result<(Vec<std::net::UdpSocket>, Vec<std::net::TcpListener>)> {
+    let sockets = shard.datagram_ports().iter().map(|port| port.socket.try_clone());
+    let listeners = streams.iter().map(|port| port.socket.try_clone());
+    Ok((sockets.collect::<Result<_, _>>()?, listeners.collect::<Result<_, _>>()?))
 }
 
 /// Looks at the shard's clock until it is to stop.
@@ -96,6 +103,7 @@ async fn datagrams(shard: Shared, index: usize, socket: UdpSocket) {
         let turn = shard.borrow_mut().datagrams(index);
         match turn {
             Turn::More => glommio::executor().yield_now().await,
+            Turn::Later => glommio::timer::sleep(Duration::from_millis(RETRY_MS)).await,
             Turn::Soon => {
                 // The whole shard naps, as under the other driver: glommio's own timer costs more
                 // than the nap saves.
@@ -126,10 +134,13 @@ async fn listener(shard: Shared, socket: TcpListener, transport: Transport) {
 
 fn admit(shard: &Shared, stream: TcpStream, transport: Transport) {
     // Either fails only if the connection has gone already.
-    let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
+    let (Ok(source), Ok(destination)) = (stream.peer_addr(), stream.local_addr()) else {
+        shard.borrow().accepted_too_late();
+        return;
+    };
     let _ = stream.set_nodelay(true);
-    let (peer, local): (SocketAddr, SocketAddr) = (peer, local);
-    let id = shard.borrow_mut().admit(stream.as_raw_fd(), peer, local, transport);
+    let path = Path { source, destination, transport };
+    let id = shard.borrow_mut().admit(stream.as_raw_fd(), path);
     if let Some(id) = id {
         glommio::spawn_local(connection(Rc::clone(shard), id, stream)).detach();
     }
@@ -145,6 +156,7 @@ async fn connection(shard: Shared, id: StreamId, stream: TcpStream) {
         let turn = shard.borrow_mut().readable(id);
         match turn {
             Some(Turn::Done | Turn::Soon) => {}
+            Some(Turn::Later) => glommio::timer::sleep(Duration::from_millis(RETRY_MS)).await,
             Some(Turn::More) => glommio::executor().yield_now().await,
             None => break,
         }

@@ -103,6 +103,79 @@ fn many_and_split_messages_on_one_connection_are_each_answered() {
     }
 }
 
+/// Sends `count` requests at once while it reads the answers, as a load generator does.
+fn pipeline(mut writer: impl Write + Send, reader: impl Read, count: usize) {
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for call in 0..count {
+                let text = request("OPTIONS", "1", &format!("p{call}"), "TCP");
+                writer.write_all(text.as_bytes()).unwrap();
+            }
+        });
+        assert_eq!(read_answers(reader, count).len(), count);
+    });
+}
+
+#[test]
+fn who_pipelines_and_reads_gets_every_answer() {
+    for driver in DRIVERS {
+        let node = plan(&[&format!("--driver={driver}")]).start();
+        let stream = TcpStream::connect(node.tcp.unwrap()).unwrap();
+        pipeline(stream.try_clone().unwrap(), stream, 5_000);
+        // The same over TLS: all is sent before anything is read, as far as the buffers go.
+        let mut stream = tls_connect(node.tls.unwrap());
+        for call in 0..300 {
+            let text = request("OPTIONS", "1", &format!("t{call}"), "TLS");
+            stream.write_all(text.as_bytes()).unwrap();
+        }
+        assert_eq!(read_answers(stream, 300).len(), 300);
+        node.await_events(5_300);
+        assert_eq!(
+            node.metric("sentrypeer_connections_closed_total{shard=\"0\",reason=\"slow_reader\"}"),
+            0
+        );
+    }
+}
+
+#[test]
+fn who_does_not_read_is_not_read_and_takes_no_memory() {
+    for driver in DRIVERS {
+        let node = plan(&[&format!("--driver={driver}")]).start();
+        let mut stream = TcpStream::connect(node.tcp.unwrap()).unwrap();
+        stream.set_write_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+        let text = request("OPTIONS", "1", "deaf", "TCP");
+        let mut sent = 0_u64;
+        while stream.write_all(text.as_bytes()).is_ok() {
+            sent += 1;
+            assert!(sent < 1_000_000, "{driver}: the node reads without end");
+        }
+        // Others are served meanwhile, and the deaf one's events are kept.
+        let bytes = request("OPTIONS", "100", "beside", "UDP");
+        assert!(exchange(node.udp.unwrap(), bytes.as_bytes()).starts_with(b"SIP/2.0 200"));
+        assert!(node.events() < sent);
+        assert!(node.stop().success());
+    }
+}
+
+#[test]
+fn a_good_record_before_a_bad_one_is_an_event() {
+    for driver in DRIVERS {
+        let node = plan(&[&format!("--driver={driver}")]).start();
+        let mut stream = tls_connect(node.tls.unwrap());
+        let text = request("OPTIONS", "1", "good", "TLS");
+        stream.conn.writer().write_all(text.as_bytes()).unwrap();
+        let mut wire = Vec::new();
+        stream.conn.write_tls(&mut wire).unwrap();
+        wire.extend_from_slice(&[0x17, 3, 3, 0, 32]);
+        wire.extend_from_slice(&[0xaa; 32]);
+        stream.sock.write_all(&wire).unwrap();
+        let _ = stream.sock.read_to_end(&mut Vec::new());
+        node.await_events(1);
+        assert_eq!(node.metric("sentrypeer_stream_messages_total"), 1, "{driver}");
+        assert_eq!(node.json("/ip-addresses")["ip_addresses"][0]["verification"], "tls");
+    }
+}
+
 #[test]
 fn both_versions_of_tls_are_spoken_and_prove_the_source() {
     for driver in DRIVERS {

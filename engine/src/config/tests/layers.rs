@@ -271,31 +271,16 @@ fn the_description_is_a_file_that_gives_the_same_configuration() {
         for setting in SETTINGS {
             assert!(first.effective(setting.id) == second.effective(setting.id), "{text}");
         }
-        assert_eq!(reloadable_changes(&first, &second).needs_restart, [""; 0]);
+        assert_eq!(restart_keys(&first, &second), [""; 0]);
     }
 }
 
 #[test]
-fn a_reload_applies_what_it_can_and_names_the_rest() {
+fn a_reload_names_what_needs_a_restart() {
     let old = flags(&[]).config();
-    assert_eq!(reloadable_changes(&old, &flags(&[]).config()), Reload::default());
+    assert_eq!(restart_keys(&old, &flags(&[]).config()), [""; 0]);
     let args = ["-v", "--strict", "-t", "a", "-k", "b", "--sip-listen", "127.0.0.1:1", "-r"];
-    let new = flags(&args).config();
-    let certificate = Certificate { cert: "a".into(), key: "b".into() };
-    let changes = reloadable_changes(&old, &new);
-    assert_eq!(
-        changes.apply,
-        [
-            Change::LogLevel(LevelFilter::Debug),
-            Change::Certificate(Some(certificate.clone())),
-            Change::LegacyMinVerification(Verification::ReturnPath),
-        ]
-    );
-    assert_eq!(changes.needs_restart, ["sip_listen", "responsive"]);
-    // The files may have new content under their old names.
-    let again = reloadable_changes(&new, &new);
-    assert_eq!(again.apply, [Change::Certificate(Some(certificate))]);
-    assert_eq!(reloadable_changes(&new, &old).apply[1], Change::Certificate(None));
+    assert_eq!(restart_keys(&old, &flags(&args).config()), ["sip_listen", "responsive"]);
 }
 
 #[test]
@@ -303,7 +288,7 @@ fn a_reload_notices_what_is_hidden() {
     let hook = |path: &str, secret: &str| {
         flags(&["-w", &format!("https://x.example/{path}"), "-i", "i", "-c", secret]).config()
     };
-    let needs = |new: &Config| reloadable_changes(&hook("a", "s"), new).needs_restart;
+    let needs = |new: &Config| restart_keys(&hook("a", "s"), new);
     assert_eq!(needs(&hook("b", "s")), ["webhook"]);
     assert_eq!(needs(&hook("a", "t")), ["oauth2_client_secret"]);
     assert_eq!(needs(&hook("a", "s")), [""; 0]);
