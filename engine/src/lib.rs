@@ -17,7 +17,7 @@
 //! - What is answered has been recorded: without room for the event there is no answer.
 //! - An event is copied once between the wire and the arena.
 //! - Only [`net`] names the two drivers' libraries; only `net/syscall/` is unsafe.
-//! - Every bound is in [`limits`].
+//! - Every bound is a constant in a `limits.rs`: [`limits`], `sip/limits.rs`, `config/limits.rs`.
 //!
 //! # In which order to read
 //!

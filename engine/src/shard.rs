@@ -126,6 +126,14 @@ impl Recorder {
             user_agent: message.user_agent().unwrap_or_default(),
             message: message.bytes(),
         };
+        log::trace!(
+            "{} {} {} {} \"{}\"",
+            event.transport.name(),
+            event.source,
+            event.verification.name(),
+            event.method.escape_ascii(),
+            event.number.escape_ascii()
+        );
         let kept = self.push(&event);
         self.counters.add(if kept { Count::EventsRecorded } else { Count::ShedNoArena }, 1);
         kept

@@ -113,8 +113,8 @@ pub enum Fault {
     #[error("\"{addr}\" is named by {other} too; give each a port of its own, or leave one out")]
     SameAddress { addr: SocketAddr, other: String },
     #[error(
-        "\"{addr}\" lets other machines use the API, which asks nobody who they are; write \
-         \"{loopback}\" (and put a proxy that does in front), or add --insecure-api \
+        "\"{addr}\" lets other machines use the API, which has no authentication; write \
+         \"{loopback}\" (and put a proxy that has it in front), or add --insecure-api \
          (insecure_api = true)"
     )]
     ApiNotLoopback { addr: SocketAddr, loopback: SocketAddr },

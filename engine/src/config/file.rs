@@ -178,8 +178,8 @@ fn expected(setting: &Setting) -> &'static str {
     match setting.kind {
         Kind::Switch => "true or false",
         Kind::Number => "a whole number",
-        Kind::Value => "a text in quotes",
-        Kind::List => "a text in quotes or a list of them",
+        Kind::Value => "a string",
+        Kind::List => "a string or a list of strings",
     }
 }
 

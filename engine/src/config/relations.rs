@@ -17,7 +17,7 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
     }
 }
 
-/// The API asks nobody who they are, so other machines reach it only by a decision.
+/// The API has no authentication, so other machines reach it only by a decision.
 fn open_api(config: &Config, listen: &Listen) -> Option<Problem> {
     if config.insecure_api || listen.addr.ip().is_loopback() {
         return None;

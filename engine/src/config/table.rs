@@ -148,8 +148,8 @@ pub const SETTINGS: &[Setting] = &[
         .key("insecure_api")
         .env(&["SENTRYPEER_INSECURE_API"])
         .help(
-            "Let the API listen on addresses that other machines reach, although it asks \
-             nobody who they are",
+            "Let the API listen on addresses that other machines reach, although it has \
+             no authentication",
         ),
     Setting::new(Id::DipListen, Group::Http, "dip-listen")
         .key("dip_listen")
@@ -177,12 +177,12 @@ pub const SETTINGS: &[Setting] = &[
         .key("verbose")
         .short('v')
         .env(&["SENTRYPEER_VERBOSE"])
-        .help("Say more about what happens"),
+        .help("Log more detail"),
     Setting::new(Id::Debug, Group::General, "debug")
         .key("debug")
         .short('d')
         .env(&["SENTRYPEER_DEBUG"])
-        .help("Say everything that happens; for finding faults"),
+        .help("Log everything, each message too; for finding faults"),
 ];
 
 // `Id as usize` is the index, so the table must be complete and in the order of `Id`.

@@ -24,8 +24,8 @@ fn an_unknown_key_is_refused_with_its_place_and_the_nearest_known_one() {
 fn a_wrong_type_is_refused_with_its_place_and_an_example() {
     const SWITCH: &str = "expected true or false, not";
     const NUMBER: &str = "expected a whole number, not";
-    const VALUE: &str = "expected a text in quotes, not";
-    const LIST: &str = "expected a text in quotes or a list of them, not";
+    const VALUE: &str = "expected a string, not";
+    const LIST: &str = "expected a string or a list of strings, not";
     for (text, place, expected, found) in [
         ("api = 1", "1:7: api", SWITCH, "a whole number; write api = true"),
         ("api = 'yes'", "1:7: api", SWITCH, "a text; write api = true"),
@@ -176,9 +176,9 @@ fn the_api_is_not_opened_to_other_machines_by_accident() {
         assert_eq!(
             flags(&["--api-listen", addr]).error(),
             format!(
-                "--api-listen: \"{addr}\" lets other machines use the API, which asks nobody who \
-                 they are; write \"127.0.0.1:8082\" (and put a proxy that does in front), or add \
-                 --insecure-api (insecure_api = true)"
+                "--api-listen: \"{addr}\" lets other machines use the API, which has no \
+                 authentication; write \"127.0.0.1:8082\" (and put a proxy that has it in front), \
+                 or add --insecure-api (insecure_api = true)"
             )
         );
         let start = flags(&["--api-listen", addr, "--insecure-api"]);
