@@ -9,12 +9,10 @@ use crate::routes::Route;
 const CLASSES: usize = 5;
 const ROUTES: usize = Route::NAMES.len();
 
-/// What can happen on a front beside a request that is answered. Each is counted.
+/// What can go wrong on a front beside a request that is answered. Each is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Happening {
-    /// A connection was taken.
-    Accepted,
-    /// A connection was closed at once: there were as many as may be.
+pub enum Incident {
+    /// A connection was closed at once: there were as many as are allowed.
     RefusedConnection,
     /// The kernel did not hand over a connection, for want of a descriptor, say.
     AcceptFailed,
@@ -26,7 +24,7 @@ pub enum Happening {
     SlowReader,
     /// The connection had lived, or been answered, as long as one may.
     LifeOver,
-    /// A document was asked for while as many were sent as may be.
+    /// A document was asked for while as many were being sent as are allowed.
     Busy,
     /// A request came with a body. Nothing here takes one.
     RequestBody,
@@ -36,10 +34,9 @@ pub enum Happening {
     NotForThisLane,
 }
 
-impl Happening {
+impl Incident {
     /// All of them, in order.
-    pub const ALL: [Self; 11] = [
-        Self::Accepted,
+    pub const ALL: [Self; 10] = [
         Self::RefusedConnection,
         Self::AcceptFailed,
         Self::SlowHead,
@@ -56,7 +53,6 @@ impl Happening {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Accepted => "accepted",
             Self::RefusedConnection => "refused_connection",
             Self::AcceptFailed => "accept_failed",
             Self::SlowHead => "slow_head",
@@ -75,7 +71,8 @@ impl Happening {
 #[derive(Debug)]
 struct LaneCounters {
     requests: [[AtomicU64; CLASSES]; ROUTES],
-    happenings: [AtomicU64; Happening::ALL.len()],
+    incidents: [AtomicU64; Incident::ALL.len()],
+    accepted: AtomicU64,
     connections: AtomicU64,
 }
 
@@ -95,7 +92,8 @@ impl LaneCounters {
     fn new() -> Self {
         Self {
             requests: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
-            happenings: std::array::from_fn(|_| AtomicU64::new(0)),
+            incidents: std::array::from_fn(|_| AtomicU64::new(0)),
+            accepted: AtomicU64::new(0),
             connections: AtomicU64::new(0),
         }
     }
@@ -126,17 +124,23 @@ impl Counters {
         self.lane(lane).requests[route][class].fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn happened(&self, lane: Lane, what: Happening) {
-        self.lane(lane).happenings[what as usize].fetch_add(1, Relaxed);
+    pub(crate) fn happened(&self, lane: Lane, what: Incident) {
+        self.lane(lane).incidents[what as usize].fetch_add(1, Relaxed);
     }
 
     pub(crate) fn opened(&self, lane: Lane) {
-        self.happened(lane, Happening::Accepted);
+        self.lane(lane).accepted.fetch_add(1, Relaxed);
         self.lane(lane).connections.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn closed(&self, lane: Lane) {
         self.lane(lane).connections.fetch_sub(1, Relaxed);
+    }
+
+    /// Connections that a lane has taken.
+    #[must_use]
+    pub fn accepted_connections(&self, lane: Lane) -> u64 {
+        self.lane(lane).accepted.load(Relaxed)
     }
 
     /// Connections that are open on a lane.
@@ -147,8 +151,8 @@ impl Counters {
 
     /// How often something happened on a lane.
     #[must_use]
-    pub fn happenings(&self, lane: Lane, what: Happening) -> u64 {
-        self.lane(lane).happenings[what as usize].load(Relaxed)
+    pub fn incidents(&self, lane: Lane, what: Incident) -> u64 {
+        self.lane(lane).incidents[what as usize].load(Relaxed)
     }
 
     /// Calls `each` with lane, route, class (`2xx`) and number of the requests that came.
@@ -172,8 +176,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_happening_is_counted_where_its_name_is() {
-        for (index, what) in Happening::ALL.into_iter().enumerate() {
+    fn an_incident_is_counted_where_its_name_is() {
+        for (index, what) in Incident::ALL.into_iter().enumerate() {
             assert_eq!(what as usize, index);
         }
         for (index, lane) in Lane::ALL.into_iter().enumerate() {

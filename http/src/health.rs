@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::exchange::{HTML, Request, Response, TEXT};
+use crate::limits::RETRY_AFTER_S;
 
-/// Four members of 4.x's answer. The order is part of the format.
+/// The members of 4.x's answer, in their order.
 #[derive(Serialize)]
 struct Health<'a> {
     status: &'a str,
@@ -15,6 +16,10 @@ struct Health<'a> {
 }
 
 const GREETING: &str = "Hello from SentryPeer!";
+
+/// The greeting while the disk refuses writes: the node is up, but somebody should look.
+const DEGRADED: &str = "Hello from SentryPeer! The disk refuses writes: what is known is served, \
+                        what is new waits in memory.";
 
 /// `/`
 pub(crate) fn root() -> Response {
@@ -27,13 +32,19 @@ pub(crate) fn root() -> Response {
 
 /// `/health-check`
 pub(crate) fn check(ctx: &Context, request: &Request<'_>) -> Response {
-    in_either_form(ctx, request, 200, "OK", GREETING)
+    let phase = ctx.store.phase();
+    let message = match phase {
+        Phase::Failed | Phase::Stopped => return not_ready(ctx, request, phase),
+        _ if ctx.store.snapshot().is_none() => return not_ready(ctx, request, phase),
+        Phase::Degraded => DEGRADED,
+        Phase::Opening | Phase::Replaying | Phase::Ready => GREETING,
+    };
+    in_either_form(ctx, request, 200, "OK", message)
 }
 
-/// `/health-check` before there is a snapshot.
-pub(crate) fn starting(ctx: &Context, request: &Request<'_>) -> Response {
-    let phase = ctx.store.phase();
-    in_either_form(ctx, request, 503, status_name(phase), why_not_ready(phase))
+fn not_ready(ctx: &Context, request: &Request<'_>, phase: Phase) -> Response {
+    let (status, message) = (status_name(phase), why_not_ready(phase));
+    in_either_form(ctx, request, 503, status, message).with_retry_after(RETRY_AFTER_S)
 }
 
 fn in_either_form(
@@ -102,7 +113,7 @@ pub(crate) fn why_not_ready(phase: Phase) -> &'static str {
         Phase::Opening => "Starting: the database is being opened.",
         Phase::Replaying => "Starting: the log is being replayed.",
         Phase::Ready | Phase::Degraded => "Starting: nothing has been published yet.",
-        Phase::Failed => "The database could not be opened. The node's log says why.",
+        Phase::Failed => "The database cannot be used. The node's log says why.",
         Phase::Stopped => "The node is stopping.",
     }
 }

@@ -22,7 +22,8 @@ pub const API_DOCUMENT_THREADS: usize = 2;
 /// back: shorter than what clients wait, long enough to bridge a burst.
 pub const API_DOCUMENT_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// Longest request line with headers, in bytes. A request here is a path and a token.
+/// Longest request line with headers, in bytes. What a browser or a proxy adds to a path of
+/// [`TARGET_BYTES_MAX`] fits.
 pub const REQUEST_HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// Most header lines in a request.
@@ -112,11 +113,11 @@ pub const IPSET_TIMEOUT_S_MAX: u64 = 2_147_483;
 /// starting near the right size saves it from rehashing while it fills.
 pub const IPSET_HASHSIZE: std::ops::RangeInclusive<usize> = 1_024..=(1 << 19);
 
-// A chunk must have room for a row, and an answer on the dip lane must fit into its buffers' bound.
+// A slice must have room for a row, and a connection of the dip lane for at least one answer.
 const _: () = assert!(ROW_BYTES_MAX < CHUNK_BYTES);
 const _: () = assert!(DIP_BODY_BYTES_MAX < DIP_ANSWER_BYTES_MAX);
 const _: () = assert!(REQUEST_HEAD_BYTES_MAX <= HTTP1_BUFFER_BYTES_MAX);
 const _: () = assert!(TARGET_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
 const _: () = assert!(IPSET_HASHSIZE.end().is_power_of_two());
-// With fewer, the fd of a connection and that of the listener could starve the API's share.
+// Both fronts take their descriptors from one limit: a full dip lane must hold fewer than the API.
 const _: () = assert!(DIP_CONNECTIONS_MAX < API_CONNECTIONS_MAX);

@@ -11,8 +11,7 @@ use sentrypeer_storage::aggregate::{NumberRow, Row, SourceRow};
 use sentrypeer_storage::blocklist;
 use sentrypeer_storage::event::{SourceKey, Time};
 use sentrypeer_storage::key::{Key, NumberKey};
-use sentrypeer_storage::policy::Policy;
-use sentrypeer_storage::snapshot::{Cursor, Snapshot, Table};
+use sentrypeer_storage::snapshot::{Place, Snapshot, Table};
 use sentrypeer_storage::utc::Utc;
 use serde::Serialize;
 
@@ -41,44 +40,30 @@ trait List: Send + 'static {
     const EMPTY: &'static str;
 
     fn table(snapshot: &Snapshot) -> &Table<Self::Key, Self::Row>;
-    fn is_listed(key: &Self::Key, row: &Self::Row, policy: &Policy, now: Time) -> bool;
+    /// When each row that is to be shown was last seen, and where it is.
+    fn listed(view: &View, now: Time) -> Vec<(Time, Place)>;
     fn append(out: &mut Vec<u8>, key: &Self::Key, row: &Self::Row, oldest: Time);
 }
 
 fn respond<L: List>(view: &View, request: &Request<'_>, changed: u64) -> Response {
-    let order = order::<L>(view, request.now);
+    let mut order = L::listed(view, request.now);
     if order.is_empty() {
         return Response::nothing(L::EMPTY);
     }
     let nothing: &dyn Display = &"all";
     let etag = etag::of(view, L::DOCUMENT, changed, order.len(), nothing);
     etag::respond(request, etag, || {
+        order.sort_unstable_by_key(|(last, _)| std::cmp::Reverse(*last));
         let oldest = request.now.minus_ns(view.policy.retention_ns);
         let pages = Pages::<L>::new(Arc::clone(&view.snapshot), order, oldest);
         Response::json_chunks(Box::new(pages))
     })
 }
 
-/// The places of the rows to show, newest first.
-fn order<L: List>(view: &View, now: Time) -> Vec<(Time, Cursor)> {
-    let table = L::table(&view.snapshot);
-    let mut order = Vec::new();
-    let mut cursor = Cursor::default();
-    loop {
-        let place = cursor;
-        let Some((key, row)) = table.step(&mut cursor) else { break };
-        if L::is_listed(key, row, &view.policy, now) {
-            order.push((row.seen().last, place));
-        }
-    }
-    order.sort_unstable_by_key(|(last, _)| std::cmp::Reverse(*last));
-    order
-}
-
 /// The list as text, slice by slice.
 struct Pages<L> {
     snapshot: Arc<Snapshot>,
-    order: std::vec::IntoIter<(Time, Cursor)>,
+    order: std::vec::IntoIter<(Time, Place)>,
     oldest: Time,
     state: State,
     list: std::marker::PhantomData<L>,
@@ -92,12 +77,12 @@ enum State {
 }
 
 impl<L: List> Pages<L> {
-    fn new(snapshot: Arc<Snapshot>, order: Vec<(Time, Cursor)>, oldest: Time) -> Self {
+    fn new(snapshot: Arc<Snapshot>, order: Vec<(Time, Place)>, oldest: Time) -> Self {
         let order = order.into_iter();
         Self { snapshot, order, oldest, state: State::Start, list: std::marker::PhantomData }
     }
 
-    fn append_row(&self, out: &mut Vec<u8>, mut place: Cursor) {
+    fn append_row(&self, out: &mut Vec<u8>, mut place: Place) {
         if let Some((key, row)) = L::table(&self.snapshot).step(&mut place) {
             L::append(out, key, row, self.oldest);
         }
@@ -161,8 +146,9 @@ impl List for Sources {
         &snapshot.sources
     }
 
-    fn is_listed(key: &SourceKey, row: &SourceRow, policy: &Policy, now: Time) -> bool {
-        blocklist::is_listed(key, row, policy, now)
+    fn listed(view: &View, now: Time) -> Vec<(Time, Place)> {
+        let rows = blocklist::listed_sources(&view.snapshot, &view.policy, now);
+        rows.map(|(place, row)| (row.seen.last, place)).collect()
     }
 
     fn append(out: &mut Vec<u8>, key: &SourceKey, row: &SourceRow, oldest: Time) {
@@ -205,8 +191,9 @@ impl List for Numbers {
         &snapshot.numbers
     }
 
-    fn is_listed(_: &NumberKey, row: &NumberRow, policy: &Policy, now: Time) -> bool {
-        blocklist::is_listed_number(row, policy, now)
+    fn listed(view: &View, now: Time) -> Vec<(Time, Place)> {
+        let rows = blocklist::listed_numbers(&view.snapshot, &view.policy, now);
+        rows.map(|(place, row)| (row.seen.last, place)).collect()
     }
 
     fn append(out: &mut Vec<u8>, key: &NumberKey, row: &NumberRow, oldest: Time) {

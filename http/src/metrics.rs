@@ -12,7 +12,7 @@ use sentrypeer_storage::snapshot::Snapshot;
 use sentrypeer_storage::{Stat, WriterStats};
 
 use crate::context::Context;
-use crate::counters::{Counters, Happening};
+use crate::counters::{Counters, Incident};
 use crate::exchange::{Lane, PROMETHEUS, Response};
 
 /// The kinds of families that we have.
@@ -120,7 +120,7 @@ fn of_writer(out: &mut String, stats: &WriterStats) {
         ("raw_bytes_total", Counter, "Events before packing.", &stats.raw_bytes),
         ("events_expired_total", Counter, "Events that retention took.", &stats.events_expired),
         ("rows_expired_total", Counter, "Rows removed for their age.", &stats.rows_expired),
-        ("events_lost_total", Counter, "Events that no disk took.", &stats.events_lost),
+        ("events_lost_total", Counter, "Events lost as the node ended.", &stats.events_lost),
         ("replay_events", Gauge, "Events counted again at the start.", &stats.replay_events),
     ];
     for (name, kind, help, value) in plain {
@@ -137,7 +137,7 @@ fn of_writer(out: &mut String, stats: &WriterStats) {
         single(out, &format!("sentrypeer_writer_{name}"), kind, help, seconds);
     }
     let name = "sentrypeer_writer_rows_refused_total";
-    family(out, name, Counter, "Events counted in no row of a table, for it was full.");
+    family(out, name, Counter, "Events counted in no row of a table because it was full.");
     for (table, refused) in TABLES.into_iter().zip(&stats.rows_refused) {
         sample(out, name, &[("table", table)], refused.get());
     }
@@ -155,12 +155,17 @@ fn of_http(out: &mut String, counters: &Counters) {
     for lane in [Lane::Api, Lane::Dip] {
         sample(out, name, &[("lane", lane.name())], counters.open_connections(lane));
     }
-    let name = "sentrypeer_http_happenings_total";
-    family(out, name, Kind::Counter, "What happened on a lane beside answers, by kind.");
+    let name = "sentrypeer_http_connections_accepted_total";
+    family(out, name, Kind::Counter, "Connections taken, by lane.");
     for lane in [Lane::Api, Lane::Dip] {
-        for what in Happening::ALL {
+        sample(out, name, &[("lane", lane.name())], counters.accepted_connections(lane));
+    }
+    let name = "sentrypeer_http_incidents_total";
+    family(out, name, Kind::Counter, "What was refused, cut or broken, by lane and kind.");
+    for lane in [Lane::Api, Lane::Dip] {
+        for what in Incident::ALL {
             let labels = [("lane", lane.name()), ("kind", what.name())];
-            sample(out, name, &labels, counters.happenings(lane, what));
+            sample(out, name, &labels, counters.incidents(lane, what));
         }
     }
 }

@@ -149,9 +149,19 @@ pub fn handle(ctx: &Context, request: &Request<'_>) -> Response {
     if request.method == "HEAD" {
         response = response.without_body();
     }
+    finished(ctx, request.lane, route, response)
+}
+
+/// The answer with what every answer has, also one that a front gives by itself. It is counted.
+pub(crate) fn finished(
+    ctx: &Context,
+    lane: Lane,
+    route: Route<'_>,
+    mut response: Response,
+) -> Response {
     response.any_origin = route.is_of_4x();
     response.version = ctx.version;
-    ctx.counters.request(request.lane, route.index(), response.status);
+    ctx.counters.request(lane, route.index(), response.status);
     response
 }
 
@@ -199,32 +209,33 @@ fn get(ctx: &Context, route: Route<'_>, request: &Request<'_>) -> Response {
         Route::Ready => return health::ready(ctx),
         Route::Metrics => return metrics::metrics(ctx),
         Route::Status => return Response::json(200, &(ctx.status)()),
+        Route::HealthCheck => return health::check(ctx, request),
         Route::Unknown => return unknown(),
         _ => {}
     }
-    let Some(snapshot) = ctx.store.snapshot() else { return starting(ctx, route, request) };
+    let Some(snapshot) = ctx.store.snapshot() else { return starting(ctx) };
     let view = View { snapshot, policy: (ctx.policy)() };
     match route {
         Route::Root => health::root(),
-        Route::HealthCheck => health::check(ctx, request),
         Route::IpAddresses => listing::sources(&view, request),
         Route::Ipset => feed::ipset::document(&view, request),
         Route::IpAddress(ip) => lookup::source(&view, ip, request.now),
         Route::Numbers => listing::numbers(&view, request),
         Route::Number(number) => lookup::number(&view, number, request.now),
         Route::Check => check::check(&view, request),
-        Route::Live | Route::Ready | Route::Metrics | Route::Status | Route::Unknown => unknown(),
+        Route::HealthCheck
+        | Route::Live
+        | Route::Ready
+        | Route::Metrics
+        | Route::Status
+        | Route::Unknown => unknown(),
     }
 }
 
 /// Until the replay has ended nobody may take "unknown" for "harmless", nor an empty feed for the
 /// truth.
-fn starting(ctx: &Context, route: Route<'_>, request: &Request<'_>) -> Response {
-    let response = match route {
-        Route::HealthCheck => health::starting(ctx, request),
-        _ => Response::error(503, health::why_not_ready(ctx.store.phase())),
-    };
-    response.with_retry_after(RETRY_AFTER_S)
+fn starting(ctx: &Context) -> Response {
+    Response::error(503, health::why_not_ready(ctx.store.phase())).with_retry_after(RETRY_AFTER_S)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::event::{EventRef, NumberKind, Seq, SourceKey, Time, Transport, Verification};
+use crate::event::{EventRef, NumberKind, Seq, SourceKey, Time, Verification};
 use crate::method::{Method, MethodSet};
 use crate::row_bytes::{Decoder, Encoder};
 
@@ -78,10 +78,10 @@ pub trait Row: Clone {
 
     /// The publication in which the row last changed, counted from the start of this process.
     #[doc(hidden)]
-    fn tick(&self) -> u32;
+    fn publication(&self) -> u32;
 
     #[doc(hidden)]
-    fn set_tick(&mut self, tick: u32);
+    fn set_publication(&mut self, publication: u32);
 
     #[doc(hidden)]
     fn encode_own(&self, out: &mut Encoder);
@@ -99,10 +99,11 @@ pub struct SourceRow {
     pub proofs: Proofs,
     /// The lower half of the last IPv6 address that was seen; 0 for IPv4.
     interface: u64,
-    tick: u32,
+    publication: u32,
     /// The methods that it used since the row exists.
     pub methods: MethodSet,
-    /// The transports that it used since the row exists: bit `code - 1` of [`Transport`].
+    /// The transports that it used since the row exists: bit `code - 1` of
+    /// [`crate::event::Transport`].
     pub transports: u8,
 }
 
@@ -144,12 +145,6 @@ impl SourceRow {
             }
         }
     }
-
-    /// The transports that it used since the row exists.
-    pub fn transports(&self) -> impl Iterator<Item = Transport> + use<> {
-        let bits = self.transports;
-        Transport::ALL.into_iter().filter(move |transport| bits & 1 << (*transport as u8 - 1) != 0)
-    }
 }
 
 /// The lower half of an IPv6 address.
@@ -174,7 +169,7 @@ impl Row for SourceRow {
             seen: Seen::NOTHING,
             proofs: Proofs::default(),
             interface: 0,
-            tick: 0,
+            publication: 0,
             methods: MethodSet::default(),
             transports: 0,
         }
@@ -202,12 +197,12 @@ impl Row for SourceRow {
         self.proofs.last(Verification::ReturnPath).is_some()
     }
 
-    fn tick(&self) -> u32 {
-        self.tick
+    fn publication(&self) -> u32 {
+        self.publication
     }
 
-    fn set_tick(&mut self, tick: u32) {
-        self.tick = tick;
+    fn set_publication(&mut self, publication: u32) {
+        self.publication = publication;
     }
 
     fn encode_own(&self, out: &mut Encoder) {
@@ -222,7 +217,7 @@ impl Row for SourceRow {
             seen,
             proofs: Proofs::decode(bytes)?,
             interface: u64::from_le_bytes(bytes.take()?),
-            tick: 0,
+            publication: 0,
             methods: MethodSet(u16::from_le_bytes(bytes.take()?)),
             transports: u8::from_le_bytes(bytes.take()?),
         })
@@ -236,7 +231,7 @@ pub struct NumberRow {
     pub seen: Seen,
     /// When sources that tried it were proven.
     pub proofs: Proofs,
-    tick: u32,
+    publication: u32,
     /// What it is: bit `code - 1` of [`NumberKind`], since the row exists.
     pub kinds: u8,
 }
@@ -279,7 +274,7 @@ impl Row for NumberRow {
     }
 
     fn nothing() -> Self {
-        Self { seen: Seen::NOTHING, proofs: Proofs::default(), tick: 0, kinds: 0 }
+        Self { seen: Seen::NOTHING, proofs: Proofs::default(), publication: 0, kinds: 0 }
     }
 
     fn merge(&mut self, newer: &Self) {
@@ -300,12 +295,12 @@ impl Row for NumberRow {
         self.proofs.last(Verification::ReturnPath).is_some()
     }
 
-    fn tick(&self) -> u32 {
-        self.tick
+    fn publication(&self) -> u32 {
+        self.publication
     }
 
-    fn set_tick(&mut self, tick: u32) {
-        self.tick = tick;
+    fn set_publication(&mut self, publication: u32) {
+        self.publication = publication;
     }
 
     fn encode_own(&self, out: &mut Encoder) {
@@ -315,7 +310,7 @@ impl Row for NumberRow {
 
     fn decode_own(seen: Seen, bytes: &mut Decoder<'_>) -> Option<Self> {
         let proofs = Proofs::decode(bytes)?;
-        Some(Self { seen, proofs, tick: 0, kinds: u8::from_le_bytes(bytes.take()?) })
+        Some(Self { seen, proofs, publication: 0, kinds: u8::from_le_bytes(bytes.take()?) })
     }
 }
 
@@ -324,7 +319,7 @@ impl Row for NumberRow {
 pub struct CountRow {
     /// When and how often it was seen.
     pub seen: Seen,
-    tick: u32,
+    publication: u32,
     proven: bool,
 }
 
@@ -345,7 +340,7 @@ impl Row for CountRow {
     }
 
     fn nothing() -> Self {
-        Self { seen: Seen::NOTHING, tick: 0, proven: false }
+        Self { seen: Seen::NOTHING, publication: 0, proven: false }
     }
 
     fn merge(&mut self, newer: &Self) {
@@ -357,12 +352,12 @@ impl Row for CountRow {
         self.proven
     }
 
-    fn tick(&self) -> u32 {
-        self.tick
+    fn publication(&self) -> u32 {
+        self.publication
     }
 
-    fn set_tick(&mut self, tick: u32) {
-        self.tick = tick;
+    fn set_publication(&mut self, publication: u32) {
+        self.publication = publication;
     }
 
     fn encode_own(&self, out: &mut Encoder) {
@@ -370,7 +365,7 @@ impl Row for CountRow {
     }
 
     fn decode_own(seen: Seen, bytes: &mut Decoder<'_>) -> Option<Self> {
-        Some(Self { seen, tick: 0, proven: u8::from_le_bytes(bytes.take()?) != 0 })
+        Some(Self { seen, publication: 0, proven: u8::from_le_bytes(bytes.take()?) != 0 })
     }
 }
 

@@ -38,7 +38,6 @@ pub struct Full;
 pub struct Arena {
     bytes: Vec<u8>,
     count: usize,
-    first: Time,
     pub(crate) shard: u16,
 }
 
@@ -78,7 +77,6 @@ impl Arena {
                 self.bytes.extend_from_slice(field);
             }
         }
-        self.first = if self.count == 0 { event.time } else { self.first };
         self.count += 1;
         Ok(())
     }
@@ -99,12 +97,6 @@ impl Arena {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes.len()
-    }
-
-    /// Time of the first event that was pushed: how old the arena is.
-    #[must_use]
-    pub fn first_time(&self) -> Option<Time> {
-        (self.count > 0).then_some(self.first)
     }
 
     /// Removes all events and keeps the memory.
@@ -305,10 +297,9 @@ mod tests {
         arena.push(&first).unwrap();
         arena.push(&second).unwrap();
         assert_eq!(arena.iter().collect::<Vec<_>>(), [first, second]);
-        assert_eq!((arena.len(), arena.first_time()), (2, Some(first.time)));
+        assert_eq!(arena.len(), 2);
         arena.clear();
         assert!(arena.is_empty() && arena.iter().next().is_none());
-        assert_eq!(arena.first_time(), None);
     }
 
     #[test]

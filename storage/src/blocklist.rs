@@ -6,11 +6,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::aggregate::{NumberRow, SourceRow};
+use crate::aggregate::{NumberRow, Row, SourceRow};
 use crate::event::{SourceKey, Time, Verification};
-use crate::key::NumberKey;
+use crate::key::{Key, NumberKey};
 use crate::policy::{self, Policy, is_private};
-use crate::snapshot::{Cursor, Snapshot};
+use crate::snapshot::{Place, Snapshot, Table};
 
 /// One entry of the blocklist.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,10 +66,10 @@ pub fn blocklist(
     selection: Selection,
     now: Time,
 ) -> impl Iterator<Item = Blocked> + Send + 'static {
-    let mut cursor = Cursor::default();
+    let mut place = Place::default();
     std::iter::from_fn(move || {
         loop {
-            let (key, row) = snapshot.sources.step(&mut cursor)?;
+            let (key, row) = snapshot.sources.step(&mut place)?;
             if let Some(entry) = blocked(key, row, &policy, selection, now) {
                 return Some(entry);
             }
@@ -127,10 +127,9 @@ pub fn listed<'a>(
     is_listed(&key, row, policy, now).then_some(row)
 }
 
-/// Whether a number is in the list that SentryPeer 4.x has: seen within the retention, and by a
+/// Whether a number with this row is in the list that SentryPeer 4.x has: seen within the retention, and by a
 /// source that had proven what [`Policy::legacy_min_verification`] demands.
-#[must_use]
-pub fn is_listed_number(row: &NumberRow, policy: &Policy, now: Time) -> bool {
+fn is_listed_number(row: &NumberRow, policy: &Policy, now: Time) -> bool {
     let oldest = now.minus_ns(policy.retention_ns);
     let min = policy.legacy_min_verification;
     row.seen.last > oldest
@@ -149,35 +148,36 @@ pub fn listed_number<'a>(
     is_listed_number(row, policy, now).then_some(row)
 }
 
-/// Every listed source, in no useful order. It owns what it needs.
-pub fn listed_sources(
-    snapshot: Arc<Snapshot>,
-    policy: Arc<Policy>,
+/// The rows of every listed source and where they are in their table, in no useful order.
+pub fn listed_sources<'a>(
+    snapshot: &'a Snapshot,
+    policy: &'a Policy,
     now: Time,
-) -> impl Iterator<Item = (SourceKey, SourceRow)> + Send + 'static {
-    let mut cursor = Cursor::default();
-    std::iter::from_fn(move || {
-        loop {
-            let (key, row) = snapshot.sources.step(&mut cursor)?;
-            if is_listed(key, row, &policy, now) {
-                return Some((*key, row.clone()));
-            }
-        }
-    })
+) -> impl Iterator<Item = (Place, &'a SourceRow)> {
+    places(&snapshot.sources, move |key, row| is_listed(key, row, policy, now))
 }
 
-/// Every listed number, in no useful order. It owns what it needs.
-pub fn listed_numbers(
-    snapshot: Arc<Snapshot>,
-    policy: Arc<Policy>,
+/// The rows of every listed number and where they are in their table, in no useful order.
+pub fn listed_numbers<'a>(
+    snapshot: &'a Snapshot,
+    policy: &'a Policy,
     now: Time,
-) -> impl Iterator<Item = (NumberKey, NumberRow)> + Send + 'static {
-    let mut cursor = Cursor::default();
+) -> impl Iterator<Item = (Place, &'a NumberRow)> {
+    places(&snapshot.numbers, move |_, row| is_listed_number(row, policy, now))
+}
+
+/// The rows that are wanted, and where they are.
+fn places<K: Key, R: Row>(
+    table: &Table<K, R>,
+    is_wanted: impl Fn(&K, &R) -> bool,
+) -> impl Iterator<Item = (Place, &R)> {
+    let mut next = Place::default();
     std::iter::from_fn(move || {
         loop {
-            let (key, row) = snapshot.numbers.step(&mut cursor)?;
-            if is_listed_number(row, &policy, now) {
-                return Some((key.clone(), row.clone()));
+            let place = next;
+            let (key, row) = table.step(&mut next)?;
+            if is_wanted(key, row) {
+                return Some((place, row));
             }
         }
     })
@@ -288,7 +288,7 @@ mod tests {
         policy.legacy_min_verification = Verification::ReturnPath;
         assert!(!found(&policy, "144.21.55.37", START));
         assert!(found(&policy, "144.21.55.36", START));
-        let all = listed_sources(snapshot.clone(), Arc::new(policy), START);
+        let all = listed_sources(&snapshot, &policy, START);
         assert_eq!(all.count(), 3);
     }
 
@@ -300,7 +300,7 @@ mod tests {
         assert!(listed_number(&snapshot, &policy, b"+4420", START).is_none());
         let later = Time(START.0 + 8 * DAY);
         assert!(listed_number(&snapshot, &policy, b"+442071234567", later).is_none());
-        let all = listed_numbers(snapshot, Arc::new(policy), START);
+        let all = listed_numbers(&snapshot, &policy, START);
         assert_eq!(all.count(), 1);
     }
 }

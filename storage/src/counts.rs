@@ -12,7 +12,7 @@ use crate::event::{EventRef, Seq, SourceKey};
 use crate::key::{AgentKey, Key, NumberKey};
 use crate::limits::{AGENTS_MAX, NUMBERS_MAX, PROVEN_FACTOR, SOURCES_MAX};
 use crate::method::Method;
-use crate::snapshot::{Decision, ShardKey, Table};
+use crate::snapshot::{BucketKey, Decision, Table};
 
 /// What one commit does to one key.
 pub(crate) struct Pending<R> {
@@ -40,14 +40,12 @@ pub(crate) struct Gathered<K, R> {
 pub(crate) struct Applied {
     /// A row changed.
     pub(crate) changed: bool,
-    /// A key appeared, or was proven at another level.
-    pub(crate) members: bool,
     /// Events that were not counted because the table is full.
     pub(crate) refused: u64,
 }
 
 impl<K: Key, R: Row> Gathered<K, R> {
-    fn new(key: ShardKey, max: usize) -> Self {
+    fn new(key: BucketKey, max: usize) -> Self {
         Self { table: Table::new(key), pending: HashMap::with_hasher(RandomState::default()), max }
     }
 
@@ -65,22 +63,21 @@ impl<K: Key, R: Row> Gathered<K, R> {
         }
     }
 
-    /// Merges what has come into the table. `level` says which changes of a row count as a change
-    /// of the membership.
-    fn apply(&mut self, tick: u32, level: impl Fn(&R) -> u8) -> Applied {
-        let shard_key = self.table.shard_key();
+    /// Merges what has come into the table.
+    fn apply(&mut self, publication: u32) -> Applied {
+        let bucket_key = self.table.bucket_key();
         let mut changes: Vec<_> = self
             .pending
             .drain()
-            .map(|(key, change)| (shard_key.shard_of(key.as_bytes()), key, change))
+            .map(|(key, change)| (bucket_key.bucket_of(key.as_bytes()), key, change))
             .collect();
         // What one large burst needed is not kept for ever.
         self.pending.shrink_to(2 * changes.len());
         changes.sort_unstable_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
         let mut applied = Applied::default();
         let max = self.max;
-        self.table = self.table.apply(&changes, tick, |row, change, len| {
-            let next = match row {
+        self.table = self.table.apply(&changes, publication, |row, change, len| {
+            let mut next = match row {
                 Some(row) => merged(row, change),
                 None if change.added.seen().count == 0 => return Decision::Keep,
                 None if !admits(max, len, change.added.is_proven()) => {
@@ -90,9 +87,7 @@ impl<K: Key, R: Row> Gathered<K, R> {
                 None => change.added.clone(),
             };
             applied.changed = true;
-            applied.members |= row.is_none_or(|row| level(row) != level(&next));
-            let mut next = next;
-            next.set_tick(tick);
+            next.set_publication(publication);
             Decision::Put(next)
         });
         applied
@@ -127,7 +122,6 @@ pub(crate) struct Changed {
     pub(crate) sources: bool,
     pub(crate) numbers: bool,
     agents: bool,
-    pub(crate) members: bool,
     /// Events that found a table full, in the order of [`Totals::refused`].
     pub(crate) refused: [u64; 3],
 }
@@ -152,7 +146,7 @@ impl CountIn {
 }
 
 impl Counts {
-    pub(crate) fn new(key: ShardKey) -> Self {
+    pub(crate) fn new(key: BucketKey) -> Self {
         Self {
             sources: Gathered::new(key, SOURCES_MAX),
             numbers: Gathered::new(key, NUMBERS_MAX),
@@ -201,11 +195,10 @@ impl Counts {
     }
 
     /// Makes the tables of the next generation.
-    pub(crate) fn apply(&mut self, tick: u32) -> Changed {
-        let oldest = crate::event::Time(1);
-        let sources = self.sources.apply(tick, |row| row.verification(oldest) as u8);
-        let numbers = self.numbers.apply(tick, |_| 0);
-        let agents = self.agents.apply(tick, |_| 0);
+    pub(crate) fn apply(&mut self, publication: u32) -> Changed {
+        let sources = self.sources.apply(publication);
+        let numbers = self.numbers.apply(publication);
+        let agents = self.agents.apply(publication);
         let refused = [sources.refused, numbers.refused, agents.refused];
         for (total, refused) in self.totals.refused.iter_mut().zip(refused) {
             *total += refused;
@@ -214,7 +207,6 @@ impl Counts {
             sources: sources.changed,
             numbers: numbers.changed,
             agents: agents.changed,
-            members: sources.members,
             refused,
         }
     }
@@ -243,7 +235,7 @@ mod tests {
     }
 
     fn small() -> Counts {
-        let mut counts = Counts::new(ShardKey([1, 2]));
+        let mut counts = Counts::new(BucketKey([1, 2]));
         counts.sources.max = 3;
         counts
     }
@@ -268,7 +260,7 @@ mod tests {
 
     #[test]
     fn only_what_a_row_counted_is_taken_out_of_it() {
-        let mut counts = Counts::new(ShardKey([1, 2]));
+        let mut counts = Counts::new(BucketKey([1, 2]));
         let event = event(7, Verification::Unverified);
         counts.add(Seq(5), &event);
         counts.add(Seq(6), &event);
@@ -279,17 +271,5 @@ mod tests {
         let key = SourceKey::of(event.source.ip());
         assert_eq!(counts.sources.table.get(&key).unwrap().seen.count, 1);
         assert_eq!(counts.numbers.table.get(&NumberKey::of(b"100")).unwrap().seen.count, 1);
-    }
-
-    #[test]
-    fn members_change_when_a_source_appears_or_is_proven_and_not_with_each_event() {
-        let mut counts = Counts::new(ShardKey([1, 2]));
-        counts.add(Seq(1), &event(7, Verification::Unverified));
-        assert!(counts.apply(1).members);
-        counts.add(Seq(2), &event(7, Verification::Unverified));
-        let again = counts.apply(2);
-        assert!(again.sources && !again.members);
-        counts.add(Seq(3), &event(7, Verification::ReturnPath));
-        assert!(counts.apply(3).members);
     }
 }

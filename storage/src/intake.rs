@@ -140,12 +140,6 @@ impl WriterIntake {
     pub(crate) fn drain_count(&self) -> u64 {
         self.arrivals.try_iter().map(|arena| arena.len() as u64).sum()
     }
-
-    /// Arenas that wait for the writer.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.arrivals.len()
-    }
 }
 
 #[cfg(test)]
@@ -171,7 +165,7 @@ mod tests {
             }
             assert_eq!(taken, arenas_per_shard(2));
         }
-        assert_eq!(writer.waiting(), 2 * arenas_per_shard(2));
+        assert_eq!(writer.arrivals.len(), 2 * arenas_per_shard(2));
         let arena = writer.receive(Instant::now()).unwrap();
         let shard = usize::from(arena.shard);
         writer.give_back(arena);

@@ -13,8 +13,9 @@
 //!
 //! What holds everywhere:
 //!
-//! - Nothing here knows a network. Only `run` and [`event::Time::now`] read the clock, only `open`,
-//!   `identity` and what is inside redb touch files, and only `writer` changes the database.
+//! - Nothing here knows a network. Only `run` asks what time it is; everything else is told, and
+//!   `writer` and `load` can be tested without a clock. Only `open`, `identity` and what is inside
+//!   redb touch files, and only `writer` changes the database.
 //! - A reader never waits for the writer, nor the writer for a reader.
 //! - Counts are exact after a crash: `docs/storage.md` has the invariants, `recount` proves them.
 //! - Whether anything may act on an address is decided in [`blocklist`] alone.

@@ -12,7 +12,7 @@ pub const ARENA_BYTES: usize = 256 * 1024;
 /// events a second, so that a disk which stalls that long loses nothing.
 pub const ARENAS_IN_ALL_MIN: usize = 512;
 
-/// Arenas that one shard may have made, at least, on a machine with so many cores that its part of
+/// Arenas that one shard may have made, at least, on a machine with so many cores that its share of
 /// [`ARENAS_IN_ALL_MIN`] would be too small to fill one while others wait.
 pub const ARENAS_PER_SHARD_MIN: usize = 64;
 
@@ -99,20 +99,20 @@ pub const EXPIRE_BLOCKS_MAX: usize = 16;
 /// Blocks that one commit deletes, at most.
 pub const DELETE_BLOCKS_MAX: usize = 64;
 
-/// Rows that one commit removes because of their age, about: the last part of a table that it looks
-/// at is looked at whole.
+/// Rows that one commit removes because of their age, about: the last bucket of a table that it
+/// looks at is looked at whole.
 pub const AGE_OUT_ROWS_MAX: usize = 8 * 1024;
 
-/// Parts of tables that one commit makes anew because a row in them has expired, at most: with a
+/// Buckets of tables that one commit makes anew because a row in them has expired, at most: with a
 /// million rows that is some 10 ms.
-pub const AGE_OUT_PARTS_MAX: usize = 128;
+pub const AGE_OUT_BUCKETS_MAX: usize = 128;
 
 /// Pause between the beginnings of two passes for expired rows: about how long one stays in the
 /// tables after it has expired.
 pub const AGE_OUT_INTERVAL_NS: u64 = NS_PER_S;
 
-/// Parts that a table is divided into: an update copies one part in the worst case.
-pub const TABLE_SHARDS: usize = 1024;
+/// Buckets that a table is divided into: an update copies one bucket in the worst case.
+pub const BUCKETS: usize = 1024;
 
 /// Sources that are kept, at most: about 100 bytes each. An unproven newcomer is refused and
 /// counted beyond it; a proven source is admitted up to [`PROVEN_FACTOR`] times as many, so that
@@ -147,7 +147,7 @@ pub(crate) const NS_PER_S: u64 = 1_000_000_000;
 const _: () = assert!(EVENT_BLOB_MAX + crate::arena::HEADER_BYTES <= ARENA_BYTES);
 const _: () = assert!(TAIL_RAW_BYTES < BLOCK_RAW_BYTES);
 const _: () = assert!(BLOCK_COLUMNS_MAX + BLOCK_MESSAGES_MAX <= 4 * 1024 * 1024);
-const _: () = assert!(TABLE_SHARDS <= u16::MAX as usize + 1);
+const _: () = assert!(BUCKETS <= u16::MAX as usize + 1);
 const _: () = assert!(STOP_RETRY_INTERVAL.as_millis() < STOP_PATIENCE.as_millis());
 const _: () = assert!(ARENAS_KEPT < ARENAS_PER_SHARD_MIN);
 const _: () = assert!(ARENAS_IN_ALL_MIN * ARENA_BYTES >= 128 * 1024 * 1024);

@@ -15,7 +15,7 @@ use crate::block::Block;
 use crate::counts::{CountIn, Counts, Gathered};
 use crate::event::{EventRef, Seq, SourceKey};
 use crate::key::{AgentKey, Key, NumberKey};
-use crate::limits::{REPLAY_EVENTS_MAX, TABLE_SHARDS};
+use crate::limits::{BUCKETS, REPLAY_EVENTS_MAX};
 use crate::method::Method;
 use crate::row_bytes::decode_row;
 use crate::snapshot::Table;
@@ -43,8 +43,7 @@ pub(crate) fn load(db: &Database) -> Result<Loaded, Error> {
     let origin = tables::origin(db)?;
     let view = View::new(db)?;
     let state = view.state()?;
-    let mut counts = Counts::new(origin.shard_key);
-    counts.totals = view.totals()?;
+    let mut counts = Counts::new(origin.bucket_key);
     let ahead = (
         load_rows(&view, RowTable::Sources, &mut counts.sources, state.watermark)?,
         load_rows(&view, RowTable::Numbers, &mut counts.numbers, state.watermark)?,
@@ -56,6 +55,8 @@ pub(crate) fn load(db: &Database) -> Result<Loaded, Error> {
         agent: ahead.2.is_empty() || is_after(&ahead.2, &AgentKey::of(event.user_agent), seq),
     })?;
     expire_again(&view, &mut counts, state)?;
+    // They are stored with every commit, so all that was counted again is in them already.
+    counts.totals = view.totals()?;
     Ok(Loaded { origin, state, counts, replayed })
 }
 
@@ -71,17 +72,17 @@ fn load_rows<K: Key, R: Row>(
 ) -> Result<Ahead<K>, Error> {
     let mut ahead = Ahead::default();
     let mut rows = Vec::new();
-    view.rows(table, |shard, key, bytes| {
+    view.rows(table, |bucket, key, bytes| {
         let key = K::from_bytes(key)?;
         let (mut row, through) = decode_row::<R>(bytes)?;
-        row.set_tick(LOADED);
+        row.set_publication(LOADED);
         if through > watermark {
             ahead.insert(key.clone(), through);
         }
-        rows.push((shard, key, row));
-        (usize::from(shard) < TABLE_SHARDS).then_some(())
+        rows.push((bucket, key, row));
+        (usize::from(bucket) < BUCKETS).then_some(())
     })?;
-    into.table = Table::load(into.table.shard_key(), rows.into_iter());
+    into.table = Table::load(into.table.bucket_key(), rows.into_iter());
     Ok(ahead)
 }
 
@@ -118,7 +119,6 @@ fn replay(
 
 /// Takes events that had expired, and are still in the log, out of rows that include them.
 fn expire_again(view: &View, counts: &mut Counts, state: State) -> Result<(), Error> {
-    let expired = counts.totals.expired;
     let mut at = state.swept;
     while let Some(head) = view.head_after(at)? {
         at = head.last();
@@ -130,7 +130,6 @@ fn expire_again(view: &View, counts: &mut Counts, state: State) -> Result<(), Er
         }
         counts.apply(REPLAYED);
     }
-    counts.totals.expired = expired;
     Ok(())
 }
 

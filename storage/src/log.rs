@@ -194,25 +194,4 @@ impl Log {
     fn view(&self) -> Result<View, LogError> {
         Ok(View::new(&*self.shared.database().ok_or(LogError::Closed)?)?)
     }
-
-    /// Calls `visit` with each event after `after` until it returns `false` or the log ends.
-    ///
-    /// # Errors
-    ///
-    /// [`LogError`].
-    pub fn for_each(
-        &self,
-        after: Seq,
-        mut visit: impl FnMut(&StoredEvent) -> bool,
-    ) -> Result<(), LogError> {
-        let mut after = after;
-        loop {
-            let events = self.since(after, 4096)?;
-            let Some(last) = events.last() else { return Ok(()) };
-            after = last.seq;
-            if !events.iter().all(&mut visit) {
-                return Ok(());
-            }
-        }
-    }
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::identity::{beside, sync_folder};
 use crate::open_error::OpenError;
 use crate::overlay::Overlay;
-use crate::snapshot::ShardKey;
+use crate::snapshot::BucketKey;
 use crate::store::Options;
 use crate::tables::{self, Origin};
 
@@ -112,7 +112,7 @@ fn initialise(path: &Path, db: &Database) -> Result<(), OpenError> {
     let mut key = [0; 16];
     getrandom::fill(&mut key).map_err(|error| io_error(path, io::Error::other(error)))?;
     let (low, high) = Uuid::from_bytes(key).as_u64_pair();
-    let origin = Origin { database_id: Uuid::new_v4(), shard_key: ShardKey([low, high]) };
+    let origin = Origin { database_id: Uuid::new_v4(), bucket_key: BucketKey([low, high]) };
     tables::initialise(db, origin).map_err(|error| open_error(path, error))
 }
 
@@ -253,13 +253,13 @@ mod tests {
     }
 
     #[test]
-    fn an_sqlite_file_is_refused_with_the_command_that_imports_it() {
+    fn an_sqlite_file_is_refused_with_what_to_do_about_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = options(&folder).path;
         std::fs::write(&path, [b"SQLite format 3\0".as_slice(), &[7; 5000]].concat()).unwrap();
         let error = refused(&path);
         assert!(matches!(error, OpenError::Sqlite { .. }));
-        assert!(error.to_string().contains("sentrypeer import"), "{error}");
+        assert!(error.to_string().contains("name another file with --db"), "{error}");
     }
 
     #[test]

@@ -13,7 +13,9 @@ use crate::block::{
 use crate::event::{Anomalies, EventRef, Seq, Time};
 use crate::limits::{BLOCK_EVENTS_MAX, BLOCK_RAW_BYTES, EVENT_BLOB_MAX};
 
-/// What zstd is asked for: MEASURED.md compares levels; higher ones cost more than they save.
+/// What zstd is asked for. Blocks of 1 MiB of scanners' messages, 630 bytes each on average, pack to
+/// 95 bytes an event in 0.86 µs on one core. `xz -9` over 200,000 of them at once gets to 65 bytes, so
+/// a third is the most that a higher level could save.
 const ZSTD_LEVEL: i32 = 1;
 
 /// A block that is ready to be stored.

@@ -46,13 +46,6 @@ impl Default for Policy {
     }
 }
 
-/// How bad a source is now, for the default demand of [`Verification::ReturnPath`]. See
-/// [`score_at`].
-#[must_use]
-pub fn score(row: &SourceRow, now: Time) -> f64 {
-    score_at(row, Verification::ReturnPath, now)
-}
-
 /// How bad a source is now: log2(1 + count), halved every 3.5 days since it last proved `min` or
 /// better; 0 if it never did. With [`Verification::Unverified`] nothing needs to be proven, and it
 /// ages from when it was last seen.
@@ -258,6 +251,10 @@ mod tests {
             row.add(Seq(seq), &event, Method::None);
         }
         row
+    }
+
+    fn score(row: &SourceRow, now: Time) -> f64 {
+        score_at(row, Verification::ReturnPath, now)
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::counts::{Counts, Gathered};
 use crate::event::{Seq, Time};
 use crate::key::Key;
 use crate::limits::{
-    AGE_OUT_INTERVAL_NS, AGE_OUT_PARTS_MAX, AGE_OUT_ROWS_MAX, EXPIRE_BLOCKS_MAX, TABLE_SHARDS,
+    AGE_OUT_BUCKETS_MAX, AGE_OUT_INTERVAL_NS, AGE_OUT_ROWS_MAX, BUCKETS, EXPIRE_BLOCKS_MAX,
 };
 use crate::load::{expire_block, readable};
 use crate::tables::{RowTable, View, row_key};
@@ -118,7 +118,7 @@ impl Aged {
 #[derive(Default)]
 pub(crate) struct AgeOut {
     begun: Time,
-    /// How many parts of tables this pass has gone through; `None` between two passes.
+    /// How many buckets of tables this pass has gone through; `None` between two passes.
     done: Option<usize>,
 }
 
@@ -134,7 +134,7 @@ impl AgeOut {
         &mut self,
         counts: &mut Counts,
         oldest: Time,
-        tick: u32,
+        publication: u32,
         removed: &mut Vec<(RowTable, Vec<u8>)>,
         now: Time,
     ) -> Aged {
@@ -145,12 +145,16 @@ impl AgeOut {
             self.begun = now;
         }
         let begin = removed.len();
-        let mut slice =
-            Slice { oldest, tick, at: self.done.unwrap_or(0), parts_left: AGE_OUT_PARTS_MAX };
+        let mut slice = Slice {
+            oldest,
+            publication,
+            at: self.done.unwrap_or(0),
+            buckets_left: AGE_OUT_BUCKETS_MAX,
+        };
         let sources = slice.table(&mut counts.sources, RowTable::Sources, removed);
         let numbers = slice.table(&mut counts.numbers, RowTable::Numbers, removed);
         let other = slice.table(&mut counts.agents, RowTable::Agents, removed);
-        let is_done = slice.at == 3 * TABLE_SHARDS;
+        let is_done = slice.at == 3 * BUCKETS;
         self.done = (!is_done).then_some(slice.at);
         Aged { sources, numbers, other, rows: (removed.len() - begin) as u64 }
     }
@@ -159,38 +163,37 @@ impl AgeOut {
 /// One call of [`AgeOut::slice`].
 struct Slice {
     oldest: Time,
-    tick: u32,
-    /// The next part, counted over all tables.
+    publication: u32,
+    /// The next bucket, counted over all tables.
     at: usize,
-    /// Parts that may still be made anew.
-    parts_left: usize,
+    /// Buckets that may still be made anew.
+    buckets_left: usize,
 }
 
 impl Slice {
-    /// Goes on in this table, if the next part is in it. Whether a row changed.
+    /// Goes on in this table, if the next bucket is in it. Whether a row changed.
     fn table<K: Key, R: Row>(
         &mut self,
         of: &mut Gathered<K, R>,
         table: RowTable,
         removed: &mut Vec<(RowTable, Vec<u8>)>,
     ) -> bool {
-        let end = (table as usize + 1) * TABLE_SHARDS;
+        let end = (table as usize + 1) * BUCKETS;
         let mut replaced = Vec::new();
         let mut changed = false;
-        while self.at < end && self.parts_left > 0 && removed.len() < AGE_OUT_ROWS_MAX {
-            let part = self.at % TABLE_SHARDS;
-            let shard = of.table.shard(part);
-            if shard.oldest < self.oldest {
-                let (shard, keys) = shard.aged(self.oldest, self.tick);
-                changed |= shard.tick == self.tick;
-                removed
-                    .extend(keys.iter().map(|key| (table, row_key(part as u16, key.as_bytes()))));
-                replaced.push((part, shard));
-                self.parts_left -= 1;
+        while self.at < end && self.buckets_left > 0 && removed.len() < AGE_OUT_ROWS_MAX {
+            let at = self.at % BUCKETS;
+            let bucket = of.table.bucket(at);
+            if bucket.oldest < self.oldest {
+                let (bucket, keys) = bucket.aged(self.oldest, self.publication);
+                changed |= bucket.publication == self.publication;
+                removed.extend(keys.iter().map(|key| (table, row_key(at as u16, key.as_bytes()))));
+                replaced.push((at, bucket));
+                self.buckets_left -= 1;
             }
             self.at += 1;
         }
-        of.table = of.table.with_shards(replaced);
+        of.table = of.table.with_buckets(replaced);
         changed
     }
 }

@@ -59,7 +59,7 @@ pub enum WriterError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The process ended while the disk refused writes.
-    #[error("{}: the disk refused writes to the end: {events} events are lost", path.display())]
+    #[error("{}: the disk refused writes to the end: {} lost", path.display(), events_are(*events))]
     Lost {
         /// The file.
         path: PathBuf,
@@ -69,6 +69,10 @@ pub enum WriterError {
     /// The thread panicked, which is a fault of this program.
     #[error("the writer's thread panicked; its message stands above")]
     Panicked,
+}
+
+fn events_are(number: u64) -> String {
+    if number == 1 { "1 event is".to_owned() } else { format!("{number} events are") }
 }
 
 /// The writer's thread. It ends when all shards' ends of the intake are dropped, after a last
@@ -141,13 +145,13 @@ impl Running {
         let stats = &self.shared.stats;
         stats.replay_events.set(loaded.replayed);
         stats.replay_ns.set(u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX));
-        log::info!(
-            "{}: {} sources, {} numbers; {} events counted again in {:?}",
+        log::debug!(
+            "{}: {} sources, {} numbers; {} events counted again in {} ms",
             self.options.path.display(),
             loaded.counts.sources.table.len(),
             loaded.counts.numbers.table.len(),
             loaded.replayed,
-            begin.elapsed()
+            begin.elapsed().as_millis()
         );
         Ok((db, loaded))
     }

@@ -1,14 +1,14 @@
 //! One immutable generation for readers.
 //!
-//! A [`Table`] is divided into [`TABLE_SHARDS`] parts by a keyed hash of the key; each part is a
-//! sorted array and a small sorted delta over it. A commit makes new parts only for the keys that
-//! changed and shares all others with the generation before it. A part's delta is merged into its
+//! A [`Table`] is divided into [`BUCKETS`] buckets by a keyed hash of the key; each bucket is a
+//! sorted array and a small sorted delta over it. A commit makes new buckets only for the keys that
+//! changed and shares all others with the generation before it. A bucket's delta is merged into its
 //! array when it is longer than a quarter of it. Readers hold one generation as long as they like
 //! and never wait; the writer keeps no other map.
 //!
 //! The hash is keyed with a secret of the database, or somebody could choose addresses and numbers
-//! that all fall into one part. The rows are stored in the same order, by part and then by key, so
-//! writing the rows of some parts touches neighbouring pages, and loading needs no sorting.
+//! that all fall into one bucket. The rows are stored in the same order, by bucket and then by key, so
+//! writing the rows of some buckets touches neighbouring pages, and loading needs no sorting.
 
 use std::fmt;
 use std::hash::Hasher;
@@ -21,7 +21,7 @@ use crate::aggregate::{CountRow, NumberRow, Row, SourceRow, Totals};
 use crate::counts::Counts;
 use crate::event::{EventRef, Seq, SourceKey, Time};
 use crate::key::{AgentKey, Key, NumberKey};
-use crate::limits::TABLE_SHARDS;
+use crate::limits::BUCKETS;
 
 /// Everything that is known at one moment.
 #[derive(Clone)]
@@ -48,8 +48,6 @@ pub struct Snapshot {
     pub sources_changed: u64,
     /// The generation in which a number's row last changed.
     pub numbers_changed: u64,
-    /// The generation in which a source last appeared, left, or was proven at another level.
-    pub members_changed: u64,
 }
 
 impl Snapshot {
@@ -67,7 +65,7 @@ impl Snapshot {
         events: impl IntoIterator<Item = EventRef<'a>>,
         now: Time,
     ) -> Self {
-        let mut counts = Counts::new(ShardKey([database_id.as_u64_pair().0, 0]));
+        let mut counts = Counts::new(BucketKey([database_id.as_u64_pair().0, 0]));
         let mut through = Seq(0);
         for event in events {
             through.0 += 1;
@@ -86,7 +84,6 @@ impl Snapshot {
             totals: counts.totals,
             sources_changed: 1,
             numbers_changed: 1,
-            members_changed: 1,
         }
     }
 }
@@ -102,80 +99,80 @@ impl fmt::Debug for Snapshot {
     }
 }
 
-/// The secret that decides which part of a table a key is in.
+/// The secret that decides which bucket of a table a key is in.
 #[derive(Clone, Copy)]
-pub struct ShardKey(pub(crate) [u64; 2]);
+pub struct BucketKey(pub(crate) [u64; 2]);
 
-impl ShardKey {
-    /// The part that `key` is in.
-    pub(crate) fn shard_of(self, key: &[u8]) -> u16 {
+impl BucketKey {
+    /// The bucket that `key` is in.
+    pub(crate) fn bucket_of(self, key: &[u8]) -> u16 {
         let mut hasher = SipHasher13::new_with_keys(self.0[0], self.0[1]);
         hasher.write(key);
-        // The remainder of TABLE_SHARDS, which a u16 holds: see the assertion in limits.rs.
-        (hasher.finish() % TABLE_SHARDS as u64) as u16
+        // The remainder of BUCKETS, which a u16 holds: see the assertion in limits.rs.
+        (hasher.finish() % BUCKETS as u64) as u16
     }
 }
 
 /// An immutable map.
 pub struct Table<K, R> {
-    shards: Arc<[Arc<Shard<K, R>>]>,
-    key: ShardKey,
+    buckets: Arc<[Arc<Bucket<K, R>>]>,
+    key: BucketKey,
     len: usize,
 }
 
 impl<K, R> Clone for Table<K, R> {
     fn clone(&self) -> Self {
-        Self { shards: self.shards.clone(), key: self.key, len: self.len }
+        Self { buckets: self.buckets.clone(), key: self.key, len: self.len }
     }
 }
 
 /// A reader's place in a [`Table`].
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Cursor {
-    shard: usize,
+pub struct Place {
+    bucket: usize,
     base: usize,
     delta: usize,
 }
 
 impl<K: Key, R: Row> Table<K, R> {
-    pub(crate) fn new(key: ShardKey) -> Self {
-        let empty = Arc::new(Shard::default());
-        Self { shards: (0..TABLE_SHARDS).map(|_| empty.clone()).collect(), key, len: 0 }
+    pub(crate) fn new(key: BucketKey) -> Self {
+        let empty = Arc::new(Bucket::default());
+        Self { buckets: (0..BUCKETS).map(|_| empty.clone()).collect(), key, len: 0 }
     }
 
     /// A table of rows that come in the order in which they are stored.
-    pub(crate) fn load(key: ShardKey, rows: impl Iterator<Item = (u16, K, R)>) -> Self {
+    pub(crate) fn load(key: BucketKey, rows: impl Iterator<Item = (u16, K, R)>) -> Self {
         let mut table = Self::new(key);
-        let mut shards: Vec<Vec<(K, R)>> = (0..TABLE_SHARDS).map(|_| Vec::new()).collect();
-        for (shard, key, row) in rows {
-            shards[usize::from(shard)].push((key, row));
+        let mut buckets: Vec<Vec<(K, R)>> = (0..BUCKETS).map(|_| Vec::new()).collect();
+        for (bucket, key, row) in rows {
+            buckets[usize::from(bucket)].push((key, row));
             table.len += 1;
         }
-        let full = |rows: Vec<_>| Arc::new(Shard::of(rows, 0));
-        table.shards = shards.into_iter().map(full).collect();
+        let full = |rows: Vec<_>| Arc::new(Bucket::of(rows, 0));
+        table.buckets = buckets.into_iter().map(full).collect();
         table
     }
 
     /// The row of `key`.
     #[must_use]
     pub fn get(&self, key: &K) -> Option<&R> {
-        self.shards[usize::from(self.key.shard_of(key.as_bytes()))].get(key)
+        self.buckets[usize::from(self.key.bucket_of(key.as_bytes()))].get(key)
     }
 
     /// Every key with its row, in no useful order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &R)> + '_ {
-        let mut cursor = Cursor::default();
-        std::iter::from_fn(move || self.step(&mut cursor))
+        let mut place = Place::default();
+        std::iter::from_fn(move || self.step(&mut place))
     }
 
-    /// The entry at the cursor, which then stands behind it: for iterations that own the
-    /// generation and outlive a borrow of the table.
-    pub fn step(&self, cursor: &mut Cursor) -> Option<(&K, &R)> {
-        while let Some(shard) = self.shards.get(cursor.shard) {
-            if let Some(entry) = shard.step(&mut cursor.base, &mut cursor.delta) {
+    /// The entry at `place`, which then stands behind it: for iterations that own the generation and
+    /// outlive a borrow of the table.
+    pub fn step(&self, place: &mut Place) -> Option<(&K, &R)> {
+        while let Some(bucket) = self.buckets.get(place.bucket) {
+            if let Some(entry) = bucket.step(&mut place.base, &mut place.delta) {
                 return Some(entry);
             }
-            *cursor = Cursor { shard: cursor.shard + 1, base: 0, delta: 0 };
+            *place = Place { bucket: place.bucket + 1, base: 0, delta: 0 };
         }
         None
     }
@@ -192,50 +189,51 @@ impl<K: Key, R: Row> Table<K, R> {
         self.len == 0
     }
 
-    pub(crate) fn shard_key(&self) -> ShardKey {
+    pub(crate) fn bucket_key(&self) -> BucketKey {
         self.key
     }
 
-    pub(crate) fn shard(&self, shard: usize) -> &Shard<K, R> {
-        &self.shards[shard]
+    pub(crate) fn bucket(&self, at: usize) -> &Bucket<K, R> {
+        &self.buckets[at]
     }
 
-    /// The table after `changes`, which are sorted by part and key, each key once. `decide` says
+    /// The table after `changes`, which are sorted by bucket and key, each key once. `decide` says
     /// what becomes of a key, given its row, the change and how many keys there are by then.
     pub(crate) fn apply<D>(
         &self,
         changes: &[(u16, K, D)],
-        tick: u32,
+        publication: u32,
         mut decide: impl FnMut(Option<&R>, &D, usize) -> Decision<R>,
     ) -> Self {
         if changes.is_empty() {
             return self.clone();
         }
-        let mut shards = self.shards.to_vec();
+        let mut buckets = self.buckets.to_vec();
         let mut len = self.len;
         for group in changes.chunk_by(|a, b| a.0 == b.0) {
-            let shard = &mut shards[usize::from(group[0].0)];
-            let before = shard.len;
-            let after = shard
-                .apply(group, tick, |row, change, here| decide(row, change, len - before + here));
+            let bucket = &mut buckets[usize::from(group[0].0)];
+            let before = bucket.len;
+            let after = bucket.apply(group, publication, |row, change, here| {
+                decide(row, change, len - before + here)
+            });
             len = len - before + after.len;
-            *shard = Arc::new(after);
+            *bucket = Arc::new(after);
         }
-        Self { shards: shards.into(), key: self.key, len }
+        Self { buckets: buckets.into(), key: self.key, len }
     }
 
-    /// The table with some parts replaced.
-    pub(crate) fn with_shards(&self, replaced: Vec<(usize, Shard<K, R>)>) -> Self {
+    /// The table with some buckets replaced.
+    pub(crate) fn with_buckets(&self, replaced: Vec<(usize, Bucket<K, R>)>) -> Self {
         if replaced.is_empty() {
             return self.clone();
         }
-        let mut shards = self.shards.to_vec();
+        let mut buckets = self.buckets.to_vec();
         let mut len = self.len;
-        for (at, shard) in replaced {
-            len = len - shards[at].len + shard.len;
-            shards[at] = Arc::new(shard);
+        for (at, bucket) in replaced {
+            len = len - buckets[at].len + bucket.len;
+            buckets[at] = Arc::new(bucket);
         }
-        Self { shards: shards.into(), key: self.key, len }
+        Self { buckets: buckets.into(), key: self.key, len }
     }
 }
 
@@ -247,32 +245,38 @@ pub(crate) enum Decision<R> {
     Keep,
 }
 
-/// One part of a table.
-pub(crate) struct Shard<K, R> {
+/// One bucket of a table.
+pub(crate) struct Bucket<K, R> {
     base: Arc<[(K, R)]>,
-    /// Newer rows of keys in `base`, and new keys. Keys leave only when a part is made anew.
+    /// Newer rows of keys in `base`, and new keys. Keys leave only when a bucket is made anew.
     delta: Arc<[(K, R)]>,
     len: usize,
-    /// The publication in which the part last changed.
-    pub(crate) tick: u32,
+    /// The publication in which the bucket last changed.
+    pub(crate) publication: u32,
     /// Nothing in a row expires as long as what is older than this does.
     pub(crate) oldest: Time,
 }
 
-impl<K, R> Default for Shard<K, R> {
+impl<K, R> Default for Bucket<K, R> {
     fn default() -> Self {
-        Self { base: Arc::new([]), delta: Arc::new([]), len: 0, tick: 0, oldest: Time(u64::MAX) }
+        Self {
+            base: Arc::new([]),
+            delta: Arc::new([]),
+            len: 0,
+            publication: 0,
+            oldest: Time(u64::MAX),
+        }
     }
 }
 
-impl<K: Key, R: Row> Shard<K, R> {
-    /// A part of sorted rows.
-    fn of(rows: Vec<(K, R)>, tick: u32) -> Self {
+impl<K: Key, R: Row> Bucket<K, R> {
+    /// A bucket of sorted rows.
+    fn of(rows: Vec<(K, R)>, publication: u32) -> Self {
         let oldest = rows.iter().map(|(_, row)| row.oldest()).min();
         Self {
             len: rows.len(),
             base: rows.into(),
-            tick,
+            publication,
             oldest: oldest.unwrap_or(Time(u64::MAX)),
             ..Self::default()
         }
@@ -312,7 +316,7 @@ impl<K: Key, R: Row> Shard<K, R> {
     fn apply<D>(
         &self,
         changes: &[(u16, K, D)],
-        tick: u32,
+        publication: u32,
         mut decide: impl FnMut(Option<&R>, &D, usize) -> Decision<R>,
     ) -> Self {
         let mut delta = Vec::with_capacity(self.delta.len() + changes.len());
@@ -337,8 +341,8 @@ impl<K: Key, R: Row> Shard<K, R> {
             }
         }
         delta.extend(old.cloned());
-        let next = Self { base: self.base.clone(), delta: delta.into(), len, tick, oldest };
-        if next.delta.len() * 4 > next.base.len() { next.merged(tick) } else { next }
+        let next = Self { base: self.base.clone(), delta: delta.into(), len, publication, oldest };
+        if next.delta.len() * 4 > next.base.len() { next.merged(publication) } else { next }
     }
 
     fn base_row(&self, key: &K) -> Option<&R> {
@@ -346,16 +350,17 @@ impl<K: Key, R: Row> Shard<K, R> {
         Some(&self.base[at].1)
     }
 
-    /// The same part without a delta.
-    fn merged(&self, tick: u32) -> Self {
+    /// The same bucket without a delta.
+    fn merged(&self, publication: u32) -> Self {
         let mut rows = Vec::with_capacity(self.len);
         rows.extend(self.iter().map(|(key, row)| (key.clone(), row.clone())));
-        Self::of(rows, tick)
+        Self::of(rows, publication)
     }
 
-    /// The part without the rows that were last seen before `oldest` and without proofs that are
-    /// older, and the keys of those rows. Its `tick` is `tick` only if there were any.
-    pub(crate) fn aged(&self, oldest: Time, tick: u32) -> (Self, Vec<K>) {
+    /// The bucket without the rows that were last seen before `oldest` and without proofs that are
+    /// older, and the keys of those rows. Its publication is `publication` only
+    /// if there were any.
+    pub(crate) fn aged(&self, oldest: Time, publication: u32) -> (Self, Vec<K>) {
         let mut rows = Vec::with_capacity(self.len);
         let mut removed = Vec::new();
         let mut changed = false;
@@ -366,13 +371,14 @@ impl<K: Key, R: Row> Shard<K, R> {
             }
             let mut row = row.clone();
             if row.forget(oldest) {
-                row.set_tick(tick);
+                row.set_publication(publication);
                 changed = true;
             }
             rows.push((key.clone(), row));
         }
-        let tick = if changed || !removed.is_empty() { tick } else { self.tick };
-        (Self::of(rows, tick), removed)
+        let publication =
+            if changed || !removed.is_empty() { publication } else { self.publication };
+        (Self::of(rows, publication), removed)
     }
 }
 
@@ -403,19 +409,19 @@ mod tests {
         table: &Table<AgentKey, CountRow>,
         model: &mut BTreeMap<AgentKey, u64>,
         changes: &BTreeMap<u16, u64>,
-        tick: u32,
+        publication: u32,
     ) -> Table<AgentKey, CountRow> {
-        let shard_key = table.shard_key();
+        let bucket_key = table.bucket_key();
         let mut list: Vec<Change> = changes
             .iter()
             .map(|(number, count)| {
                 let key = key(*number);
                 model.insert(key.clone(), *count);
-                (shard_key.shard_of(key.as_bytes()), key, Some(*count))
+                (bucket_key.bucket_of(key.as_bytes()), key, Some(*count))
             })
             .collect();
         list.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-        let table = table.apply(&list, tick, |_, count, _| match count {
+        let table = table.apply(&list, publication, |_, count, _| match count {
             Some(count) => Decision::Put(row(*count)),
             None => Decision::Keep,
         });
@@ -435,13 +441,13 @@ mod tests {
         model: &mut BTreeMap<AgentKey, u64>,
         oldest: u64,
     ) -> Table<AgentKey, CountRow> {
-        for at in 0..TABLE_SHARDS {
-            if table.shard(at).oldest >= Time(oldest) {
-                assert!(table.shard(at).iter().all(|(_, row)| row.seen().last >= Time(oldest)));
+        for at in 0..BUCKETS {
+            if table.bucket(at).oldest >= Time(oldest) {
+                assert!(table.bucket(at).iter().all(|(_, row)| row.seen().last >= Time(oldest)));
                 continue;
             }
-            let (shard, removed) = table.shard(at).aged(Time(oldest), 1);
-            table = table.with_shards(vec![(at, shard)]);
+            let (bucket, removed) = table.bucket(at).aged(Time(oldest), 1);
+            table = table.with_buckets(vec![(at, bucket)]);
             for key in removed {
                 assert!(model.remove(&key).is_some_and(|count| count < oldest));
             }
@@ -460,10 +466,10 @@ mod tests {
             ),
         ) {
             let mut model = BTreeMap::new();
-            let mut table = Table::new(ShardKey([1, 2]));
-            for (tick, (changes, oldest)) in steps.iter().enumerate() {
-                let tick = u32::try_from(tick).unwrap();
-                table = check(&table, &mut model, changes, tick);
+            let mut table = Table::new(BucketKey([1, 2]));
+            for (publication, (changes, oldest)) in steps.iter().enumerate() {
+                let publication = u32::try_from(publication).unwrap();
+                table = check(&table, &mut model, changes, publication);
                 if *oldest < 100 {
                     table = age(table, &mut model, *oldest);
                 }
@@ -473,8 +479,8 @@ mod tests {
 
     #[test]
     fn an_older_generation_does_not_change() {
-        let shard_key = ShardKey([7, 7]);
-        let table: Table<AgentKey, CountRow> = Table::new(shard_key);
+        let bucket_key = BucketKey([7, 7]);
+        let table: Table<AgentKey, CountRow> = Table::new(bucket_key);
         let mut model = BTreeMap::new();
         let first = check(&table, &mut model, &BTreeMap::from([(1, 1), (2, 2)]), 1);
         let _second = check(&first, &mut model, &BTreeMap::from([(1, 50), (3, 3)]), 2);
@@ -488,22 +494,22 @@ mod tests {
         let rows = (0..100u16).map(|n| (key(n), row(u64::from(n))));
         let mut rows: Vec<_> = rows.collect();
         rows.sort_by(|a, b| a.0.cmp(&b.0));
-        let shard = Shard::of(rows, 0);
+        let bucket = Bucket::of(rows, 0);
         let changes = [(0, key(5), ()), (0, key(500), ())];
-        let shard = shard.apply(&changes, 1, |_, (), _| Decision::Put(row(9)));
-        assert_eq!(shard.delta.len(), 2);
-        assert_eq!(shard.get(&key(5)).unwrap().seen().count, 9);
-        assert_eq!(shard.get(&key(500)).unwrap().seen().count, 9);
-        assert_eq!(shard.get(&key(6)).unwrap().seen().count, 6);
-        assert_eq!(shard.iter().count(), 101);
+        let bucket = bucket.apply(&changes, 1, |_, (), _| Decision::Put(row(9)));
+        assert_eq!(bucket.delta.len(), 2);
+        assert_eq!(bucket.get(&key(5)).unwrap().seen().count, 9);
+        assert_eq!(bucket.get(&key(500)).unwrap().seen().count, 9);
+        assert_eq!(bucket.get(&key(6)).unwrap().seen().count, 6);
+        assert_eq!(bucket.iter().count(), 101);
     }
 
     #[test]
     fn a_table_has_as_many_parts_as_a_key_can_name() {
-        let shard_key = ShardKey([3, 4]);
+        let bucket_key = BucketKey([3, 4]);
         assert!(
             (0..1000u16)
-                .all(|n| { usize::from(shard_key.shard_of(key(n).as_bytes())) < TABLE_SHARDS })
+                .all(|n| { usize::from(bucket_key.bucket_of(key(n).as_bytes())) < BUCKETS })
         );
     }
 }

@@ -10,7 +10,7 @@ use crate::aggregate::Row;
 use crate::counts::{Counts, Gathered};
 use crate::event::{Seq, Time};
 use crate::key::Key;
-use crate::limits::{SWEEP_INTERVAL_NS, SWEEP_ROWS_MAX, TABLE_SHARDS};
+use crate::limits::{BUCKETS, SWEEP_INTERVAL_NS, SWEEP_ROWS_MAX};
 use crate::row_bytes::encode_row;
 use crate::tables::{RowTable, RowWrite, State, row_key};
 
@@ -29,15 +29,15 @@ pub(crate) struct Sweeper {
 #[derive(Clone, Copy)]
 struct Sweep {
     /// The publication, the last event and the last expired event when it began.
-    tick: u32,
+    publication: u32,
     last: Seq,
     expired: Seq,
-    /// How many parts of tables it has gone through.
+    /// How many buckets of tables it has gone through.
     done: usize,
 }
 
-/// Parts of all tables.
-const PARTS: usize = 3 * TABLE_SHARDS;
+/// Buckets of all tables.
+const ALL_BUCKETS: usize = 3 * BUCKETS;
 
 impl Sweeper {
     pub(crate) fn new() -> Self {
@@ -56,56 +56,57 @@ impl Sweeper {
     }
 
     /// Adds the next rows to a commit that leaves `state`, and moves the watermark when a sweep ends.
-    /// A part is not interrupted, so it may be some thousand rows more than [`SWEEP_ROWS_MAX`].
+    /// A bucket is not interrupted, so it may be some thousand rows more than [`SWEEP_ROWS_MAX`].
     pub(crate) fn slice(
         &mut self,
         counts: &Counts,
-        tick: u32,
+        publication: u32,
         state: &mut State,
         rows: &mut Vec<RowWrite>,
         now: Time,
     ) {
-        let is_due = tick > self.swept && now.0.abs_diff(self.begun.0) >= SWEEP_INTERVAL_NS;
+        let is_due = publication > self.swept && now.0.abs_diff(self.begun.0) >= SWEEP_INTERVAL_NS;
         if self.active.is_none() && is_due {
             self.begun = now;
-            self.active = Some(Sweep { tick, last: state.last, expired: state.expired, done: 0 });
+            self.active =
+                Some(Sweep { publication, last: state.last, expired: state.expired, done: 0 });
         }
         let Some(mut sweep) = self.active else { return };
-        while rows.len() < self.rows_max && sweep.done < PARTS {
-            let part = sweep.done % TABLE_SHARDS;
-            match sweep.done / TABLE_SHARDS {
-                0 => self.part(&counts.sources, RowTable::Sources, part, state, rows),
-                1 => self.part(&counts.numbers, RowTable::Numbers, part, state, rows),
-                _ => self.part(&counts.agents, RowTable::Agents, part, state, rows),
+        while rows.len() < self.rows_max && sweep.done < ALL_BUCKETS {
+            let at = sweep.done % BUCKETS;
+            match sweep.done / BUCKETS {
+                0 => self.bucket(&counts.sources, RowTable::Sources, at, state, rows),
+                1 => self.bucket(&counts.numbers, RowTable::Numbers, at, state, rows),
+                _ => self.bucket(&counts.agents, RowTable::Agents, at, state, rows),
             }
             sweep.done += 1;
         }
         self.active = Some(sweep);
-        if sweep.done == PARTS {
+        if sweep.done == ALL_BUCKETS {
             state.watermark = sweep.last;
             state.swept = sweep.expired;
-            self.swept = sweep.tick;
+            self.swept = sweep.publication;
             self.active = None;
         }
     }
 
-    /// The changed rows of one part of a table.
-    fn part<K: Key, R: Row>(
+    /// The changed rows of one bucket of a table.
+    fn bucket<K: Key, R: Row>(
         &self,
         of: &Gathered<K, R>,
         table: RowTable,
-        part: usize,
+        at: usize,
         state: &State,
         rows: &mut Vec<RowWrite>,
     ) {
-        let shard = of.table.shard(part);
-        if shard.tick <= self.swept {
+        let bucket = of.table.bucket(at);
+        if bucket.publication <= self.swept {
             return;
         }
-        let changed = shard.iter().filter(|(_, row)| row.tick() > self.swept);
+        let changed = bucket.iter().filter(|(_, row)| row.publication() > self.swept);
         rows.extend(changed.map(|(key, row)| RowWrite {
             table,
-            key: row_key(part as u16, key.as_bytes()),
+            key: row_key(at as u16, key.as_bytes()),
             row: encode_row(row, state.expired, state.last),
         }));
     }

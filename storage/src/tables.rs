@@ -12,7 +12,7 @@ use crate::block::{Block, Damaged, Head, Packed};
 use crate::event::Seq;
 use crate::limits::{BLOCK_PARTS_MAX, DELETE_BLOCKS_MAX, PAGE_SLACK, VALUE_BYTES_MAX};
 use crate::row_bytes::Encoder;
-use crate::snapshot::ShardKey;
+use crate::snapshot::BucketKey;
 
 /// The version of everything that is stored. A program reads only its own.
 pub(crate) const SCHEMA: u32 = 1;
@@ -23,7 +23,7 @@ const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const HEADS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("block_heads");
 /// The payloads of the blocks in parts, by their first event and the number of the part.
 const PARTS: TableDefinition<'_, (u64, u8), &[u8]> = TableDefinition::new("block_parts");
-/// Rows, by the part of the table that the key is in (big-endian) and the key.
+/// Rows, by the bucket of the table that the key is in (big-endian) and the key.
 const ROWS: [TableDefinition<'_, &[u8], &[u8]>; 3] = [
     TableDefinition::new("sources"),
     TableDefinition::new("numbers"),
@@ -85,7 +85,7 @@ impl State {
 #[derive(Clone, Copy)]
 pub(crate) struct Origin {
     pub(crate) database_id: Uuid,
-    pub(crate) shard_key: ShardKey,
+    pub(crate) bucket_key: BucketKey,
 }
 
 /// One row to be written.
@@ -115,9 +115,9 @@ impl Batch {
 }
 
 /// The stored key of a row.
-pub(crate) fn row_key(shard: u16, key: &[u8]) -> Vec<u8> {
+pub(crate) fn row_key(bucket: u16, key: &[u8]) -> Vec<u8> {
     let mut stored = Vec::with_capacity(2 + key.len());
-    stored.extend_from_slice(&shard.to_be_bytes());
+    stored.extend_from_slice(&bucket.to_be_bytes());
     stored.extend_from_slice(key);
     stored
 }
@@ -146,8 +146,8 @@ pub(crate) fn initialise(db: &Database, origin: Origin) -> Result<(), Error> {
         let mut meta = write.open_table(META)?;
         meta.insert("schema", &SCHEMA.to_le_bytes()[..])?;
         meta.insert("database_id", &origin.database_id.as_bytes()[..])?;
-        let key = origin.shard_key.0.map(u64::to_le_bytes);
-        meta.insert("shard_key", key.as_flattened())?;
+        let key = origin.bucket_key.0.map(u64::to_le_bytes);
+        meta.insert("bucket_key", key.as_flattened())?;
         meta.insert("state", &State::default().encode()[..])?;
         meta.insert("totals", &Totals::default().encode()[..])?;
         write.open_table(HEADS)?;
@@ -167,11 +167,11 @@ pub(crate) fn origin(db: &Database) -> Result<Origin, Error> {
     let bad = || corrupted("its identity cannot be read");
     let id = meta.get("database_id")?.ok_or_else(bad)?;
     let database_id = Uuid::from_slice(id.value()).map_err(|_| bad())?;
-    let key = meta.get("shard_key")?.ok_or_else(bad)?;
+    let key = meta.get("bucket_key")?.ok_or_else(bad)?;
     let (words, []) = key.value().as_chunks::<8>() else { return Err(bad()) };
     let &[first, second] = words else { return Err(bad()) };
-    let shard_key = ShardKey([u64::from_le_bytes(first), u64::from_le_bytes(second)]);
-    Ok(Origin { database_id, shard_key })
+    let bucket_key = BucketKey([u64::from_le_bytes(first), u64::from_le_bytes(second)]);
+    Ok(Origin { database_id, bucket_key })
 }
 
 /// A view of one moment of the database.
@@ -198,7 +198,7 @@ impl View {
             .ok_or_else(|| corrupted("its totals cannot be read"))
     }
 
-    /// Calls `visit` with the part, the key and the bytes of each row, in their order.
+    /// Calls `visit` with the bucket, the key and the bytes of each row, in their order.
     pub(crate) fn rows(
         &self,
         table: RowTable,
@@ -210,7 +210,7 @@ impl View {
             let read = key
                 .value()
                 .split_first_chunk()
-                .and_then(|(shard, key)| visit(u16::from_be_bytes(*shard), key, row.value()));
+                .and_then(|(bucket, key)| visit(u16::from_be_bytes(*bucket), key, row.value()));
             read.ok_or_else(|| corrupted("a row of its aggregates cannot be read"))?;
         }
         Ok(())

@@ -321,11 +321,12 @@ impl Lines {
         let set = &self.options.set;
         let Cut { kept, left_out, .. } = self.cut;
         let _ = writeln!(out, "swap {set}{NEW_SUFFIX} {set}\ndestroy {set}{NEW_SUFFIX}");
-        let _ = write!(out, "# {kept} entries, generation {}", self.generation);
+        let entries = if kept == 1 { "entry" } else { "entries" };
+        let _ = write!(out, "# {kept} {entries}, generation {}", self.generation);
         if left_out > 0 {
             let _ = write!(
                 out,
-                "; {left_out} with the lowest scores left out, for a set holds {IPSET_ENTRIES_MAX}"
+                "; {left_out} with the lowest scores left out, because a set holds {IPSET_ENTRIES_MAX}"
             );
         }
         out.push('\n');

@@ -10,7 +10,8 @@ use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName};
-use http::{HeaderValue, StatusCode};
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -25,14 +26,14 @@ use tokio::time::{sleep, timeout};
 use super::FrontError;
 use super::paced::Paced;
 use crate::context::Context;
-use crate::counters::Happening;
+use crate::counters::Incident;
 use crate::exchange::{Body, Chunks, Lane, Request, Response};
 use crate::limits::{
     ACCEPT_PAUSE, API_CONNECTIONS_MAX, API_DOCUMENT_THREADS, API_DOCUMENT_WAIT_MAX,
     API_DOCUMENTS_MAX, API_WORKERS, CONNECTION_TIME_MAX, DRAIN_TIME_MAX, HTTP1_BUFFER_BYTES_MAX,
     REQUEST_HEAD_BYTES_MAX, REQUEST_HEADERS_MAX, RETRY_AFTER_S,
 };
-use crate::routes::{Route, handle};
+use crate::routes::{Route, finished, handle};
 
 /// The running front. Dropping it cuts every connection; [`Front::stop`] is kinder.
 #[derive(Debug)]
@@ -127,12 +128,12 @@ async fn accept(listener: tokio::net::TcpListener, shared: Shared) {
         };
         let counters = &shared.ctx.counters;
         let Ok((stream, _)) = accepted else {
-            counters.happened(Lane::Api, Happening::AcceptFailed);
+            counters.happened(Lane::Api, Incident::AcceptFailed);
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let Ok(permit) = Arc::clone(&shared.connections).try_acquire_owned() else {
-            counters.happened(Lane::Api, Happening::RefusedConnection);
+            counters.happened(Lane::Api, Incident::RefusedConnection);
             continue;
         };
         counters.opened(Lane::Api);
@@ -165,7 +166,7 @@ async fn connection(stream: TcpStream, shared: Shared, permit: OwnedSemaphorePer
     tokio::select! {
         ended = serving.as_mut() => return count_end(&ctx, &ended),
         _ = stopping.wait_for(|stop| *stop) => {}
-        () = sleep(CONNECTION_TIME_MAX) => ctx.counters.happened(Lane::Api, Happening::LifeOver),
+        () = sleep(CONNECTION_TIME_MAX) => ctx.counters.happened(Lane::Api, Incident::LifeOver),
     }
     serving.as_mut().graceful_shutdown();
     let _ = timeout(DRAIN_TIME_MAX, serving).await;
@@ -188,7 +189,7 @@ fn http1_builder() -> http1::Builder {
 fn count_end(ctx: &Context, ended: &hyper::Result<()>) {
     // What `Paced` ended has been counted there, and a peer that just leaves is nothing.
     if ended.as_ref().is_err_and(|e| e.is_parse() || e.is_incomplete_message()) {
-        ctx.counters.happened(Lane::Api, Happening::Broken);
+        ctx.counters.happened(Lane::Api, Incident::Broken);
     }
 }
 
@@ -198,24 +199,25 @@ async fn answer(
 ) -> Result<http::Response<FrontBody>, Infallible> {
     let (head, body) = request.into_parts();
     if !body.is_end_stream() {
-        shared.ctx.counters.happened(Lane::Api, Happening::RequestBody);
-        return Ok(refuse_body(&shared.ctx));
+        shared.ctx.counters.happened(Lane::Api, Incident::RequestBody);
+        return Ok(refuse_body(&shared.ctx, &head));
     }
     if !Route::of(head.uri.path()).walks_a_table() {
         return Ok(into_http(route(&shared.ctx, &head), None));
     }
     let documents = Arc::clone(&shared.documents);
     let Ok(Ok(permit)) = timeout(API_DOCUMENT_WAIT_MAX, documents.acquire_owned()).await else {
-        shared.ctx.counters.happened(Lane::Api, Happening::Busy);
-        return Ok(into_http(busy(&shared.ctx), None));
+        shared.ctx.counters.happened(Lane::Api, Incident::Busy);
+        return Ok(into_http(busy(&shared.ctx, &head), None));
     };
     let ctx = Arc::clone(&shared.ctx);
-    let response = tokio::task::spawn_blocking(move || route(&ctx, &head)).await;
-    let response = response.unwrap_or_else(|_| failed(&shared.ctx));
+    let asked = head.clone();
+    let response = tokio::task::spawn_blocking(move || route(&ctx, &asked)).await;
+    let response = response.unwrap_or_else(|_| failed(&shared.ctx, &head));
     Ok(into_http(response, Some(permit)))
 }
 
-fn route(ctx: &Context, head: &http::request::Parts) -> Response {
+fn route(ctx: &Context, head: &Parts) -> Response {
     let request = Request {
         method: head.method.as_str(),
         path: head.uri.path(),
@@ -233,26 +235,31 @@ fn text_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
+/// Refuses a request because of its body or, where the method would not work anyway, because of that.
 /// The connection ends with it, so that the body cannot be taken for the next request.
-fn refuse_body(ctx: &Context) -> http::Response<FrontBody> {
-    let mut response = Response::error(413, "Requests have no body here.");
-    response.version = ctx.version;
+fn refuse_body(ctx: &Context, head: &Parts) -> http::Response<FrontBody> {
+    let response = if head.method == Method::GET || head.method == Method::HEAD {
+        by_front(ctx, head, Response::error(413, "Requests have no body here."))
+    } else {
+        route(ctx, head)
+    };
     let mut response = into_http(response, None);
     response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
-fn busy(ctx: &Context) -> Response {
-    let reason = "As many documents as may be are being sent. Ask again soon.";
-    let mut response = Response::error(503, reason).with_retry_after(RETRY_AFTER_S);
-    response.version = ctx.version;
-    response
+fn busy(ctx: &Context, head: &Parts) -> Response {
+    let response = Response::error(503, "Too many documents are being sent. Ask again soon.");
+    by_front(ctx, head, response.with_retry_after(RETRY_AFTER_S))
 }
 
-fn failed(ctx: &Context) -> Response {
-    let mut response = Response::error(500, "This is a fault of the node. Its log says more.");
-    response.version = ctx.version;
-    response
+fn failed(ctx: &Context, head: &Parts) -> Response {
+    by_front(ctx, head, Response::error(500, "This is a fault of the node. Its log says more."))
+}
+
+/// An answer that the router does not give.
+fn by_front(ctx: &Context, head: &Parts, response: Response) -> Response {
+    finished(ctx, Lane::Api, Route::of(head.uri.path()), response)
 }
 
 fn into_http(

@@ -29,7 +29,7 @@ use sentrypeer_storage::event::Time;
 use self::connections::{Connections, end, sweep};
 use super::FrontError;
 use crate::context::Context;
-use crate::counters::Happening;
+use crate::counters::Incident;
 use crate::exchange::{CONTENT_TYPES, Lane, POWERED_BY, Request, Response};
 use crate::limits::{
     DIP_ANSWER_BYTES_MAX, DIP_REFUSALS_MAX, DIP_STACK_WORDS, DIP_STACKS_KEPT, DIP_WORKERS,
@@ -204,7 +204,7 @@ impl Dip {
     fn refuse(&mut self) -> (Response, Then) {
         self.refusals += 1;
         if self.refusals == 1 {
-            self.ctx.counters.happened(Lane::Dip, Happening::NotForThisLane);
+            self.ctx.counters.happened(Lane::Dip, Incident::NotForThisLane);
         }
         if self.refusals > DIP_REFUSALS_MAX {
             end(self.fd, Shutdown::Both);
@@ -227,7 +227,7 @@ impl Dip {
         self.answered_bytes += bytes.len() + HeaderLines::BYTES_ABOUT;
         reply.body_vec(bytes);
         if self.answered_bytes > DIP_ANSWER_BYTES_MAX && then == Then::Keep {
-            self.ctx.counters.happened(Lane::Dip, Happening::LifeOver);
+            self.ctx.counters.happened(Lane::Dip, Incident::LifeOver);
             then = Then::End;
         }
         if then == Then::End {

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::context::Context;
-use crate::counters::Happening;
+use crate::counters::Incident;
 use crate::exchange::Lane;
 use crate::limits::{IDLE_TIME_MAX, REQUEST_HEAD_TIME_MAX, WRITE_STALL_MAX};
 
@@ -65,9 +65,9 @@ impl<S> Paced<S> {
             self.timer.as_mut().reset(self.deadline);
         }
         let what = match self.awaited {
-            Awaited::Request => Happening::Idle,
-            Awaited::Head => Happening::SlowHead,
-            Awaited::Room => Happening::SlowReader,
+            Awaited::Request => Incident::Idle,
+            Awaited::Head => Incident::SlowHead,
+            Awaited::Room => Incident::SlowReader,
         };
         self.ctx.counters.happened(Lane::Api, what);
         Poll::Ready(io::ErrorKind::TimedOut.into())
@@ -175,7 +175,7 @@ mod tests {
             let begun = Instant::now();
             assert!(is_overdue(paced.read(&mut [0; 8]).await));
             assert!(begun.elapsed() >= IDLE_TIME_MAX);
-            assert_eq!(ctx.counters.happenings(Lane::Api, Happening::Idle), 1);
+            assert_eq!(ctx.counters.incidents(Lane::Api, Incident::Idle), 1);
         });
     }
 
@@ -192,7 +192,7 @@ mod tests {
             let mut head = Vec::new();
             assert!(is_overdue(paced.read_to_end(&mut head).await));
             assert!(begun.elapsed() < REQUEST_HEAD_TIME_MAX + Duration::from_secs(1));
-            assert_eq!(ctx.counters.happenings(Lane::Api, Happening::SlowHead), 1);
+            assert_eq!(ctx.counters.incidents(Lane::Api, Incident::SlowHead), 1);
             drop(paced);
             dripping.await.unwrap();
         });
@@ -212,7 +212,7 @@ mod tests {
             paced.write_all(&[0; 64]).await.unwrap();
             let _peer = reading.await.unwrap();
             assert!(is_overdue(paced.write_all(&[0; 64]).await));
-            assert_eq!(ctx.counters.happenings(Lane::Api, Happening::SlowReader), 1);
+            assert_eq!(ctx.counters.incidents(Lane::Api, Incident::SlowReader), 1);
         });
     }
 
@@ -227,7 +227,7 @@ mod tests {
                 peer.read_exact(&mut [0; 6]).await.unwrap();
                 advance(IDLE_TIME_MAX - Duration::from_secs(1)).await;
             }
-            assert_eq!(ctx.counters.happenings(Lane::Api, Happening::Idle), 0);
+            assert_eq!(ctx.counters.incidents(Lane::Api, Incident::Idle), 0);
         });
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sentrypeer_http::Lane;
-use sentrypeer_http::counters::Happening;
+use sentrypeer_http::counters::Incident;
 use sentrypeer_http::front::api::{Front, serve};
 use sentrypeer_http::limits::{API_CONNECTIONS_MAX, DRAIN_TIME_MAX};
 use sentrypeer_storage::event::Time;
@@ -24,8 +24,8 @@ fn served() -> (Node, Front, SocketAddr) {
     (node, front, address)
 }
 
-fn happened(node: &Node, what: Happening) -> u64 {
-    node.ctx.counters.happenings(Lane::Api, what)
+fn happened(node: &Node, what: Incident) -> u64 {
+    node.ctx.counters.incidents(Lane::Api, what)
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_body_is_refused_and_never_taken_for_a_request() {
         assert_eq!(client.reply().status, 413, "{framing}");
         assert!(client.ends(), "{framing}");
     }
-    assert_eq!(happened(&node, Happening::RequestBody), 2);
+    assert_eq!(happened(&node, Incident::RequestBody), 2);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn one_connection_too_many_is_closed_and_counted_and_room_is_used_again() {
     }
     wait_until("all are taken", || open(&node) == API_CONNECTIONS_MAX as u64);
     assert!(Client::connect(address).ends());
-    assert_eq!(happened(&node, Happening::RefusedConnection), 1);
+    assert_eq!(happened(&node, Incident::RefusedConnection), 1);
     clients.clear();
     wait_until("all have ended", || open(&node) == 0);
     assert_eq!(Client::connect(address).get("/livez").status, 200);

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use sentrypeer_http::Lane;
-use sentrypeer_http::counters::Happening;
+use sentrypeer_http::counters::Incident;
 use sentrypeer_http::front::{FrontError, api, dip};
 use sentrypeer_http::limits::{DIP_ANSWER_BYTES_MAX, DIP_CONNECTIONS_MAX};
 use sentrypeer_storage::event::Time;
@@ -31,8 +31,8 @@ fn loopback() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()
 }
 
-fn happened(node: &Node, what: Happening) -> u64 {
-    node.ctx.counters.happenings(Lane::Dip, what)
+fn happened(node: &Node, what: Incident) -> u64 {
+    node.ctx.counters.incidents(Lane::Dip, what)
 }
 
 const DIPS: [&str; 19] = [
@@ -114,7 +114,7 @@ fn everything_else_is_misdirected_and_the_connection_ends() {
     for request in requests {
         is_refused(dip.address(), request);
     }
-    assert_eq!(happened(&node, Happening::NotForThisLane), requests.len() as u64);
+    assert_eq!(happened(&node, Incident::NotForThisLane), requests.len() as u64);
     assert_eq!(Client::connect(dip.address()).get("/numbers/1").status, 404);
 }
 
@@ -159,7 +159,7 @@ fn a_flood_of_requests_behind_a_refused_one_is_cut() {
     let flood = "GET /numbers/1 HTTP/1.1\r\n\r\n".repeat(500);
     client.send(format!("POST / HTTP/1.1\r\n\r\n{flood}").as_bytes());
     wait_until("it has ended", || {
-        happened(&node, Happening::NotForThisLane) == 1
+        happened(&node, Incident::NotForThisLane) == 1
             && node.ctx.counters.open_connections(Lane::Dip) == 0
     });
 }
@@ -191,7 +191,7 @@ fn a_connection_ends_in_good_order_after_so_many_answers() {
         assert!(bytes < DIP_ANSWER_BYTES_MAX);
     }
     assert!(client.ends());
-    assert_eq!(happened(&node, Happening::LifeOver), 1);
+    assert_eq!(happened(&node, Incident::LifeOver), 1);
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn one_connection_too_many_is_closed_and_counted() {
     }
     wait_until("all are taken", || open(&node) == DIP_CONNECTIONS_MAX as u64);
     assert!(Client::connect(dip.address()).ends());
-    assert_eq!(happened(&node, Happening::RefusedConnection), 1);
+    assert_eq!(happened(&node, Incident::RefusedConnection), 1);
     clients.clear();
     wait_until("all have ended", || open(&node) == 0);
     assert_eq!(Client::connect(dip.address()).get("/numbers/1").status, 404);

@@ -31,7 +31,7 @@ fn a_full_document_makes_fills_and_swaps() {
          add sentrypeer-new 198.18.0.7 timeout 604799\n\
          swap sentrypeer-new sentrypeer\n\
          destroy sentrypeer-new\n\
-         # 1 entries, generation {generation}\n"
+         # 1 entry, generation {generation}\n"
     );
     assert_eq!(answer.pair(), (200, expected.as_str()));
 }

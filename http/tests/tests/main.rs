@@ -9,6 +9,5 @@ mod etag;
 mod fuzz;
 mod golden;
 mod ipset;
-mod measure;
 mod node;
 mod starting;

@@ -31,7 +31,7 @@ fn health_says_why_in_the_form_of_4x() {
     let asked = Request { content_type: Some("application/json"), ..request("/health-check") };
     let answer = node().ask(asked);
     let expected = format!(
-        "{{\"status\": \"failed\", \"message\": \"The database could not be opened. The node's log \
+        "{{\"status\": \"failed\", \"message\": \"The database cannot be used. The node's log \
          says why.\", \"version\": \"{VERSION}\"}}"
     );
     assert_eq!(answer.pair(), (503, expected.as_str()));

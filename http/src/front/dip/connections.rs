@@ -15,7 +15,7 @@ use nix::sys::socket::{Shutdown, shutdown};
 use sentrypeer_storage::event::Time;
 
 use crate::context::Context;
-use crate::counters::Happening;
+use crate::counters::Incident;
 use crate::exchange::Lane;
 use crate::limits::{DIP_CONNECTIONS_MAX, DIP_IDLE_TIME_MAX, DIP_SWEEP_PERIOD};
 
@@ -46,7 +46,7 @@ impl Connections {
         act(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes a connection in, unless there are as many as may be.
+    /// Takes a connection in, unless there are as many as are allowed.
     pub(super) fn enter(&self, fd: RawFd) -> Option<Arc<AtomicU64>> {
         let used = Arc::new(AtomicU64::new(Time::now().0));
         let entered = self.with_open(|open| {
@@ -56,7 +56,7 @@ impl Connections {
         });
         match entered {
             Some(()) => self.ctx.counters.opened(Lane::Dip),
-            None => self.ctx.counters.happened(Lane::Dip, Happening::RefusedConnection),
+            None => self.ctx.counters.happened(Lane::Dip, Incident::RefusedConnection),
         }
         entered.map(|()| used)
     }
@@ -71,7 +71,7 @@ impl Connections {
         let oldest = now.minus_ns(idle_ns).0;
         self.with_open(|open| {
             for (fd, _) in open.iter().flatten().filter(|(_, used)| used.load(Relaxed) < oldest) {
-                self.ctx.counters.happened(Lane::Dip, Happening::Idle);
+                self.ctx.counters.happened(Lane::Dip, Incident::Idle);
                 end(*fd, Shutdown::Both);
             }
         });
@@ -118,6 +118,6 @@ mod tests {
         assert_eq!(idle_peer.read(&mut [0]).unwrap(), 0);
         busy_peer.set_nonblocking(true).unwrap();
         assert_eq!(busy_peer.peek(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
-        assert_eq!(ctx.counters.happenings(Lane::Dip, Happening::Idle), 1);
+        assert_eq!(ctx.counters.incidents(Lane::Dip, Incident::Idle), 1);
     }
 }

@@ -1,5 +1,13 @@
-//! Figures, not tests: `cargo test --release -p sentrypeer-http --test tests measure -- --ignored
-//! --nocapture`.
+//! What lists, feeds and dips cost: `cargo run --release -p sentrypeer-http --example measure`.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "nobody handles an error here")]
+
+#[expect(dead_code, reason = "the tests use more of it")]
+#[path = "../tests/tests/client.rs"]
+mod client;
+#[expect(dead_code, reason = "the tests use more of it")]
+#[path = "../tests/tests/node.rs"]
+mod node;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -9,7 +17,7 @@ use sentrypeer_http::front::{api, dip};
 use sentrypeer_http::handle;
 
 use crate::client::Client;
-use crate::node::{Node, at, proven, request};
+use crate::node::{Node, at, proven, request, wait_until};
 
 fn node(sources: u32) -> Node {
     let mut node = Node::with(&[]);
@@ -44,9 +52,12 @@ fn measure(node: &Node, target: &str) {
     }
 }
 
-#[test]
-#[ignore = "measures"]
-fn measure_lists_and_feeds() {
+fn main() {
+    lists_and_feeds();
+    fronts();
+}
+
+fn lists_and_feeds() {
     let small = node(100_000);
     measure(&small, "/ip-addresses");
     drop(small);
@@ -99,9 +110,7 @@ fn dips_per_s(address: SocketAddr, connections: u32) -> u64 {
     asking.into_iter().map(|thread| thread.join().unwrap()).sum::<u64>() / TIME.as_secs()
 }
 
-#[test]
-#[ignore = "measures"]
-fn measure_fronts() {
+fn fronts() {
     let node = node(1_000);
     let before = resident_kib();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -118,7 +127,7 @@ fn measure_fronts() {
     println!("after: {} KiB more", resident_kib() - with_dip);
     let clients: Vec<Client> = (0..200).map(|_| Client::connect(dip.address())).collect();
     let open = || node.ctx.counters.open_connections(sentrypeer_http::Lane::Dip);
-    crate::node::wait_until("all are open", || open() == 200);
+    wait_until("all are open", || open() == 200);
     println!("with 200 dip connections: {} KiB more", resident_kib() - with_dip);
     drop(clients);
 }
