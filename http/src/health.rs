@@ -32,19 +32,19 @@ pub(crate) fn root() -> Response {
 
 /// `/health-check`
 pub(crate) fn check(ctx: &Context, request: &Request<'_>) -> Response {
-    let phase = ctx.store.phase();
-    let message = match phase {
-        Phase::Failed | Phase::Stopped => return not_ready(ctx, request, phase),
-        _ if ctx.store.snapshot().is_none() => return not_ready(ctx, request, phase),
-        Phase::Degraded => DEGRADED,
-        Phase::Opening | Phase::Replaying | Phase::Ready => GREETING,
-    };
-    in_either_form(ctx, request, 200, "OK", message)
+    let (code, status, message) = state(ctx.store.phase(), ctx.store.snapshot().is_some());
+    let response = in_either_form(ctx, request, code, status, message);
+    if code == 503 { response.with_retry_after(RETRY_AFTER_S) } else { response }
 }
 
-fn not_ready(ctx: &Context, request: &Request<'_>, phase: Phase) -> Response {
-    let (status, message) = (status_name(phase), why_not_ready(phase));
-    in_either_form(ctx, request, 503, status, message).with_retry_after(RETRY_AFTER_S)
+/// The status code, 4.x's status and the message for a node in this phase, with or without anything
+/// to show.
+fn state(phase: Phase, is_known: bool) -> (u16, &'static str, &'static str) {
+    match phase {
+        Phase::Opening | Phase::Replaying | Phase::Ready if is_known => (200, "OK", GREETING),
+        Phase::Degraded if is_known => (200, "OK", DEGRADED),
+        _ => (503, status_name(phase), why_not_ready(phase)),
+    }
 }
 
 fn in_either_form(
@@ -121,6 +121,19 @@ pub(crate) fn why_not_ready(phase: Phase) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn health_is_ok_only_while_something_is_served_and_says_when_the_disk_refuses_writes() {
+        assert_eq!(state(Phase::Ready, true), (200, "OK", GREETING));
+        let (code, status, message) = state(Phase::Degraded, true);
+        assert_eq!((code, status), (200, "OK"));
+        assert!(message.starts_with(GREETING) && message.contains("disk refuses writes"));
+        for (phase, is_known) in
+            [(Phase::Failed, true), (Phase::Stopped, true), (Phase::Ready, false)]
+        {
+            assert_eq!(state(phase, is_known).0, 503, "{phase:?}");
+        }
+    }
 
     #[test]
     fn a_media_type_is_compared_without_case_and_parameters() {

@@ -101,12 +101,38 @@ fn a_body_is_refused_and_never_taken_for_a_request() {
     let length = smuggled.len();
     for framing in [format!("Content-Length: {length}"), "Transfer-Encoding: chunked".to_owned()] {
         let mut client = Client::connect(address);
-        let request = format!("POST /numbers HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n{smuggled}");
+        let request = format!("GET /numbers HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n{smuggled}");
         client.send(request.as_bytes());
-        assert_eq!(client.reply().status, 413, "{framing}");
+        let reply = client.reply();
+        assert_eq!(reply.status, 413, "{framing}");
+        assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
         assert!(client.ends(), "{framing}");
     }
     assert_eq!(happened(&node, Incident::RequestBody), 2);
+}
+
+#[test]
+fn a_method_that_does_not_work_is_refused_as_such_whatever_its_body() {
+    let (node, _front, address) = served();
+    let smuggled = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+    let length = smuggled.len();
+    for (path, status, origin) in
+        [("/numbers", 405, Some("*")), ("/api/v1/check", 405, None), ("/x", 404, None)]
+    {
+        let mut client = Client::connect(address);
+        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+        client.send(format!("{head}{smuggled}").as_bytes());
+        let reply = client.reply();
+        assert_eq!(reply.status, status, "{path}");
+        assert_eq!(reply.header("allow"), (status == 405).then_some("GET, HEAD"), "{path}");
+        assert_eq!(reply.header("access-control-allow-origin"), origin, "{path}");
+        assert_eq!(reply.header("content-type"), Some("application/json"), "{path}");
+        assert_eq!(reply.header("x-powered-by"), Some("SentryPeer"), "{path}");
+        assert_eq!(reply.header("x-sentrypeer-version"), Some(VERSION), "{path}");
+        assert_eq!(reply.header("connection"), Some("close"), "{path}");
+        assert!(client.ends(), "{path}");
+    }
+    assert_eq!(happened(&node, Incident::RequestBody), 3);
 }
 
 #[test]

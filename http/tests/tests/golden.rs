@@ -64,6 +64,47 @@ fn an_address_is_found_unknown_or_no_address() {
 }
 
 #[test]
+fn every_ipv6_address_that_is_listed_is_found_and_none_else() {
+    let sources = [
+        "2a00:1450:1:2::9",
+        "2a00:1450:1:2:ffff::1",
+        "2a00:1450:1:3::1",
+        "::ffff:192.0.2.7",
+        "64:ff9b::c000:207",
+        "2001:db8::1",
+        "fd00::1",
+        "::1",
+    ];
+    let events: Vec<_> = sources.iter().map(|source| proven(source, "", at(1))).collect();
+    let node = Node::with(&events);
+    for test_addresses in [true, false] {
+        node.set_policy(|policy| policy.allow = AllowList::new([], test_addresses));
+        let body = node.get("/ip-addresses", at(60)).body;
+        let list: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let listed: Vec<(&str, Option<&str>)> = list["ip_addresses"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| (entry["ip_address"].as_str().unwrap(), entry["prefix"].as_str()))
+            .collect();
+        assert_eq!(listed.len(), if test_addresses { 7 } else { 3 }, "{body}");
+        for source in sources {
+            let check = node.get(&format!("/api/v1/check?ip={source}"), at(60)).body;
+            let check: serde_json::Value = serde_json::from_str(&check).unwrap();
+            let (address, prefix) =
+                (check["ip"]["address"].as_str().unwrap(), check["ip"]["prefix"].as_str());
+            let is_listed = listed.iter().any(|(ip, of)| match prefix {
+                Some(_) => *of == prefix,
+                None => *ip == address,
+            });
+            let dip = node.get(&format!("/ip-addresses/{source}"), at(60)).status;
+            assert_eq!(dip, if is_listed { 200 } else { 404 }, "{source}: {body}");
+            assert_eq!(check["ip"]["listed"].as_bool(), Some(is_listed), "{source}");
+        }
+    }
+}
+
+#[test]
 fn a_number_is_found_with_its_plus_and_its_signs_or_is_unknown() {
     let node = seen();
     let body = |target: &str| {

@@ -9,7 +9,7 @@ use sentrypeer_storage::event::{
 };
 use sentrypeer_storage::intake::{self, ShardIntake};
 use sentrypeer_storage::policy::{AllowList, Policy};
-use sentrypeer_storage::{Options, Store, WriterThread, start};
+use sentrypeer_storage::{Options, Phase, Store, WriterThread, start};
 use uuid::Uuid;
 
 pub const VERSION: &str = "9.8.7";
@@ -120,6 +120,12 @@ impl Node {
         wait_until("the events are published", || {
             self.ctx.store.snapshot().is_some_and(|snapshot| snapshot.through >= through)
         });
+    }
+
+    /// Ends the writer, as the node's end does.
+    pub fn end_writer(&mut self) {
+        self.intakes.clear();
+        wait_until("the writer has ended", || self.ctx.store.phase() == Phase::Stopped);
     }
 
     /// Changes the policy, as a reload does.

@@ -49,6 +49,20 @@ fn it_lives_but_is_not_ready_and_still_counts() {
 }
 
 #[test]
+fn a_node_whose_writer_has_ended_is_not_well_although_it_still_answers() {
+    let mut node = Node::with(&[]);
+    node.end_writer();
+    let asked = Request { accept: Some("application/json"), ..request("/health-check") };
+    let answer = node.ask(asked);
+    assert_eq!(answer.status, 503);
+    assert!(
+        answer.body.starts_with("{\"status\": \"stopped\", \"message\": \"The node is stopping.")
+    );
+    assert_eq!(node.get("/readyz", at(60)).status, 503);
+    assert_eq!(node.get("/numbers", at(60)).status, 404);
+}
+
+#[test]
 fn a_node_with_a_snapshot_is_ready() {
     let node = Node::with(&[]);
     assert_eq!(node.get("/readyz", at(60)).pair(), (200, "ready\n"));
