@@ -1,11 +1,9 @@
 //! What lists, feeds and dips cost: `cargo run --release -p sentrypeer-http --example measure`.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "nobody handles an error here")]
-
-#[expect(dead_code, reason = "the tests use more of it")]
+#[expect(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "it is made for the tests")]
 #[path = "../tests/tests/client.rs"]
 mod client;
-#[expect(dead_code, reason = "the tests use more of it")]
+#[expect(dead_code, clippy::unwrap_used, reason = "it is made for the tests")]
 #[path = "../tests/tests/node.rs"]
 mod node;
 
@@ -19,6 +17,8 @@ use sentrypeer_http::handle;
 use crate::client::Client;
 use crate::node::{Node, at, proven, request, wait_until};
 
+type Failure = Box<dyn std::error::Error>;
+
 fn node(sources: u32) -> Node {
     let mut node = Node::with(&[]);
     let addresses: Vec<String> =
@@ -30,64 +30,67 @@ fn node(sources: u32) -> Node {
 }
 
 /// What this thread has computed so far: the time on the clock also holds what others computed.
-fn cpu() -> Duration {
-    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    Duration::from_nanos(schedstat.split(' ').next().unwrap().parse().unwrap())
+fn cpu() -> Result<Duration, Failure> {
+    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let ns = schedstat.split(' ').next().ok_or("schedstat is empty")?;
+    Ok(Duration::from_nanos(ns.parse()?))
 }
 
-fn measure(node: &Node, target: &str) {
+fn measure(node: &Node, target: &str) -> Result<(), Failure> {
     for _ in 0..3 {
-        let (begun, cpu_begun) = (Instant::now(), cpu());
+        let (begun, cpu_begun) = (Instant::now(), cpu()?);
         let response = handle(&node.ctx, &request(target));
-        let (prepared, cpu_prepared) = (begun.elapsed(), cpu() - cpu_begun);
+        let (prepared, cpu_prepared) = (begun.elapsed(), cpu()? - cpu_begun);
         let bytes: usize = match response.body {
             sentrypeer_http::Body::Chunks(chunks) => chunks.map(|chunk| chunk.len()).sum(),
             other => other.into_bytes().len(),
         };
-        let (all, cpu_all) = (begun.elapsed(), cpu() - cpu_begun);
+        let (all, cpu_all) = (begun.elapsed(), cpu()? - cpu_begun);
         println!(
             "{target}: {bytes} B, prepared in {prepared:?} ({cpu_prepared:?} of CPU), whole in \
              {all:?} ({cpu_all:?} of CPU)"
         );
     }
+    Ok(())
 }
 
-fn main() {
-    lists_and_feeds();
-    fronts();
+fn main() -> Result<(), Failure> {
+    lists_and_feeds()?;
+    fronts()
 }
 
-fn lists_and_feeds() {
+fn lists_and_feeds() -> Result<(), Failure> {
     let small = node(100_000);
-    measure(&small, "/ip-addresses");
+    measure(&small, "/ip-addresses")?;
     drop(small);
     let large = node(1_000_000);
-    measure(&large, "/ip-addresses");
-    measure(&large, "/ip-addresses/ipset");
-    let etag = handle(&large.ctx, &request("/ip-addresses/ipset")).etag.unwrap();
-    let begun = cpu();
+    measure(&large, "/ip-addresses")?;
+    measure(&large, "/ip-addresses/ipset")?;
+    let etag = handle(&large.ctx, &request("/ip-addresses/ipset")).etag.ok_or("no ETag")?;
+    let begun = cpu()?;
     let held =
         sentrypeer_http::Request { if_none_match: Some(&etag), ..request("/ip-addresses/ipset") };
     let status = handle(&large.ctx, &held).status;
-    println!("304 of it: {status} in {:?} of CPU", cpu() - begun);
-    let begun = cpu();
+    println!("304 of it: {status} in {:?} of CPU", cpu()? - begun);
+    let begun = cpu()?;
     const DIPS: u32 = 1_000_000;
     for n in 0..DIPS {
         let ip = format!("/ip-addresses/{}", std::net::Ipv4Addr::from(0x1400_0000 + n * 7 % DIPS));
         assert_eq!(handle(&large.ctx, &request(&ip)).status, 200);
     }
-    println!("a dip among 1,000,000: {:?} of CPU", (cpu() - begun) / DIPS);
+    println!("a dip among 1,000,000: {:?} of CPU", (cpu()? - begun) / DIPS);
+    Ok(())
 }
 
 /// Resident memory of this process, in KiB.
-fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+fn resident_kib() -> Result<u64, Failure> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).ok_or("no VmRSS")?;
+    Ok(line.split_whitespace().nth(1).ok_or("no number")?.parse()?)
 }
 
 /// Dips per second over so many connections that each wait for their answer.
-fn dips_per_s(address: SocketAddr, connections: u32) -> u64 {
+fn dips_per_s(address: SocketAddr, connections: u32) -> Result<u64, Failure> {
     const TIME: Duration = Duration::from_secs(2);
     let asking: Vec<_> = (0..connections)
         .map(|n| {
@@ -107,27 +110,32 @@ fn dips_per_s(address: SocketAddr, connections: u32) -> u64 {
             })
         })
         .collect();
-    asking.into_iter().map(|thread| thread.join().unwrap()).sum::<u64>() / TIME.as_secs()
+    let mut dips = 0;
+    for thread in asking {
+        dips += thread.join().map_err(|_| "a client failed")?;
+    }
+    Ok(dips / TIME.as_secs())
 }
 
-fn fronts() {
+fn fronts() -> Result<(), Failure> {
     let node = node(1_000);
-    let before = resident_kib();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let api = api::serve(vec![listener], Arc::clone(&node.ctx)).unwrap();
-    let with_api = resident_kib();
-    let dip = dip::serve("127.0.0.1:0".parse().unwrap(), Arc::clone(&node.ctx)).unwrap();
-    let with_dip = resident_kib();
+    let before = resident_kib()?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let api = api::serve(vec![listener], Arc::clone(&node.ctx))?;
+    let with_api = resident_kib()?;
+    let dip = dip::serve("127.0.0.1:0".parse()?, Arc::clone(&node.ctx))?;
+    let with_dip = resident_kib()?;
     println!("idle: API {} KiB, dip lane {} KiB", with_api - before, with_dip - with_api);
     for connections in [1, 16] {
         let (api, dip) =
-            (dips_per_s(api.addresses()[0], connections), dips_per_s(dip.address(), connections));
+            (dips_per_s(api.addresses()[0], connections)?, dips_per_s(dip.address(), connections)?);
         println!("{connections} connections: API {api}/s, dip lane {dip}/s");
     }
-    println!("after: {} KiB more", resident_kib() - with_dip);
+    println!("after: {} KiB more", resident_kib()? - with_dip);
     let clients: Vec<Client> = (0..200).map(|_| Client::connect(dip.address())).collect();
     let open = || node.ctx.counters.open_connections(sentrypeer_http::Lane::Dip);
     wait_until("all are open", || open() == 200);
-    println!("with 200 dip connections: {} KiB more", resident_kib() - with_dip);
+    println!("with 200 dip connections: {} KiB more", resident_kib()? - with_dip);
     drop(clients);
+    Ok(())
 }

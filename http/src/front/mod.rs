@@ -20,7 +20,7 @@ pub enum FrontError {
         address: SocketAddr,
     },
     /// The address is taken or not ours.
-    #[error("dip lane: cannot listen on {address}: {source}; end what uses it or choose another")]
+    #[error("dip lane: cannot listen on {address}: {source}; stop what uses it, or choose another")]
     Listen {
         /// What was asked for.
         address: SocketAddr,
