@@ -78,6 +78,11 @@ pub const TLS_HEAD_BYTES: usize = 1_024;
 /// How long a shard waits before it accepts again after descriptors ran out.
 pub const ACCEPT_PAUSE_MS: u64 = 100;
 
+/// How long an address that is in use is tried again before that is an error, and how often.
+pub const BIND_PATIENCE_MS: u64 = 1_000;
+/// See [`BIND_PATIENCE_MS`].
+pub const BIND_RETRY_MS: u64 = 20;
+
 /// Ports that the system is asked for until one is free for UDP and TCP alike.
 pub const PORT_TRIES: usize = 32;
 

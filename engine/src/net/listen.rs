@@ -5,13 +5,18 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsFd;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
 use sentrypeer_storage::event::Transport;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::syscall;
-use crate::limits::{LISTEN_BACKLOG, PORT_TRIES, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES};
+use crate::limits::{
+    BIND_PATIENCE_MS, BIND_RETRY_MS, LISTEN_BACKLOG, PORT_TRIES, RECEIVE_BUFFER_BYTES,
+    SEND_BUFFER_BYTES,
+};
 
 /// An address to listen on.
 #[derive(Clone, Copy, Debug)]
@@ -141,7 +146,7 @@ fn with_port(endpoint: &Endpoint) -> Result<Endpoint, ListenError> {
     for _ in 0..PORT_TRIES {
         let Some(address) = probe(endpoint, Transport::Udp)? else { return Ok(*endpoint) };
         let chosen = Endpoint { address, ..*endpoint };
-        if probe(&chosen, Transport::Tcp).is_ok() {
+        if bind_once(address, Transport::Tcp).is_ok() {
             return Ok(chosen);
         }
     }
@@ -190,24 +195,35 @@ fn open_streams(
 
 /// Binds once without `SO_REUSEPORT` and lets go again: a second instance, which would silently
 /// take half of the packets, is noticed here. Returns the address with the port that was given.
+///
+/// The kernel takes an io_uring apart in the background, so the sockets of a node that has just ended
+/// may live a little longer than it: an address in use is tried again for a while.
 fn probe(endpoint: &Endpoint, transport: Transport) -> Result<Option<SocketAddr>, ListenError> {
     let address = endpoint.address;
-    let bound = new_socket(address, transport).and_then(|socket| {
-        if transport != Transport::Udp {
-            // Connections of an earlier run that linger do not stand in the way.
-            socket.set_reuse_address(true)?;
+    let deadline = Instant::now() + Duration::from_millis(BIND_PATIENCE_MS);
+    loop {
+        match bind_once(address, transport) {
+            Ok(local) => return Ok(Some(local)),
+            Err(error) if endpoint.optional && is_absent(&error) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(BIND_RETRY_MS));
+            }
+            Err(source) => return Err(ListenError { address, transport, source }),
         }
-        socket.bind(&address.into())?;
-        if transport != Transport::Udp {
-            socket.listen(1)?;
-        }
-        socket.local_addr()
-    });
-    match bound {
-        Ok(local) => Ok(Some(local.as_socket().unwrap_or(address))),
-        Err(error) if endpoint.optional && is_absent(&error) => Ok(None),
-        Err(source) => Err(ListenError { address, transport, source }),
     }
+}
+
+fn bind_once(address: SocketAddr, transport: Transport) -> io::Result<SocketAddr> {
+    let socket = new_socket(address, transport)?;
+    if transport != Transport::Udp {
+        // Connections of an earlier run that linger do not stand in the way.
+        socket.set_reuse_address(true)?;
+    }
+    socket.bind(&address.into())?;
+    if transport != Transport::Udp {
+        socket.listen(1)?;
+    }
+    Ok(socket.local_addr()?.as_socket().unwrap_or(address))
 }
 
 /// Whether the host has no such address family, or no such address.

@@ -51,7 +51,13 @@ pub fn plan_in(folder: &Arc<tempfile::TempDir>, arguments: &[&str]) -> Plan {
         "--api-listen=127.0.0.1:0",
         "--dip-listen=127.0.0.1:0",
     ];
-    let arguments = defaults.iter().chain(arguments).map(|a| (*a).to_owned()).collect();
+    // A listener that the test names takes the place of the default one.
+    let named = |default: &&str| {
+        let (flag, _) = default.split_once('=').unwrap_or((default, ""));
+        !(flag.ends_with("-listen") && arguments.iter().any(|a| a.starts_with(flag)))
+    };
+    let defaults = defaults.iter().copied().filter(named);
+    let arguments = defaults.chain(arguments.iter().copied()).map(str::to_owned).collect();
     Plan { folder: Arc::clone(folder), arguments }
 }
 

@@ -67,6 +67,30 @@ fn a_node_keeps_its_id_and_its_events_over_a_restart() {
 }
 
 #[test]
+fn a_node_can_be_started_again_at_once_on_the_same_ports() {
+    for driver in DRIVERS {
+        let mut node = plan(&[&format!("--driver={driver}")]).start();
+        let folder = node.folder.clone();
+        for round in 0..4 {
+            let same = [
+                format!("--driver={driver}"),
+                format!("--sip-listen={}", node.udp.unwrap()),
+                format!("--tls-listen={}", node.tls.unwrap()),
+            ];
+            // Every other time without a chance to tidy up.
+            if round % 2 == 0 {
+                assert!(node.stop().success());
+            } else {
+                node.child.kill().unwrap();
+                node.wait();
+            }
+            let words: Vec<&str> = same.iter().map(String::as_str).collect();
+            node = plan_in(&folder, &words).start();
+        }
+    }
+}
+
+#[test]
 fn a_port_in_use_ends_the_process_and_is_named() {
     let held = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = held.local_addr().unwrap().to_string();
