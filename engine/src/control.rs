@@ -6,7 +6,7 @@
 //! ends it, so that a document that was cut cannot pass for a whole one.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,7 +81,11 @@ pub fn bind(database: &Path) -> Result<Bound, ControlError> {
     if UnixStream::connect(&path).is_ok() {
         return Err(ControlError::InUse { path });
     }
-    let _ = std::fs::remove_file(&path);
+    // A socket without a node behind it is left from an earlier run. Anything else stays, and the
+    // bind says so.
+    if std::fs::symlink_metadata(&path).is_ok_and(|found| found.file_type().is_socket()) {
+        let _ = std::fs::remove_file(&path);
+    }
     let opened = UnixListener::bind(&path).and_then(|listener| {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         Ok(listener)

@@ -60,8 +60,18 @@ pub const STREAM_READS_PER_TURN: usize = 8;
 /// Connections that one wake-up of a listener may accept.
 pub const ACCEPTS_PER_TURN: usize = 64;
 
-/// How long a socket is left alone that has failed, or whose peer does not read.
+/// How long a socket is left alone that has failed, or whose other side does not read; each time
+/// twice as long, up to [`RETRY_MS_MAX`].
 pub const RETRY_MS: u64 = 10;
+/// See [`RETRY_MS`].
+pub const RETRY_MS_MAX: u64 = 640;
+
+/// A connection whose other side takes nothing for this long is closed.
+pub const STREAM_BLOCKED_MS: u64 = 10_000;
+
+/// Send and receive buffer of a connection, in the kernel. Without a limit of its own the kernel
+/// gives each up to several megabytes, out of memory that the whole machine shares.
+pub const STREAM_KERNEL_BYTES: usize = 64 * 1024;
 
 /// A connection that sends nothing for this long is closed.
 pub const STREAM_IDLE_MS: u64 = 60_000;
@@ -109,8 +119,12 @@ pub const DRAIN_MS: u64 = 1_500;
 /// After a stop was asked for, the process is gone at the latest after this long.
 pub const STOP_MS: u64 = 5_000;
 
-/// With fewer descriptors than this a node says that it cannot hold the connections that it may.
-pub const DESCRIPTORS_WISHED: u64 = 8_192;
+/// Descriptors that are not for SIP connections: the API's and the dip lane's connections, the
+/// database, sockets and rings.
+pub const DESCRIPTORS_RESERVED: u64 = 1_400;
+
+/// Fewest connections of a shard, however few descriptors there are.
+pub const STREAMS_PER_SHARD_MIN: usize = 16;
 
 /// Readiness events that the poll driver takes from the kernel by one call.
 pub const READINESS_PER_CALL: usize = 256;

@@ -83,9 +83,11 @@ impl Node {
             storage::start(context::storage_options(config, &identity), writer_end);
         watch_writer(writer, report.clone())?;
         let stop = Arc::new(AtomicBool::new(false));
+        let streams_max = shards::streams_max(descriptors, config.shards.get());
         let plan = shards::Plan {
             driver,
             honeypot: shards::honeypot(config, &identity),
+            streams_max,
             tls: reloadable.tls(),
             stop: Arc::clone(&stop),
         };
@@ -101,7 +103,7 @@ impl Node {
             shards: counters,
             responsive: node.reloadable.config().responsive,
         };
-        match node.open_to_outside(facts, bound, fronts, descriptors) {
+        match node.open_to_outside(facts, bound, fronts, streams_max) {
             Ok(()) => Ok(node),
             // The shards have answered already: what they have is stored.
             Err(error) => match node.end(Err(error), false) {
@@ -117,7 +119,7 @@ impl Node {
         facts: Facts,
         control: control::Bound,
         fronts: fronts::Bound,
-        descriptors: u64,
+        streams_max: usize,
     ) -> Result<(), Failure> {
         let facts = Arc::new(facts);
         let policy = self.reloadable.policy();
@@ -125,7 +127,7 @@ impl Node {
         let context = Arc::new(context);
         let control = control.serve(Arc::clone(&context))?;
         let fronts = fronts.serve(&context)?;
-        startup::say(self.reloadable.config(), &facts, &fronts, descriptors);
+        startup::say(self.reloadable.config(), &facts, &fronts, streams_max);
         self.outside = Some((fronts, control));
         Ok(())
     }

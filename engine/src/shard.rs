@@ -44,6 +44,8 @@ pub struct Parts {
     pub honeypot: Option<Arc<Honeypot>>,
     /// Its counters.
     pub counters: Arc<ShardCounters>,
+    /// Connections that it may hold.
+    pub streams_max: usize,
     /// How TLS is spoken; none where nothing listens for it.
     pub tls: Option<Arc<ArcSwap<ServerConfig>>>,
     /// Its UDP sockets.
@@ -207,7 +209,7 @@ impl Shard {
                 arena_since: Instant::now(),
                 honeypot: parts.honeypot,
             },
-            streams: Streams::new(parts.tls),
+            streams: Streams::new(parts.streams_max, parts.tls),
             datagrams: Datagrams::default(),
             udp: parts.udp,
             drops,
@@ -255,11 +257,10 @@ impl Shard {
         self.streams.ended(id, &mut self.recorder);
     }
 
-    /// What the clock brings: old arenas go to the writer, old connections are shut, waiting output
-    /// is tried again, the kernel is asked what it dropped.
+    /// What the clock brings: old arenas go to the writer, old connections are shut, the kernel is
+    /// asked what it dropped.
     pub fn tick(&mut self) {
         self.recorder.hand_over_if_due();
-        self.streams.flush_pending(&self.recorder.counters);
         if self.swept.elapsed() >= Duration::from_millis(SWEEP_MS) {
             self.swept = Instant::now();
             self.streams.sweep();
@@ -270,7 +271,7 @@ impl Shard {
     /// How long the driver may wait before the next tick.
     #[must_use]
     pub fn tick_interval(&self) -> Duration {
-        let busy = self.recorder.arena.is_some() || self.streams.has_pending();
+        let busy = self.recorder.arena.is_some();
         Duration::from_millis(if busy { TICK_BUSY_MS } else { TICK_IDLE_MS })
     }
 

@@ -17,6 +17,7 @@ use crate::counters::ShardCounters;
 use crate::honeypot::Honeypot;
 use crate::honeypot::persona::EXCHANGE;
 use crate::honeypot::tag::TagKey;
+use crate::limits::{DESCRIPTORS_RESERVED, STREAMS_PER_SHARD_MAX, STREAMS_PER_SHARD_MIN};
 use crate::net::listen::{Endpoint, Ports};
 use crate::net::{self, Driver, UringRefused};
 use crate::shard::{Parts, Shard};
@@ -32,6 +33,8 @@ pub struct Plan {
     pub driver: Driver,
     /// What they answer with; none in passive mode.
     pub honeypot: Option<Arc<Honeypot>>,
+    /// Connections that each may hold.
+    pub streams_max: usize,
     /// How TLS is spoken, where something listens for it.
     pub tls: Option<Arc<ArcSwap<ServerConfig>>>,
     /// Set when they are to stop.
@@ -66,6 +69,15 @@ pub fn driver(wanted: config::Driver) -> Result<Driver, DriverError> {
     }
 }
 
+/// Connections that each of `shards` shards may hold, so that the descriptors suffice for them and
+/// for everything else.
+#[must_use]
+pub fn streams_max(descriptors: u64, shards: usize) -> usize {
+    let left = descriptors.saturating_sub(DESCRIPTORS_RESERVED);
+    let each = usize::try_from(left).unwrap_or(usize::MAX) / shards;
+    each.clamp(STREAMS_PER_SHARD_MIN, STREAMS_PER_SHARD_MAX)
+}
+
 /// What answers, if the node answers.
 #[must_use]
 pub fn honeypot(config: &Config, identity: &Identity) -> Option<Arc<Honeypot>> {
@@ -96,6 +108,7 @@ pub fn spawn(
             intake,
             honeypot: plan.honeypot.clone(),
             counters: Arc::clone(&counters),
+            streams_max: plan.streams_max,
             tls: plan.tls.clone(),
             udp: ports.udp,
             stop: Arc::clone(&plan.stop),

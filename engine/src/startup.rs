@@ -9,10 +9,10 @@ use sentrypeer_storage::{Phase, Store};
 use crate::config::Config;
 use crate::context::{Facts, VERSION};
 use crate::fronts::Fronts;
-use crate::limits::DESCRIPTORS_WISHED;
+use crate::limits::STREAMS_PER_SHARD_MAX;
 
 /// Says what runs where.
-pub fn say(config: &Config, facts: &Facts, fronts: &Fronts, descriptors: u64) {
+pub fn say(config: &Config, facts: &Facts, fronts: &Fronts, streams_max: usize) {
     log::info!("sentrypeer {VERSION}, node {}", facts.node_id);
     log::info!("database {}", facts.database);
     let shards = facts.shards.len();
@@ -36,7 +36,7 @@ pub fn say(config: &Config, facts: &Facts, fronts: &Fronts, descriptors: u64) {
             "/ip-addresses and /numbers list every source, proven or not (--strict demands proof)"
         );
     }
-    warn(config, descriptors);
+    warn(config, streams_max);
 }
 
 fn mode(config: &Config) -> &'static str {
@@ -47,15 +47,16 @@ fn mode(config: &Config) -> &'static str {
     }
 }
 
-fn warn(config: &Config, descriptors: u64) {
+fn warn(config: &Config, streams_max: usize) {
     if config.test_addresses {
         log::warn!(
             "--test-addresses: special-purpose and own addresses count like any other; for tests only"
         );
     }
-    if descriptors < DESCRIPTORS_WISHED {
+    if streams_max < STREAMS_PER_SHARD_MAX {
         log::warn!(
-            "only {descriptors} descriptors may be open, which limits connections (ulimit -n)"
+            "so few descriptors may be open that each shard holds only {streams_max} connections \
+             instead of {STREAMS_PER_SHARD_MAX} (ulimit -n)"
         );
     }
     for missing in not_yet(config) {

@@ -151,9 +151,9 @@ impl<'a> Stream<'a> {
     /// Port 0 declines.
     fn decline(&self, out: &mut impl Write) {
         let mut words = self.words();
-        let kind = word(words.next().unwrap_or(b"audio"));
-        let protocol = word(words.nth(1).unwrap_or(b"RTP/AVP"));
-        let format = word(words.next().unwrap_or(b"0"));
+        let kind = word(words.next(), b"audio");
+        let protocol = word(words.nth(1), b"RTP/AVP");
+        let format = word(words.next(), b"0");
         for part in [b"m=", kind, b" 0 ", protocol, b" ", format, b"\r\n"] {
             let _ = out.write_all(part);
         }
@@ -168,11 +168,12 @@ fn accept(format: &[u8], port: u16, direction: Direction, out: &mut impl Write) 
 }
 
 /// The part of a word of the offer that may come back: only what a token or a slash may hold, so that
-/// what an attacker wrote does not return as something else.
-fn word(word: &[u8]) -> &[u8] {
+/// what an attacker wrote does not return as something else; `instead` if nothing may.
+fn word<'a>(word: Option<&'a [u8]>, instead: &'a [u8]) -> &'a [u8] {
+    let word = word.unwrap_or_default();
     let allowed = |b: &u8| b.is_ascii_alphanumeric() || b"-./+_*".contains(b);
     let end = word.iter().position(|b| !allowed(b)).unwrap_or(word.len());
-    &word[..end.min(SDP_WORD_BYTES_MAX)]
+    if end == 0 { instead } else { &word[..end.min(SDP_WORD_BYTES_MAX)] }
 }
 
 #[cfg(test)]
@@ -243,6 +244,8 @@ mod tests {
     fn hostile_words_of_the_offer_do_not_come_back() {
         let text = answer("m=x\ry 1 RTP/AVP 0\nm=audio 1 RTP/AVP 0\n").unwrap();
         assert!(text.contains("m=x 0 RTP/AVP 0\r\n"), "{text:?}");
+        let text = answer("m=\0x y z\nm=audio 1 RTP/AVP 0\n").unwrap();
+        assert!(text.contains("m=audio 0 z 0\r\n"), "{text:?}");
         let long = format!("m={0} 1 {0} {0}\nm=audio 1 RTP/AVP 0\n", "x".repeat(5_000));
         assert!(answer(&long).unwrap().len() < 1_000);
     }

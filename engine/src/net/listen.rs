@@ -15,7 +15,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::syscall;
 use crate::limits::{
     BIND_PATIENCE_MS, BIND_RETRY_MS, LISTEN_BACKLOG, PORT_TRIES, RECEIVE_BUFFER_BYTES,
-    SEND_BUFFER_BYTES,
+    SEND_BUFFER_BYTES, STREAM_KERNEL_BYTES,
 };
 
 /// An address to listen on.
@@ -186,6 +186,9 @@ fn open_streams(
         let socket = new_socket(address, transport).map_err(fail)?;
         socket.set_reuse_address(true).map_err(fail)?;
         socket.set_reuse_port(true).map_err(fail)?;
+        // Connections have them from their listener.
+        socket.set_recv_buffer_size(STREAM_KERNEL_BYTES).map_err(fail)?;
+        socket.set_send_buffer_size(STREAM_KERNEL_BYTES).map_err(fail)?;
         socket.bind(&address.into()).map_err(fail)?;
         socket.listen(LISTEN_BACKLOG).map_err(fail)?;
         shard.streams.push(StreamPort { socket: socket.into(), local: address, transport });

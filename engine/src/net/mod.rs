@@ -27,9 +27,8 @@ pub enum Turn {
     Soon,
     /// The turn was over before the socket was empty.
     More,
-    /// Nothing can be done now, whatever readiness says; look again after
-    /// [`crate::limits::RETRY_MS`].
-    Later,
+    /// Nothing can be done now, whatever readiness says; look again after so many milliseconds.
+    Later(u64),
 }
 
 /// How a shard waits for its sockets.

@@ -12,7 +12,7 @@ use super::Turn;
 use super::listen::StreamPort;
 use super::streams::StreamId;
 use crate::honeypot::Path;
-use crate::limits::{ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN, NAP_US, READINESS_PER_CALL, RETRY_MS};
+use crate::limits::{ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN, NAP_US, READINESS_PER_CALL};
 use crate::shard::Shard;
 
 struct Listener {
@@ -125,7 +125,7 @@ impl Loop {
             Turn::Done => {}
             Turn::Soon => self.soon.push(token),
             Turn::More => self.again.push(token),
-            Turn::Later => self.rest(token, RETRY_MS),
+            Turn::Later(ms) => self.rest(token, ms),
         }
     }
 

@@ -18,8 +18,8 @@ use super::stream::{Closing, Stream};
 use crate::counters::{Count, ShardCounters};
 use crate::honeypot::Path;
 use crate::limits::{
-    LISTEN_BACKLOG, STREAM_IDLE_MS, STREAM_READ_BYTES, STREAM_READS_PER_TURN, STREAM_TOTAL_MS,
-    STREAMS_PER_SHARD_MAX, STREAMS_PER_SOURCE_MAX, TLS_HANDSHAKE_MS,
+    LISTEN_BACKLOG, RETRY_MS, RETRY_MS_MAX, STREAM_BLOCKED_MS, STREAM_IDLE_MS, STREAM_READ_BYTES,
+    STREAM_READS_PER_TURN, STREAM_TOTAL_MS, STREAMS_PER_SOURCE_MAX, TLS_HANDSHAKE_MS,
 };
 use crate::shard::Recorder;
 
@@ -48,30 +48,31 @@ struct Slot {
     socket: RawFd,
     opened: Instant,
     heard: Instant,
+    /// Since when its other side takes nothing, and how long to leave it alone next time (ms).
+    blocked: Option<(Instant, u64)>,
     /// Why it is being closed, once that is decided.
     closing: Option<Closing>,
 }
 
 /// A shard's table of connections.
 pub struct Streams {
+    streams_max: usize,
     slots: Vec<Option<Slot>>,
     free: Vec<usize>,
     per_source: HashMap<SourceKey, u32>,
-    /// Connections whose peer does not take what there is to send.
-    pending: Vec<usize>,
     tls: Option<Arc<ArcSwap<ServerConfig>>>,
     buffer: Box<[u8]>,
 }
 
 impl Streams {
-    /// An empty table; `tls` is how TLS is spoken.
+    /// An empty table for at most `streams_max` connections; `tls` is how TLS is spoken.
     #[must_use]
-    pub fn new(tls: Option<Arc<ArcSwap<ServerConfig>>>) -> Self {
+    pub fn new(streams_max: usize, tls: Option<Arc<ArcSwap<ServerConfig>>>) -> Self {
         Self {
+            streams_max,
             slots: Vec::new(),
             free: Vec::new(),
             per_source: HashMap::new(),
-            pending: Vec::new(),
             tls,
             buffer: vec![0; STREAM_READ_BYTES].into_boxed_slice(),
         }
@@ -87,7 +88,7 @@ impl Streams {
         let accepted =
             if path.transport == Transport::Tls { Count::TlsAccepted } else { Count::TcpAccepted };
         recorder.counters.add(accepted, 1);
-        if self.slots.len() - self.free.len() >= STREAMS_PER_SHARD_MAX {
+        if self.slots.len() - self.free.len() >= self.streams_max {
             recorder.counters.add(Count::RefusedShardFull, 1);
             return None;
         }
@@ -99,7 +100,14 @@ impl Streams {
         *held += 1;
         let stream = Stream::new(path, self.tls_state(path.transport));
         let now = Instant::now();
-        Some(self.place(Slot { stream, socket, opened: now, heard: now, closing: None }))
+        Some(self.place(Slot {
+            stream,
+            socket,
+            opened: now,
+            heard: now,
+            blocked: None,
+            closing: None,
+        }))
     }
 
     fn tls_state(&self, transport: Transport) -> Option<ServerConnection> {
@@ -127,10 +135,7 @@ impl Streams {
         for _ in 0..STREAM_READS_PER_TURN {
             // Who does not read is not read either: what it sends waits in the kernel.
             if slot.flush(&recorder.counters) && slot.closing.is_none() {
-                if !self.pending.contains(&id.0) {
-                    self.pending.push(id.0);
-                }
-                return Some(Turn::Later);
+                return Some(Turn::Later(slot.back_off()));
             }
             match recv(slot.socket, &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
                 Ok(0) | Err(Errno::ECONNRESET) => return slot.close(Closing::Remote),
@@ -181,21 +186,6 @@ impl Streams {
         }
     }
 
-    /// Whether anything waits to be sent.
-    #[must_use]
-    pub fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
-    }
-
-    /// Tries again to send what waits.
-    pub fn flush_pending(&mut self, counters: &ShardCounters) {
-        let slots = &mut self.slots;
-        self.pending.retain(|index| match &mut slots[*index] {
-            Some(slot) => slot.flush(counters),
-            None => false,
-        });
-    }
-
     /// Shuts the connections that are past their time. The driver then finds them at their end.
     pub fn sweep(&mut self) {
         for slot in self.slots.iter_mut().flatten() {
@@ -235,6 +225,7 @@ impl Slot {
                 Ok(n) => {
                     counters.add(Count::StreamSentBytes, n as u64);
                     self.stream.sent(n);
+                    self.blocked = None;
                 }
                 Err(Errno::EAGAIN) => return true,
                 Err(Errno::EINTR) => {}
@@ -248,6 +239,14 @@ impl Slot {
         false
     }
 
+    /// How long to leave a connection alone whose other side takes nothing: longer each time, for
+    /// thousands of them must not keep the shard busy.
+    fn back_off(&mut self) -> u64 {
+        let (since, ms) = self.blocked.unwrap_or((Instant::now(), RETRY_MS));
+        self.blocked = Some((since, (ms * 2).min(RETRY_MS_MAX)));
+        ms
+    }
+
     /// Notes why the connection is over, unless that was known before.
     fn close(&mut self, reason: Closing) -> Option<Turn> {
         self.closing.get_or_insert(reason);
@@ -258,8 +257,10 @@ impl Slot {
         let ms = Duration::from_millis;
         if self.stream.is_handshaking() && self.opened.elapsed() > ms(TLS_HANDSHAKE_MS) {
             Some(Closing::Handshake)
+        } else if self.blocked.is_some_and(|(since, _)| since.elapsed() > ms(STREAM_BLOCKED_MS)) {
+            Some(Closing::SlowReader)
         } else if self.heard.elapsed() > ms(STREAM_IDLE_MS) {
-            Some(if self.stream.output().is_empty() { Closing::Idle } else { Closing::SlowReader })
+            Some(Closing::Idle)
         } else if self.opened.elapsed() > ms(STREAM_TOTAL_MS) {
             Some(Closing::Lifetime)
         } else {

@@ -12,7 +12,7 @@ use crate::counters::Count;
 use crate::honeypot::Path;
 use crate::limits::{
     BUSY_DATAGRAMS, BUSY_WINDOW_MS, CALLS_PER_TURN, DATAGRAMS_PER_CALL, REPLY_BATCH_BYTES,
-    REPLY_BYTES_MAX,
+    REPLY_BYTES_MAX, RETRY_MS,
 };
 use crate::shard::{Meta, Recorder};
 use crate::sip::{self, Anomalies};
@@ -58,7 +58,7 @@ impl Datagrams {
                 Err(error) => {
                     recorder.counters.add(Count::ReceiveErrors, 1);
                     log::debug!("receiving at {}: {error}", port.local);
-                    return Turn::Later;
+                    return Turn::Later(RETRY_MS);
                 }
             };
             // One look at the clock serves the whole batch.

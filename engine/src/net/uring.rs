@@ -17,7 +17,7 @@ use super::listen::StreamPort;
 use super::streams::StreamId;
 use super::syscall::adopt;
 use crate::honeypot::Path;
-use crate::limits::{ACCEPT_PAUSE_MS, NAP_US, RETRY_MS, RING_ENTRIES, RING_IO_BYTES};
+use crate::limits::{ACCEPT_PAUSE_MS, NAP_US, RING_ENTRIES, RING_IO_BYTES};
 use crate::shard::Shard;
 
 type Shared = Rc<RefCell<Shard>>;
@@ -103,7 +103,7 @@ async fn datagrams(shard: Shared, index: usize, socket: UdpSocket) {
         let turn = shard.borrow_mut().datagrams(index);
         match turn {
             Turn::More => glommio::executor().yield_now().await,
-            Turn::Later => glommio::timer::sleep(Duration::from_millis(RETRY_MS)).await,
+            Turn::Later(ms) => glommio::timer::sleep(Duration::from_millis(ms)).await,
             Turn::Soon => {
                 // The whole shard naps, as under the other driver: glommio's own timer costs more
                 // than the nap saves.
@@ -156,7 +156,7 @@ async fn connection(shard: Shared, id: StreamId, stream: TcpStream) {
         let turn = shard.borrow_mut().readable(id);
         match turn {
             Some(Turn::Done | Turn::Soon) => {}
-            Some(Turn::Later) => glommio::timer::sleep(Duration::from_millis(RETRY_MS)).await,
+            Some(Turn::Later(ms)) => glommio::timer::sleep(Duration::from_millis(ms)).await,
             Some(Turn::More) => glommio::executor().yield_now().await,
             None => break,
         }

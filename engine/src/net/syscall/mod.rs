@@ -1,6 +1,6 @@
 //! The system calls that no safe wrapper offers in the shape that a packet engine needs: batches of
-//! datagrams ([`batch`]) with their addresses and control messages ([`address`]), options of sockets
-//! ([`option`]), and the question whether io_uring may be used. Every `unsafe` of the engine is in
+//! datagrams (`batch`) with their addresses and control messages (`address`), options of sockets
+//! (`option`), and the question whether io_uring may be used. Every `unsafe` of the engine is in
 //! this folder.
 #![allow(unsafe_code, reason = "the one folder of the engine that talks to the kernel by hand")]
 
