@@ -10,15 +10,19 @@ pub const API_CONNECTIONS_MAX: usize = 1_024;
 /// keep a dip from waiting behind a list, and the cores belong to the shards.
 pub const API_WORKERS: usize = 2;
 
-/// Documents that walk a whole table (lists, feeds) at once. Each holds 16 bytes a row while it is
-/// sent, so this bounds what many readers of a large node can take together.
-pub const API_DOCUMENTS_MAX: usize = 16;
+/// Lists that are sent at once. Each holds 32 bytes a row while it is sent, so this bounds what many
+/// readers of a large node can take together.
+pub const API_LISTS_MAX: usize = 8;
+
+/// Feeds that are sent at once, apart from the lists: who reads those slowly keeps no firewall from
+/// its feed.
+pub const API_FEEDS_MAX: usize = 8;
 
 /// Threads that prepare such documents. Preparing one is pure computing, so more would only take
 /// time from the shards.
 pub const API_DOCUMENT_THREADS: usize = 2;
 
-/// How long a request waits for its turn among [`API_DOCUMENTS_MAX`] before it is told to come
+/// How long a request waits for its turn among [`API_LISTS_MAX`] or [`API_FEEDS_MAX`] before it is told to come
 /// back: shorter than what clients wait, long enough to bridge a burst.
 pub const API_DOCUMENT_WAIT_MAX: Duration = Duration::from_secs(5);
 

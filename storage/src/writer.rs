@@ -227,7 +227,17 @@ impl Writer {
             self.changed.numbers = generation;
         }
         let stats = &self.shared.stats;
-        for (stat, refused) in stats.rows_refused.iter().zip(changed.refused) {
+        for ((stat, refused), table) in stats.rows_refused.iter().zip(changed.refused).zip([
+            "sources",
+            "numbers",
+            "user agents",
+        ]) {
+            if refused > 0 && stat.get() == 0 {
+                log::warn!(
+                    "the table of {table} is full: events of newcomers are kept, but not listed \
+                     (sentrypeer_writer_rows_refused_total counts them)"
+                );
+            }
             stat.add(refused);
         }
         stats.rows_expired.add(aged.rows);

@@ -8,7 +8,7 @@ use std::net::Ipv6Addr;
 use memchr::memchr;
 
 use super::anomaly::{Anomalies, Anomaly};
-use super::bytes::{decimal, hex_pair, is_lws, is_token, trim};
+use super::bytes::{decimal, hex_pair, is_lws, is_token};
 use super::header::{List, Params};
 use super::limits::LIST_VALUES_MAX;
 use super::message::{Kind, Message};
@@ -61,42 +61,48 @@ fn request_uri(message: &Message<'_>, found: &mut Anomalies) {
     check_uri(text, &uri, found);
 }
 
-/// Looks at all lines in one walk: at unknown names, and at each value of Via and Contact.
+/// Looks at each value of Via and Contact, and at what the scan said of the names.
 fn header_lines(message: &Message<'_>, found: &mut Anomalies) {
-    let mut headers = message.headers();
     let mut left = LIST_VALUES_MAX;
     let mut vias = 0;
-    while let Some((line, classified)) = headers.next_line() {
-        let (name, value) = line.split_at(classified.colon);
-        match classified.name {
-            Some(Name::Via | Name::Contact) => {
-                for value in List::new(trim(&value[1..])) {
-                    if left == 0 {
-                        return found.observe(Anomaly::HeaderCap);
-                    }
-                    left -= 1;
-                    if classified.name == Some(Name::Contact) {
-                        contact(message, value, found);
-                    } else {
-                        via(value, vias, found);
-                        vias += 1;
-                    }
-                }
-            }
-            Some(_) => {}
-            None if is_name(trim(name)) => {}
-            None => found.reject(Anomaly::NameSyntax),
-        }
-    }
-    // The first line looks like a fold of the start line, which may have none.
-    if matches!(message.bytes().get(message.headers_at), Some(b' ' | b'\t')) {
+    let check_via = |value: &[u8], found: &mut Anomalies| {
+        via(value, vias, found);
+        vias += 1;
+    };
+    each_value(message, Name::Via, &mut left, found, check_via);
+    let check_contact = |value: &[u8], found: &mut Anomalies| contact(message, value, found);
+    each_value(message, Name::Contact, &mut left, found, check_contact);
+    // `header-name = token`. The first line looks like a fold of the start line, which may have none.
+    let first = message.bytes().get(message.headers_at);
+    if message.bad_name || matches!(first, Some(b' ' | b'\t')) {
         found.reject(Anomaly::NameSyntax);
     }
 }
 
-/// `header-name = token`.
-fn is_name(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(|byte| is_token(*byte))
+/// Visits the values of all lines with this name, as many as are `left`. Only a name that stands on
+/// several lines costs another walk over the head.
+fn each_value(
+    message: &Message<'_>,
+    name: Name,
+    left: &mut usize,
+    found: &mut Anomalies,
+    mut visit: impl FnMut(&[u8], &mut Anomalies),
+) {
+    let mut line = |value, found: &mut Anomalies| {
+        for value in List::new(value) {
+            if *left == 0 {
+                found.observe(Anomaly::HeaderCap);
+                return;
+            }
+            *left -= 1;
+            visit(value, found);
+        }
+    };
+    if message.again & name.bit() != 0 {
+        message.values(name).for_each(|value| line(value, found));
+    } else if let Some(value) = message.header(name) {
+        line(value, found);
+    }
 }
 
 /// One Via value with `above` others before it.

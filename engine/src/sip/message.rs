@@ -66,6 +66,10 @@ pub struct Message<'a> {
     /// Where the body begins.
     pub(super) body_at: usize,
     pub(super) seen: u32,
+    /// The bits of the names that stand on more than one line.
+    pub(super) again: u32,
+    /// Whether a header's name is no token.
+    pub(super) bad_name: bool,
     /// The first value of each known header, with the white space around it.
     pub(super) spans: [Span; Name::COUNT],
     pub(super) cseq: CSeq<'a>,
@@ -88,6 +92,8 @@ impl<'a> Message<'a> {
             head_end: input.len(),
             body_at: input.len(),
             seen: 0,
+            again: 0,
+            bad_name: false,
             spans: [Span::default(); Name::COUNT],
             cseq: CSeq::default(),
             content_length: None,

@@ -1,7 +1,7 @@
 //! The scan: one pass over the head of a message.
 
 use super::anomaly::Anomaly;
-use super::bytes::{Census, Span, decimal, is_lws, split_at_first, trim};
+use super::bytes::{Census, Span, decimal, is_lws, is_token, split_at_first, trim};
 use super::header::{Line, Lines};
 use super::limits::{HEADER_LINES_MAX, INPUT_BYTES_MAX};
 use super::message::{CSeq, Kind, Looks, Message};
@@ -52,9 +52,9 @@ pub fn parse(input: &[u8]) -> Message<'_> {
     let mut lines = Lines::new(input, start);
     if start_line::read(&mut message, &mut lines) {
         message.headers_at = lines.at;
-        let again = read_head(&mut message, &mut lines);
+        read_head(&mut message, &mut lines);
         note_bytes(&mut message, start);
-        note_headers(&mut message, again);
+        note_headers(&mut message);
         read_numbers(&mut message);
     }
     message
@@ -77,16 +77,14 @@ fn idle(rest: &[u8], line_ends: usize) -> Option<Looks> {
     }
 }
 
-/// Reads the header lines up to the empty line or to the end. Returns the bits of the names that
-/// stand more than once.
+/// Reads the header lines up to the empty line or to the end.
 #[inline]
-fn read_head(message: &mut Message<'_>, lines: &mut Lines<'_>) -> u32 {
-    let mut again = 0;
+fn read_head(message: &mut Message<'_>, lines: &mut Lines<'_>) {
     let mut left = HEADER_LINES_MAX;
     while let Some(line) = lines.next() {
         if left > 0 {
             left -= 1;
-            again |= read_header(message, line);
+            read_header(message, line);
         } else {
             message.anomalies.observe(Anomaly::HeaderCap);
         }
@@ -97,31 +95,32 @@ fn read_head(message: &mut Message<'_>, lines: &mut Lines<'_>) -> u32 {
         Some(body) => message.body_at = body,
         None => message.anomalies.reject(Anomaly::NoBlankLine),
     }
-    again
 }
 
-/// Reads one header line. Returns its name's bit if it is not the first with that name, else 0.
+/// Reads one header line.
 #[inline]
-fn read_header(message: &mut Message<'_>, line: Line) -> u32 {
+fn read_header(message: &mut Message<'_>, line: Line) {
     if line.folded {
         message.anomalies.observe(Anomaly::Folded);
     }
     let Some(found) = classify(message.input, line.start, line.end) else {
         message.anomalies.reject(Anomaly::NoColon);
-        return 0;
+        return;
     };
     if found.spaced {
         message.anomalies.observe(Anomaly::SpaceBeforeColon);
     }
     let Some(name) = found.name else {
-        return 0;
+        let name = trim(&message.input[line.start..line.start + found.colon]);
+        message.bad_name |= name.is_empty() || !name.iter().all(|byte| is_token(*byte));
+        return;
     };
     if message.seen & name.bit() != 0 {
-        return name.bit();
+        message.again |= name.bit();
+        return;
     }
     message.seen |= name.bit();
     message.spans[name as usize] = Span::new(line.start + found.colon + 1, line.end);
-    0
 }
 
 /// Notes line ends and bytes that should not be in the head, which begins at `start`.
@@ -149,7 +148,7 @@ fn note_bytes(message: &mut Message<'_>, start: usize) {
 
 /// Notes headers that are missing or stand too often.
 #[inline]
-fn note_headers(message: &mut Message<'_>, again: u32) {
+fn note_headers(message: &mut Message<'_>) {
     if matches!(message.kind, Kind::NotSip(_)) {
         return;
     }
@@ -157,7 +156,7 @@ fn note_headers(message: &mut Message<'_>, again: u32) {
     if missing & MANDATORY != 0 {
         message.anomalies.reject(Anomaly::HeaderMissing);
     }
-    if again & SINGLE != 0 {
+    if message.again & SINGLE != 0 {
         message.anomalies.reject(Anomaly::HeaderRepeated);
     }
     if missing & Name::MaxForwards.bit() != 0 && message.kind == Kind::Request {

@@ -29,8 +29,8 @@ use crate::context::Context;
 use crate::counters::Incident;
 use crate::exchange::{Body, Chunks, Lane, Request, Response};
 use crate::limits::{
-    ACCEPT_PAUSE, API_CONNECTIONS_MAX, API_DOCUMENT_THREADS, API_DOCUMENT_WAIT_MAX,
-    API_DOCUMENTS_MAX, API_WORKERS, CONNECTION_TIME_MAX, DRAIN_TIME_MAX, HTTP1_BUFFER_BYTES_MAX,
+    ACCEPT_PAUSE, API_CONNECTIONS_MAX, API_DOCUMENT_THREADS, API_DOCUMENT_WAIT_MAX, API_FEEDS_MAX,
+    API_LISTS_MAX, API_WORKERS, CONNECTION_TIME_MAX, DRAIN_TIME_MAX, HTTP1_BUFFER_BYTES_MAX,
     REQUEST_HEAD_BYTES_MAX, REQUEST_HEADERS_MAX, RETRY_AFTER_S,
 };
 use crate::routes::{Route, finished, handle};
@@ -50,7 +50,8 @@ pub struct Front {
 struct Shared {
     ctx: Arc<Context>,
     connections: Arc<Semaphore>,
-    documents: Arc<Semaphore>,
+    lists: Arc<Semaphore>,
+    feeds: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -63,9 +64,13 @@ pub fn serve(listeners: Vec<TcpListener>, ctx: Arc<Context>) -> Result<Front, Fr
     let runtime = runtime().map_err(FrontError::Start)?;
     let (stopping, stop_seen) = watch::channel(false);
     let connections = Arc::new(Semaphore::new(API_CONNECTIONS_MAX));
-    let documents = Arc::new(Semaphore::new(API_DOCUMENTS_MAX));
-    let shared =
-        Shared { ctx, connections: Arc::clone(&connections), documents, stopping: stop_seen };
+    let shared = Shared {
+        ctx,
+        connections: Arc::clone(&connections),
+        lists: Arc::new(Semaphore::new(API_LISTS_MAX)),
+        feeds: Arc::new(Semaphore::new(API_FEEDS_MAX)),
+        stopping: stop_seen,
+    };
     let mut addresses = Vec::new();
     let entered = runtime.enter();
     for listener in listeners {
@@ -202,10 +207,12 @@ async fn answer(
         shared.ctx.counters.happened(Lane::Api, Incident::RequestBody);
         return Ok(refuse_body(&shared.ctx, &head));
     }
-    if !Route::of(head.uri.path()).walks_a_table() {
-        return Ok(into_http(route(&shared.ctx, &head), None));
-    }
-    let documents = Arc::clone(&shared.documents);
+    // Who reads lists slowly keeps no firewall from its feed.
+    let documents = match Route::of(head.uri.path()) {
+        Route::Ipset => Arc::clone(&shared.feeds),
+        route if route.walks_a_table() => Arc::clone(&shared.lists),
+        _ => return Ok(into_http(route(&shared.ctx, &head), None)),
+    };
     let Ok(Ok(permit)) = timeout(API_DOCUMENT_WAIT_MAX, documents.acquire_owned()).await else {
         shared.ctx.counters.happened(Lane::Api, Incident::Busy);
         return Ok(into_http(busy(&shared.ctx, &head), None));
