@@ -13,7 +13,7 @@ use crate::limits::STREAMS_PER_SHARD_MAX;
 
 /// Says what runs where.
 pub fn say(config: &Config, facts: &Facts, fronts: &Fronts, streams_max: usize) {
-    log::info!("sentrypeer {VERSION}, node {}", facts.node_id);
+    log::info!("version {VERSION}, node {}", facts.node_id);
     log::info!("database {}", facts.database);
     let shards = facts.shards.len();
     let plural = if shards == 1 { "" } else { "s" };

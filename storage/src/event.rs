@@ -136,7 +136,7 @@ impl Collected {
 pub enum NumberKind {
     /// There is no number.
     None = 0,
-    /// Somebody wanted to reach it: INVITE, MESSAGE, REFER.
+    /// Somebody wanted to reach it: INVITE, MESSAGE, REFER, and what goes with a call.
     Called = 1,
     /// Somebody tried the extension: REGISTER, SUBSCRIBE, OPTIONS and the rest.
     Account = 2,

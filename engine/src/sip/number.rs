@@ -9,7 +9,7 @@ use super::message::{Kind, Message};
 pub enum NumberKind {
     /// There is no number.
     None,
-    /// Somebody wanted to reach it: INVITE, MESSAGE, REFER.
+    /// Somebody wanted to reach it: INVITE, MESSAGE, REFER, and what goes with a call.
     Called,
     /// Somebody tried the extension: REGISTER, SUBSCRIBE, OPTIONS and the rest.
     Account,
@@ -47,6 +47,8 @@ impl<'a> Message<'a> {
         }
         let kind = match self.method() {
             b"INVITE" | b"MESSAGE" | b"REFER" => NumberKind::Called,
+            // These go with a call, to whoever was called.
+            b"ACK" | b"BYE" | b"CANCEL" | b"INFO" | b"PRACK" | b"UPDATE" => NumberKind::Called,
             _ => NumberKind::Account,
         };
         let length = decode(user, buf);
@@ -90,11 +92,11 @@ mod tests {
 
     #[test]
     fn outside_a_dialog_the_request_uri_is_what_is_called() {
-        for method in ["INVITE", "MESSAGE", "REFER"] {
+        for method in ["INVITE", "MESSAGE", "REFER", "ACK", "BYE", "CANCEL"] {
             let found = number(method, "sip:0044@h", "<sip:other@h>");
             assert_eq!(found, ("0044".into(), NumberKind::Called));
         }
-        for method in ["OPTIONS", "SUBSCRIBE", "BYE", "invite"] {
+        for method in ["OPTIONS", "SUBSCRIBE", "invite"] {
             let found = number(method, "sip:100@h", "<sip:other@h>");
             assert_eq!(found, ("100".into(), NumberKind::Account));
         }

@@ -15,7 +15,7 @@ fn the_start_up_lines_say_what_runs_where() {
     let text = node.lines().join("\n");
     let database = node.database();
     for expected in [
-        "sentrypeer: sentrypeer ",
+        "sentrypeer: version ",
         ", node ",
         &format!("database {}", database.display()),
         "2 shards, driver poll",

@@ -138,7 +138,7 @@ pub(super) const MESSAGES: [Case; 18] = [
         fields: [Some("a"), Some("0033123"), None, Some("192.0.2.1"), Some("bye"), None],
         cseq: Some(2),
         length: Some(0),
-        number: ("0033123", NumberKind::Account),
+        number: ("0033123", NumberKind::Called),
         ..NOTHING
     },
     Case {
