@@ -1,5 +1,6 @@
 //! The driver that runs everywhere: epoll by mio.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
@@ -31,8 +32,10 @@ struct Loop {
     again: Vec<Token>,
     /// Sockets that will have more to give after a nap.
     soon: Vec<Token>,
-    /// Sockets that are left alone for a while, and until when.
-    resting: Vec<(Instant, Token)>,
+    /// Sockets that are left alone for a while, whatever readiness says, and until when.
+    resting: HashMap<Token, Instant>,
+    /// When the first of them may be looked at again.
+    rested: Instant,
 }
 
 /// Runs a shard until it is asked to stop and has emptied its sockets.
@@ -83,7 +86,8 @@ impl Loop {
             streams: Vec::new(),
             again: Vec::new(),
             soon: Vec::new(),
-            resting: Vec::new(),
+            resting: HashMap::new(),
+            rested: Instant::now(),
         })
     }
 
@@ -100,16 +104,24 @@ impl Loop {
         let mut ready = std::mem::take(&mut self.again);
         ready.append(&mut self.soon);
         ready.extend(events.iter().map(mio::event::Event::token));
-        if !self.resting.is_empty() {
-            let now = Instant::now();
-            let rested = self.resting.extract_if(.., |(until, _)| *until <= now);
-            ready.extend(rested.map(|(_, token)| token));
-        }
+        self.wake(&mut ready);
         ready.sort_unstable();
         ready.dedup();
         for token in ready {
-            self.turn(token);
+            if !self.resting.contains_key(&token) {
+                self.turn(token);
+            }
         }
+    }
+
+    /// Moves the sockets that have rested long enough to `ready`.
+    fn wake(&mut self, ready: &mut Vec<Token>) {
+        let now = Instant::now();
+        if self.resting.is_empty() || now < self.rested {
+            return;
+        }
+        ready.extend(self.resting.extract_if(|_, until| *until <= now).map(|(token, _)| token));
+        self.rested = self.resting.values().min().copied().unwrap_or(now);
     }
 
     fn turn(&mut self, token: Token) {
@@ -130,7 +142,11 @@ impl Loop {
     }
 
     fn rest(&mut self, token: Token, ms: u64) {
-        self.resting.push((Instant::now() + Duration::from_millis(ms), token));
+        let until = Instant::now() + Duration::from_millis(ms);
+        if self.resting.is_empty() || until < self.rested {
+            self.rested = until;
+        }
+        self.resting.insert(token, until);
     }
 
     /// Accepts those who wait, up to a bound that leaves the other sockets their turn. When

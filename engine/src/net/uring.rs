@@ -150,14 +150,15 @@ fn admit(shard: &Shared, stream: TcpStream, transport: Transport) {
 async fn connection(shard: Shared, id: StreamId, stream: TcpStream) {
     let mut byte = [0];
     loop {
-        if stream.peek(&mut byte).await.is_err() {
-            break;
-        }
         let turn = shard.borrow_mut().readable(id);
         match turn {
-            Some(Turn::Done | Turn::Soon) => {}
-            Some(Turn::Later(ms)) => glommio::timer::sleep(Duration::from_millis(ms)).await,
             Some(Turn::More) => glommio::executor().yield_now().await,
+            Some(Turn::Later(ms)) => glommio::timer::sleep(Duration::from_millis(ms)).await,
+            Some(Turn::Done | Turn::Soon) => {
+                if stream.peek(&mut byte).await.is_err() {
+                    break;
+                }
+            }
             None => break,
         }
     }

@@ -165,6 +165,31 @@ fn who_does_not_read_is_not_read_and_takes_no_memory() {
 }
 
 #[test]
+fn who_reads_late_gets_every_answer_that_was_waiting() {
+    for driver in DRIVERS {
+        let node = plan(&[&format!("--driver={driver}")]).start();
+        let mut stream = TcpStream::connect(node.tcp.unwrap()).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let text = request("OPTIONS", "1", "late", "TCP");
+        // Whole requests until nobody takes more for a while: then the node is stuck with answers.
+        let (mut sent, mut cut) = (0, 0);
+        let mut quiet_since = std::time::Instant::now();
+        while quiet_since.elapsed() < std::time::Duration::from_millis(300) {
+            match stream.write(&text.as_bytes()[cut..]) {
+                Ok(n) => {
+                    cut = (cut + n) % text.len();
+                    sent += usize::from(cut == 0);
+                    quiet_since = std::time::Instant::now();
+                }
+                Err(_) => std::thread::yield_now(),
+            }
+        }
+        stream.set_nonblocking(false).unwrap();
+        assert_eq!(read_answers(stream, sent).len(), sent, "{driver}");
+    }
+}
+
+#[test]
 fn a_good_record_before_a_bad_one_is_an_event() {
     for driver in DRIVERS {
         let node = plan(&[&format!("--driver={driver}")]).start();
