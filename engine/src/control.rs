@@ -6,7 +6,7 @@
 //! ends it, so that a document that was cut cannot pass for a whole one.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,6 +62,8 @@ pub fn socket_path(database: &Path) -> PathBuf {
 #[derive(Debug)]
 pub struct Control {
     path: PathBuf,
+    /// What tells the socket from that of a node that came after us.
+    identity: Option<Identity>,
 }
 
 /// A control socket that is bound but not served yet.
@@ -91,7 +93,10 @@ pub fn bind(database: &Path) -> Result<Bound, ControlError> {
         Ok(listener)
     });
     match opened {
-        Ok(listener) => Ok(Bound { listener, control: Control { path } }),
+        Ok(listener) => {
+            let identity = identity(&path);
+            Ok(Bound { listener, control: Control { path, identity } })
+        }
         Err(source) => Err(ControlError::Open { path, source }),
     }
 }
@@ -113,8 +118,18 @@ impl Bound {
 
 impl Drop for Control {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        if self.identity.is_some() && identity(&self.path) == self.identity {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
+}
+
+/// Device, inode, and when it last changed, for an inode is soon used again.
+type Identity = (u64, u64, i64, i64);
+
+fn identity(path: &Path) -> Option<Identity> {
+    let found = std::fs::symlink_metadata(path).ok()?;
+    Some((found.dev(), found.ino(), found.ctime(), found.ctime_nsec()))
 }
 
 fn accept(listener: &UnixListener, context: &Arc<Context>) {
@@ -257,4 +272,31 @@ fn read_number<T: std::str::FromStr>(stream: &mut BufReader<UnixStream>) -> io::
 
 fn broken_off() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the node broke off its answer")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_socket_is_replaced_and_only_our_own_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("s.redb");
+        let path = socket_path(&database);
+        std::fs::write(&path, "precious").unwrap();
+        assert!(matches!(bind(&database), Err(ControlError::Open { .. })));
+        assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+        std::fs::remove_file(&path).unwrap();
+
+        let first = bind(&database).unwrap();
+        assert!(matches!(bind(&database), Err(ControlError::InUse { .. })));
+        drop(first.listener);
+        // Keeps the inode from being used again at once, where clocks are too coarse to tell.
+        std::fs::hard_link(&path, folder.path().join("kept")).unwrap();
+        let second = bind(&database).unwrap();
+        drop(first.control);
+        assert!(path.exists(), "the socket of the node that came after is gone");
+        drop(second);
+        assert!(!path.exists());
+    }
 }
