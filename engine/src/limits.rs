@@ -14,8 +14,8 @@ pub const DATAGRAM_SLOT_BYTES: usize = 65_536 + 4_096 + 192;
 pub const CALLS_PER_TURN: usize = 16;
 
 /// How long a shard naps between two looks at a busy UDP socket, in microseconds. At 50,000 datagrams
-/// a second it then takes 25 at a time instead of waking up for each, which halves the cost of one;
-/// an answer comes this much later at most.
+/// a second it then takes 25 at a time instead of waking up for each; an answer comes this much later
+/// at most.
 pub const NAP_US: u64 = 500;
 
 /// A shard that takes this many datagrams in [`BUSY_WINDOW_MS`] is busy: below 5,000 a second naps
