@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 use criterion::{Criterion, Throughput};
-use sentrypeer::sip::{Message, parse};
+use sentrypeer_sip::{Message, parse};
 use sentrypeer_benches::messages::{MESSAGES, shuffled};
 
 /// Messages in one pass: enough that none of them stays in the branch predictor.

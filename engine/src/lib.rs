@@ -17,7 +17,7 @@
 //! - What is answered has been recorded: without room for the event there is no answer.
 //! - An event is copied once between the wire and the arena.
 //! - Only [`net`] names the two drivers' libraries; only `net/syscall/` is unsafe.
-//! - Every bound is a constant in a `limits.rs`: [`limits`], `sip/limits.rs`, `config/limits.rs`.
+//! - Every bound is a constant in a `limits.rs`: [`limits`], [`sip::limits`], `config/limits.rs`.
 //!
 //! # In which order to read
 //!
@@ -40,5 +40,6 @@ pub mod node;
 pub mod reload;
 pub mod shard;
 pub mod shards;
-pub mod sip;
 pub mod startup;
+
+pub use sentrypeer_sip as sip;

@@ -1,7 +1,7 @@
 //! However a stream is cut into pieces, the same frames come out of it.
 
-use crate::sip::limits::STREAM_MESSAGE_BYTES_MAX;
-use crate::sip::{Frame, Framer};
+use sentrypeer_sip::limits::STREAM_MESSAGE_BYTES_MAX;
+use sentrypeer_sip::{Frame, Framer};
 
 /// The first byte says how long the pieces are; the rest is the stream. The oracle is the same
 /// stream in one piece.

@@ -11,7 +11,6 @@ pub mod parse;
 pub mod record;
 pub mod reply;
 
-// By its files and not as a part of the engine: it needs nothing else of it, and so a target builds
-// in a minute instead of ten. If it ever does need something, this no longer compiles.
-#[path = "../../engine/src/sip/mod.rs"]
-pub mod sip;
+/// The second reader that the parser's own tests compare it with.
+#[path = "../../engine/sip/tests/it/slow.rs"]
+pub mod slow;

@@ -1,6 +1,8 @@
 //! Any bytes can be parsed, and every way to a field leads to the same one.
 
-use crate::sip::{Message, Name, NumberKind, parse};
+use sentrypeer_sip::{Message, Name, NumberKind, parse};
+
+use crate::slow;
 
 /// The known headers with a compact form (RFC 3261, 7.3.3 and later documents).
 const COMPACT: [(Name, &[u8]); 9] = [
@@ -15,11 +17,13 @@ const COMPACT: [(Name, &[u8]); 9] = [
     (Name::Event, b"o"),
 ];
 
-/// The oracle is a search through every header line, which must find what the scan found, and the
-/// same message with something behind it, which must read the same.
+/// The oracles are a second reader, slow and easy to believe, which must read every field the same;
+/// a search through every header line, which must find what the scan found; and the same message
+/// with something behind it, which must read the same.
 pub fn check(data: &[u8]) {
     let message = parse(data);
     assert_eq!(message.bytes(), data);
+    assert_eq!(slow::of(&message), slow::read(data));
     headers_agree(&message);
     everything_is_within(&message);
     what_follows_changes_nothing(&message);

@@ -1,6 +1,6 @@
 //! Whatever is asked, the answer is no longer than it may be, and is one that a SIP stack accepts.
 
-use crate::sip::{Kind, Message, Name, Reply, parse};
+use sentrypeer_sip::{Kind, Message, Name, Reply, parse};
 
 /// Headers that a response copies (RFC 3261, 8.2.6.2).
 const COPIED: [Name; 4] = [Name::From, Name::To, Name::CallId, Name::CSeq];

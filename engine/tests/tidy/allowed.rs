@@ -32,7 +32,7 @@ pub const CRATES: &[(&str, &str)] = &[
 
 /// Code that gets everything as an argument: bytes, addresses and the time.
 pub const PURE: &[&str] = &[
-    "engine/src/sip/",
+    "engine/sip/",
     "engine/src/honeypot/",
     "storage/src/blocklist.rs",
     "storage/src/policy.rs",

@@ -7,14 +7,19 @@ use std::path::Path;
 use crate::allowed;
 use crate::source::Breach;
 
-/// Each crate of the workspace, and which of the others it may depend on.
-const CRATES: [(&str, &[&str]); 5] = [
+/// Each crate of the workspace by its folder, and which of the others it may depend on.
+const CRATES: [(&str, &[&str]); 6] = [
+    (SIP, &[]),
     ("storage", &[]),
     ("http", &["storage"]),
     ("dht", &["storage"]),
-    ("engine", &["dht", "http", "storage"]),
-    ("benches", &["dht", "engine", "http", "storage"]),
+    ("engine", &["dht", "http", "sip", "storage"]),
+    ("benches", &["dht", "engine", "http", "sip", "storage"]),
 ];
+
+/// The parser, which others can use too: it needs one package and nothing of ours.
+const SIP: &str = "engine/sip";
+const SIP_NEEDS: &str = "memchr";
 
 /// What the packages of the workspace are called, before their folder.
 const PREFIX: &str = "sentrypeer-";
@@ -28,6 +33,7 @@ pub fn dependencies_point_one_way(root: &Path) -> Vec<Breach> {
     for (name, _) in CRATES {
         breaches.extend(edges(name, &read(name)));
     }
+    breaches.extend(the_parser_stands_alone(&read(SIP)));
     breaches
 }
 
@@ -62,6 +68,14 @@ fn edges(name: &str, manifest: &str) -> Vec<Breach> {
         }
     }
     breaches
+}
+
+/// What the parser needs when it is built, tests not counted.
+fn the_parser_stands_alone(manifest: &str) -> Vec<Breach> {
+    let manifest = parse(SIP, manifest);
+    let built = manifest.get("dependencies").and_then(toml::Value::as_table);
+    let more = built.into_iter().flatten().filter(|(name, _)| *name != SIP_NEEDS);
+    more.map(|(name, _)| breach(SIP, format!("the parser must not need {name}"))).collect()
 }
 
 /// The packages that a manifest depends on, in whichever table and under whichever name.
@@ -128,4 +142,11 @@ fn a_guarded_crate_as_somebody_elses_dependency_is_a_breach() {
 fn a_new_member_without_a_place_in_the_order_is_a_breach() {
     assert_eq!(members("[workspace]\nmembers = [\"engine\", \"extra\"]").len(), 1);
     assert_eq!(members("[workspace]\nmembers = [\"engine\", \"storage\"]").len(), 0);
+}
+
+#[test]
+fn a_parser_that_needs_more_is_a_breach() {
+    let of = |text: &str| the_parser_stands_alone(text).len();
+    assert_eq!(of("[dependencies]\nmemchr.workspace = true\n[dev-dependencies]\nserde = \"1\""), 0);
+    assert_eq!(of("[dependencies]\nmemchr = \"2\"\nlog = \"0.4\""), 1);
 }

@@ -4,8 +4,9 @@ use syn::visit::Visit;
 
 use crate::source::{Breach, Source, Token};
 
-const LINT_ROOTS: [&str; 5] = [
+const LINT_ROOTS: [&str; 6] = [
     "dht/src/lib.rs",
+    "engine/sip/src/lib.rs",
     "engine/src/lib.rs",
     "http/src/lib.rs",
     "storage/src/lib.rs",

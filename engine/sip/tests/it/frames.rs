@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::generate::{any_input, mutated};
 use super::own::MESSAGES;
-use crate::sip::limits::{FRAMER_KEEP_BYTES, STREAM_MESSAGE_BYTES_MAX};
-use crate::sip::{Anomalies, Anomaly, Frame, Framer};
+use sentrypeer_sip::limits::{FRAMER_KEEP_BYTES, STREAM_MESSAGE_BYTES_MAX};
+use sentrypeer_sip::{Anomalies, Anomaly, Frame, Framer};
 
 /// What came out of a stream, and the counts at its end.
 #[derive(Debug, Default, PartialEq)]

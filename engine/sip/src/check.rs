@@ -281,7 +281,7 @@ fn is_call_id(id: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::parse;
+    use crate::parse;
 
     /// What is wrong with an OPTIONS to which `lines` are added and which is fine without them.
     fn wrong(lines: &str) -> Vec<Anomaly> {

@@ -1,4 +1,4 @@
-//! Tests of the parser as a whole; what one file does alone is tested in that file.
+//! Tests of the parser from outside; what one file does alone is tested in that file.
 //!
 //! `slow` is a second reader, written without any of the parser's parts: slow, line by line, and
 //! easy to believe. Wherever bytes are made up, both have to agree.

@@ -261,7 +261,7 @@ fn looks(bytes: &[u8]) -> Looks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::parse;
+    use crate::parse;
 
     /// Kind, method, Request-URI and what is wrong with the start line.
     fn line(line: &str) -> (Kind, String, String, Vec<Anomaly>) {

@@ -1,10 +1,10 @@
 //! The project's own messages, in its own words, and what has to be read out of them.
 
-use crate::sip::{Anomaly, Kind, Looks, NumberKind, parse};
+use sentrypeer_sip::{Anomaly, Kind, Looks, NumberKind, parse};
 
 /// One message and what it says. Fields that are not named are not looked at.
-pub(super) struct Case {
-    pub(super) bytes: &'static [u8],
+pub struct Case {
+    pub bytes: &'static [u8],
     kind: Kind,
     method: &'static str,
     /// In order: From's user, To's user, Contact's user, Via's host, Call-ID, User-Agent.
@@ -30,7 +30,7 @@ const NOTHING: Case = Case {
     invalid: &[],
 };
 
-pub(super) const MESSAGES: [Case; 18] = [
+pub const MESSAGES: [Case; 18] = [
     Case {
         bytes: b"INVITE sip:00442079460001@pbx.example SIP/2.0\r\n\
             Via: SIP/2.0/UDP 192.0.2.44:5070;rport;branch=z9hG4bKq1w2\r\n\

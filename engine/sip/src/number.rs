@@ -80,7 +80,7 @@ fn decode(user: &[u8], buf: &mut [u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::parse;
+    use crate::parse;
 
     fn number(method: &str, uri: &str, to: &str) -> (String, NumberKind) {
         let text = format!("{method} {uri} SIP/2.0\r\nTo: {to}\r\n\r\n");

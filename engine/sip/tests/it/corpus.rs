@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::sip::{Message, parse};
+use sentrypeer_sip::{Message, parse};
 
 /// Where the corpus is: beside the project, or where `SENTRYPEER_CORPUS` says.
 fn folder() -> Option<PathBuf> {
@@ -68,7 +68,7 @@ fn every_field_of_the_corpus_reads_as_its_manifest_says() {
 fn what_the_standards_call_invalid_is_called_so_and_what_they_call_valid_is_not() {
     for (entry, bytes) in entries() {
         let found = parse(&bytes).all_anomalies();
-        let names: Vec<&str> = found.iter().map(crate::sip::Anomaly::name).collect();
+        let names: Vec<&str> = found.iter().map(sentrypeer_sip::Anomaly::name).collect();
         let file = entry["file"].as_str().unwrap();
         match entry["verdict"].as_str().unwrap() {
             "valid" => assert_eq!(found.invalid, 0, "{file}: {names:?}"),

@@ -1,4 +1,4 @@
-//! The SIP message: bytes in, fields and anomalies out (RFC 3261).
+//! A SIP parser for what is broken: bytes in, fields and anomalies out (RFC 3261).
 //!
 //! A honeypot collects what is broken, so nothing is refused here: [`parse()`] reads every field that
 //! can be read, and says what was wrong with the rest.
@@ -21,6 +21,7 @@
 //! Read `bytes`, `name`, `header`, `start_line`, `parse`, `message` for the scan; then `uri`,
 //! `via` and `number` for what is inside; `anomaly` and `check` for what can be wrong; `frame` for
 //! streams; `reply` for answers. Bounds are in `limits`.
+#![forbid(unsafe_code)]
 
 mod anomaly;
 mod bytes;
@@ -36,9 +37,6 @@ pub mod reply;
 mod start_line;
 mod uri;
 mod via;
-
-#[cfg(test)]
-mod tests;
 
 pub use anomaly::{Anomalies, Anomaly};
 pub use frame::{Frame, Framer};

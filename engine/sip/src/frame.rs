@@ -32,7 +32,7 @@ pub enum Frame<'a> {
 /// Cuts one stream into messages.
 ///
 /// ```
-/// # use sentrypeer::sip::{Frame, Framer};
+/// # use sentrypeer_sip::{Frame, Framer};
 /// let mut framer = Framer::new();
 /// framer.feed(b"ACK sip:7@192.0.2.1 SIP/2.0\r\nContent-Length: 2\r\n\r\nhiACK");
 /// let Some(Frame::Message { bytes, .. }) = framer.next() else { panic!() };

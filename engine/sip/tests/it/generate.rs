@@ -76,12 +76,12 @@ const PIECES: &[&[u8]] = &[
 ];
 
 /// Pieces of SIP, put together in any order.
-pub(super) fn soup() -> impl Strategy<Value = Vec<u8>> {
+pub fn soup() -> impl Strategy<Value = Vec<u8>> {
     vec(prop::sample::select(PIECES), 0..60).prop_map(|pieces| pieces.concat())
 }
 
 /// One of our own messages with a few places changed.
-pub(super) fn mutated() -> impl Strategy<Value = Vec<u8>> {
+pub fn mutated() -> impl Strategy<Value = Vec<u8>> {
     let change = (any::<prop::sample::Index>(), 0_u8..4, any::<u8>(), soup());
     (0..MESSAGES.len(), vec(change, 0..6)).prop_map(|(which, changes)| {
         let mut bytes = MESSAGES[which].bytes.to_vec();
@@ -99,7 +99,7 @@ pub(super) fn mutated() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Noise, soup, or a mutated message.
-pub(super) fn any_input() -> impl Strategy<Value = Vec<u8>> {
+pub fn any_input() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         1 => vec(any::<u8>(), 0..300),
         4 => soup(),
@@ -109,7 +109,7 @@ pub(super) fn any_input() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// A message that can be answered, with soup in what is copied.
-pub(super) fn answerable() -> impl Strategy<Value = Vec<u8>> {
+pub fn answerable() -> impl Strategy<Value = Vec<u8>> {
     let value = || {
         soup().prop_map(|soup| {
             // Within one header: a line end only as a fold.

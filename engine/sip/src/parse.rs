@@ -31,7 +31,8 @@ const SINGLE: u32 = Name::From.bit()
 /// [`kind`](Message::kind) says so.
 ///
 /// ```
-/// # use sentrypeer::sip;
+/// use sentrypeer_sip as sip;
+///
 /// let message = sip::parse(b"OPTIONS sip:100@192.0.2.1 SIP/2.0\r\nFrom: <sip:7@192.0.2.9>;tag=1\r\n\r\n");
 /// assert_eq!(message.method(), b"OPTIONS");
 /// assert_eq!(message.from_user(), Some(&b"7"[..]));

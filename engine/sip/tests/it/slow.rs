@@ -1,10 +1,10 @@
 //! The second reader: byte by byte, with copies, without the parser's code.
 
-use crate::sip::{Kind, Looks, Message};
+use sentrypeer_sip::{Kind, Looks, Message};
 
 /// What the slow reader found; the same names as the parser's methods.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Fields {
+pub struct Fields {
     kind: String,
     method: Vec<u8>,
     status: Option<u16>,
@@ -27,7 +27,7 @@ pub(super) struct Fields {
 }
 
 /// The parser's answers in the same form.
-pub(super) fn of(m: &Message<'_>) -> Fields {
+pub fn of(m: &Message<'_>) -> Fields {
     let own = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
     let mut buf = [0; 128];
     Fields {
@@ -54,7 +54,7 @@ pub(super) fn of(m: &Message<'_>) -> Fields {
 }
 
 /// Reads `input`.
-pub(super) fn read(input: &[u8]) -> Fields {
+pub fn read(input: &[u8]) -> Fields {
     let mut fields = Fields::default();
     let mut input = input;
     let had_line_ends = input.first().is_some_and(|b| *b == b'\r' || *b == b'\n');

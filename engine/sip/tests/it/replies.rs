@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::generate::{answerable, any_input};
-use crate::sip::{Anomaly, Kind, Name, NoReply, Reply, parse};
+use sentrypeer_sip::{Anomaly, Kind, Message, Name, NoReply, Reply, parse};
 
 const SOURCE: &str = "192.0.2.44";
 
@@ -223,9 +223,9 @@ proptest! {
         for name in [Name::From, Name::CallId, Name::CSeq] {
             prop_assert_eq!(unfolded(answer.header(name)), unfolded(request.header(name)));
         }
-        let other_vias = |m: &crate::sip::Message<'_>| m.vias().skip(1).map(|v| unfolded(Some(v))).collect::<Vec<_>>();
+        let other_vias = |m: &Message<'_>| m.vias().skip(1).map(|v| unfolded(Some(v))).collect::<Vec<_>>();
         prop_assert_eq!(other_vias(&answer), other_vias(&request));
-        let host = |m: &crate::sip::Message<'_>| unfolded(m.via().map(|via| via.host));
+        let host = |m: &Message<'_>| unfolded(m.via().map(|via| via.host));
         prop_assert_eq!(host(&answer), host(&request));
         let tag = request.to_tag().map_or(Some("our.tag".to_owned()), |tag| unfolded(Some(tag)));
         prop_assert_eq!(unfolded(answer.to_tag()), tag);

@@ -3,10 +3,10 @@
 
 use std::time::Instant;
 
-use crate::sip::{Frame, Framer, Reply, parse};
+use sentrypeer_sip::{Frame, Framer, Reply, parse};
 
 /// Inputs of about `size` bytes.
-pub(super) fn inputs(size: usize) -> Vec<(&'static str, Vec<u8>)> {
+pub fn inputs(size: usize) -> Vec<(&'static str, Vec<u8>)> {
     let start = "INVITE sip:7@h SIP/2.0\r\n";
     let filled = |front: &str, piece: &str| {
         let mut bytes = [start, front].concat().into_bytes();
