@@ -8,7 +8,7 @@
 //! - [`messages`] are what the parser is measured with.
 //! - [`request`] writes the SIP requests, [`pace`] says how many are due: both pure.
 //! - [`mmsg`] sends and receives many datagrams in one system call. Its file holds every unsafe line.
-//! - `src/bin/` holds the two programs, `benches/` the criterion benches.
+//! - `src/bin/` holds the two programs, `benches/` the bench of the parser.
 //!
 //! Nothing here sends to another machine: [`request::loopback`] is the only way to a target.
 

@@ -156,15 +156,43 @@ Content-Length: 0\r
 #[must_use]
 pub fn shuffled<T: Clone>(messages: &[T], count: usize) -> Vec<T> {
     let mut order: Vec<T> = messages.iter().cycle().take(count).cloned().collect();
-    // Fisher and Yates, with a generator that is good enough to mix: xorshift64 (Marsaglia).
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = Mixer::default();
+    // Fisher and Yates.
     for i in (1..order.len()).rev() {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        order.swap(i, (state % (i as u64 + 1)) as usize);
+        order.swap(i, (random.next() % (i as u64 + 1)) as usize);
     }
     order
+}
+
+/// Writes other digits into every run of five or more: telephone numbers, tags, branches and
+/// Call-IDs differ from message to message, while addresses, ports and lengths stay as they are.
+pub fn redraw_digits(messages: &mut [Vec<u8>]) {
+    const RUN: usize = 5;
+    let mut random = Mixer::default();
+    let is_digit = |byte: &u8| byte.is_ascii_digit();
+    for run in messages.iter_mut().flat_map(|m| m.chunk_by_mut(|a, b| is_digit(a) == is_digit(b))) {
+        if run.len() >= RUN && is_digit(&run[0]) {
+            run.fill_with(|| b'0' + (random.next() % 10) as u8);
+        }
+    }
+}
+
+/// A generator that is good enough to mix, and the same every time: xorshift64 (Marsaglia).
+struct Mixer(u64);
+
+impl Default for Mixer {
+    fn default() -> Self {
+        Self(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+impl Mixer {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
 }
 
 #[cfg(test)]
@@ -193,5 +221,18 @@ mod tests {
         assert!(numbers.iter().all(|n| order.iter().filter(|m| *m == n).count() == 128));
         assert_ne!(order[..8], numbers[..]);
         assert_eq!(order, shuffled(&numbers, 1_024));
+    }
+
+    #[test]
+    fn only_long_runs_of_digits_change() {
+        let mut messages = vec![b"sip:0044123@192.0.2.10:5060;x=12345".to_vec(); 2];
+        redraw_digits(&mut messages);
+        assert_ne!(messages[0], messages[1]);
+        for message in messages {
+            let text = String::from_utf8(message).unwrap();
+            let (number, rest) = text.strip_prefix("sip:").unwrap().split_once('@').unwrap();
+            assert!(number.len() == 7 && number.parse::<u32>().is_ok(), "{number}");
+            assert!(rest.starts_with("192.0.2.10:5060;x=") && rest.len() == 23, "{rest}");
+        }
     }
 }

@@ -1,120 +1,46 @@
-//! Inputs of 64 KB that are made to be expensive. Their times are printed, not judged: what is
-//! judged is that twice the input costs about twice the time, in steps that are counted.
+//! Inputs that are made to be expensive are read like any other. What they cost is measured by the
+//! benches, for no test fails on a time.
 
-use std::time::Instant;
+use sentrypeer_sip::{Frame, Framer, parse};
 
-use sentrypeer_sip::{Frame, Framer, Reply, parse};
-
-/// Inputs of about `size` bytes.
-pub fn inputs(size: usize) -> Vec<(&'static str, Vec<u8>)> {
-    let start = "INVITE sip:7@h SIP/2.0\r\n";
-    let filled = |front: &str, piece: &str| {
-        let mut bytes = [start, front].concat().into_bytes();
-        while bytes.len() < size {
-            bytes.extend_from_slice(piece.as_bytes());
-        }
-        bytes.extend_from_slice(b"\r\nVia: SIP/2.0/UDP h\r\nFrom: <sip:a@b>\r\nTo: <sip:a@b>\r\nCall-ID: i\r\nCSeq: 1 INVITE\r\n\r\n");
-        bytes
-    };
-    vec![
-        ("header lines", filled("", "A:\r\n")),
-        ("long header lines", filled("", "Unknown-Header-That-Is-Long: x\r\n")),
-        ("empty lines of folds", filled("X:", "\r\n ")),
-        ("folds of LF", filled("To: ", "\n\t")),
-        ("one long line", filled("Subject: ", "x")),
-        ("a long name", filled("", "x")),
-        ("a long method", vec![b'A'; size]),
-        (
-            "spaces in the start line",
-            [b"INVITE".to_vec(), vec![b' '; size], b"sip:7@h SIP/2.0\r\n\r\n".to_vec()].concat(),
-        ),
-        ("quotes in To", filled("To: ", "\"")),
-        ("escaped quotes in To", filled("To: \"", "\\\"")),
-        ("escaped quotes and commas in Contact", filled("Contact: \"", "\\\",")),
-        ("escaped quotes and semicolons in To", filled("To: <sip:a@b>;x=\"", "\\\";")),
-        ("escaped quotes and commas in Via", filled("Via: SIP/2.0/UDP h;x=\"", "\\\",")),
-        ("brackets in Contact", filled("Contact: ", "<,")),
-        ("brackets in From", filled("From: ", "<")),
-        ("parameters in To", filled("To: <sip:a@b>", ";tag")),
-        ("parameters in Via", filled("Via: SIP/2.0/UDP h", ";rport")),
-        ("parameters in Contact", filled("Contact: <sip:a@b>", ";a=1")),
-        ("Via values", filled("Via: SIP/2.0/UDP h", ",SIP/2.0/UDP h")),
-        ("commas in Contact", filled("Contact: ", ",")),
-        ("slashes in Via", filled("Via: ", "/")),
-        ("escapes in To", filled("To: <sip:", "%00")),
-        ("NULs", vec![0; size]),
-        ("line ends", b"\r\n".repeat(size / 2)),
-        ("CRs in a line", filled("X: ", "\r")),
-        ("two bytes of UTF-8", filled("X: ", "\u{e9}")),
-    ]
-}
-
-/// Everything that can be asked of a message, and an answer to it.
-fn everything(bytes: &[u8]) -> usize {
-    let m = parse(bytes);
-    let mut buf = [0; 128];
-    let mut out = Vec::new();
-    let reply = Reply {
-        status: 200,
-        reason: "OK",
-        to_tag: Some(b"t"),
-        received: std::net::IpAddr::from([192, 0, 2, 1]),
-        rport: 5060,
-        required: &[],
-        optional: &[],
-        body: None,
-    };
-    let answered = reply.write(&m, usize::MAX, &mut out).is_ok();
-    m.headers().count()
-        + m.via_count()
-        + usize::from(answered)
-        + m.called_number(&mut buf).0.len()
-        + m.all_anomalies().iter().count()
-        + [m.from_user(), m.to_user(), m.contact_user(), m.via_host(), m.to_tag(), m.from_tag()]
-            .into_iter()
-            .flatten()
-            .count()
-}
-
-fn nanoseconds(run: impl Fn() -> usize) -> u128 {
-    let time = |_| {
-        let start = Instant::now();
-        std::hint::black_box(run());
-        start.elapsed().as_nanos()
-    };
-    (0..5).map(time).min().unwrap_or_default()
-}
+use super::expensive::inputs;
+use super::slow;
 
 #[test]
-fn no_input_of_64_kb_is_expensive() {
-    for ((name, half), (_, whole)) in inputs(32_000).into_iter().zip(inputs(64_000)) {
-        let scan = nanoseconds(|| parse(&whole).anomalies().iter().count());
-        let all = nanoseconds(|| everything(&whole));
-        let half = nanoseconds(|| everything(&half));
-        eprintln!(
-            "{name:40} scan {:>5} us, everything {:>6} us, {:.1} times that of half",
-            scan / 1000,
-            all / 1000,
-            all as f64 / half as f64
-        );
+fn a_slow_reader_reads_expensive_inputs_the_same() {
+    // The slow reader needs the square of the length for some of them.
+    for (name, bytes) in inputs(4_000) {
+        assert_eq!(slow::of(&parse(&bytes)), slow::read(&bytes), "{name}");
     }
 }
 
 #[test]
-fn a_stream_of_single_bytes_costs_no_more_than_its_length() {
+fn a_stream_of_single_bytes_gives_expensive_inputs_whole() {
     for (name, bytes) in inputs(64_000) {
-        let time = nanoseconds(|| {
-            let mut framer = Framer::new();
-            let mut frames = 0;
-            for byte in &bytes {
-                framer.feed(std::slice::from_ref(byte));
-                while let Some(frame) = framer.next() {
-                    frames += usize::from(matches!(frame, Frame::Message { .. }));
-                }
-            }
+        let mut whole = Framer::new();
+        whole.feed(&bytes);
+        let mut framer = Framer::new();
+        let mut frames = Vec::new();
+        for byte in &bytes {
+            framer.feed(std::slice::from_ref(byte));
+            collect(&mut framer, &mut frames);
+        }
+        for framer in [&mut framer, &mut whole] {
             framer.finish();
-            frames + usize::from(framer.next().is_some())
-        });
-        eprintln!("{name:40} byte by byte {:>6} us", time / 1000);
+        }
+        collect(&mut framer, &mut frames);
+        let mut expected = Vec::new();
+        collect(&mut whole, &mut expected);
+        assert_eq!(frames.len(), expected.len(), "{name}");
+        assert!(frames == expected, "{name}");
+    }
+}
+
+/// The messages that the framer has.
+fn collect(framer: &mut Framer, into: &mut Vec<Vec<u8>>) {
+    while let Some(frame) = framer.next() {
+        if let Frame::Message { bytes, .. } = frame {
+            into.push(bytes.to_vec());
+        }
     }
 }

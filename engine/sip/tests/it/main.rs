@@ -4,6 +4,7 @@
 //! easy to believe. Wherever bytes are made up, both have to agree.
 
 mod corpus;
+mod expensive;
 mod frames;
 mod generate;
 mod hostile;
