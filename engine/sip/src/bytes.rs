@@ -76,29 +76,6 @@ pub(super) fn split_at_first(bytes: &[u8], stop: impl Fn(u8) -> bool) -> (&[u8],
     bytes.split_at(at)
 }
 
-/// `token = 1*(alphanum / "-" / "." / "!" / "%" / "*" / "_" / "+" / "`" / "'" / "~")`, RFC 3261,
-/// 25.1.
-#[inline]
-pub(super) fn is_token(byte: u8) -> bool {
-    TOKEN[usize::from(byte)]
-}
-
-static TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        #[expect(clippy::cast_possible_truncation, reason = "below 256")]
-        let is = (byte as u8).is_ascii_alphanumeric()
-            || matches!(
-                byte as u8,
-                b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
-            );
-        table[byte] = is;
-        byte += 1;
-    }
-    table
-};
-
 /// Whether `bytes` begin with `want` in any case. `want` is lower-case.
 #[inline]
 pub(super) fn starts_with_lower<const N: usize>(bytes: &[u8], want: &[u8; N]) -> bool {
@@ -233,16 +210,25 @@ fn lf_bits(input: &[u8], from: usize) -> u64 {
     lf_bits_of(&block)
 }
 
+/// Each byte that is LF becomes the bit of its word's place, so that the eight words can be laid one
+/// upon another; what stands in columns then is turned into rows.
 #[inline]
 fn lf_bits_of(block: &[u8; 64]) -> u64 {
-    // Moves the lowest bits of the eight bytes of a word into its highest byte, the first byte's
-    // lowest: byte i is shifted by 56 - 7 i, and no two bits meet.
-    const GATHER: u64 = 0x0102_0408_1020_4080;
-    let is_lf: [u8; 64] = std::array::from_fn(|at| u8::from(block[at] == b'\n'));
-    let (words, _) = is_lf.as_chunks();
-    let mut bits = 0;
-    for (place, word) in words.iter().enumerate() {
-        bits |= u64::from_le_bytes(*word).wrapping_mul(GATHER) >> 56 << (8 * place);
+    let places: [u8; 64] =
+        std::array::from_fn(|at| if block[at] == b'\n' { 1 << (at / 8) } else { 0 });
+    let (words, _) = places.as_chunks();
+    transpose(words.iter().fold(0, |bits, word| bits | u64::from_le_bytes(*word)))
+}
+
+/// Bit `j` of byte `i` becomes bit `i` of byte `j`: swaps single bits, then squares of 2 by 2, then
+/// of 4 by 4 (Warren, "Hacker's Delight", 7-3).
+#[inline]
+fn transpose(mut bits: u64) -> u64 {
+    for (distance, mask) in
+        [(7, 0x00aa_00aa_00aa_00aa), (14, 0x0000_cccc_0000_cccc), (28, 0x0000_0000_f0f0_f0f0)]
+    {
+        let swap = (bits ^ (bits >> distance)) & mask;
+        bits ^= swap ^ (swap << distance);
     }
     bits
 }

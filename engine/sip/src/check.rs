@@ -8,13 +8,38 @@ use std::net::Ipv6Addr;
 use memchr::memchr;
 
 use super::anomaly::{Anomalies, Anomaly};
-use super::bytes::{decimal, hex_pair, is_lws, is_token};
+use super::bytes::{Census, decimal, hex_pair, is_lws};
+use super::class::{HOST, TOKEN, WORD, all_are, is};
 use super::header::{List, Params};
 use super::limits::LIST_VALUES_MAX;
 use super::message::{Kind, Message};
 use super::name::Name;
+use super::plain;
 use super::uri::{Address, Scheme, Uri};
 use super::via::Via;
+
+/// Line ends and bytes that should not be in a head.
+pub(super) fn head(head: &[u8]) -> Anomalies {
+    let mut found = Anomalies::default();
+    let census = Census::of(head);
+    if census.bare_lf {
+        found.reject(Anomaly::BareLf);
+    }
+    if census.bare_cr {
+        found.reject(Anomaly::BareCr);
+    }
+    if census.nul {
+        found.observe(Anomaly::Nul);
+        let hidden = |(at, byte): (usize, &u8)| *byte != 0 || (at > 0 && head[at - 1] == b'\\');
+        if !head.iter().enumerate().all(hidden) {
+            found.reject(Anomaly::Nul);
+        }
+    }
+    if census.high && std::str::from_utf8(head).is_err() {
+        found.reject(Anomaly::NotUtf8);
+    }
+    found
+}
 
 /// Everything that is odd or wrong inside the values of a SIP message; nothing for what is no SIP.
 pub(super) fn message(message: &Message<'_>) -> Anomalies {
@@ -27,9 +52,16 @@ pub(super) fn message(message: &Message<'_>) -> Anomalies {
     }
     header_lines(message, &mut found);
     for name in [Name::From, Name::To] {
-        let Some(address) = message.header(name).map(Address::parse) else {
+        let Some(value) = message.header(name) else {
             continue;
         };
+        if let Some(tagged) = plain::address(value) {
+            if name == Name::From && !tagged {
+                found.observe(Anomaly::TagMissing);
+            }
+            continue;
+        }
+        let address = Address::parse(value);
         // One address and no list: a comma that ends a bare URI belongs to it.
         if address.params.first() == Some(&b',') {
             found.reject(Anomaly::AnglesMissing);
@@ -51,6 +83,9 @@ pub(super) fn message(message: &Message<'_>) -> Anomalies {
 
 fn request_uri(message: &Message<'_>, found: &mut Anomalies) {
     let text = message.request_uri();
+    if plain::is_uri(text) {
+        return;
+    }
     let uri = Uri::parse(text);
     if text.iter().any(|byte| is_lws(*byte)) {
         found.reject(Anomaly::UriSpace);
@@ -107,10 +142,14 @@ fn each_value(
 
 /// One Via value with `above` others before it.
 fn via(value: &[u8], above: usize, found: &mut Anomalies) {
-    /// What every branch of RFC 3261 begins with; something unique follows (8.1.1.7).
-    const COOKIE: &[u8] = b"z9hG4bK";
     if above > 0 {
         found.observe(Anomaly::ViaSeveral);
+    }
+    if let Some(branched) = plain::via(value, is_branch) {
+        if above == 0 && !branched {
+            found.observe(Anomaly::ViaBranch);
+        }
+        return;
     }
     let Some(via) = Via::parse(value) else {
         return found.reject(Anomaly::ViaSyntax);
@@ -118,11 +157,15 @@ fn via(value: &[u8], above: usize, found: &mut Anomalies) {
     if !is_via(&via) {
         found.reject(Anomaly::ViaSyntax);
     }
-    let is_branch = |branch: &[u8]| branch.starts_with(COOKIE) && branch.len() > COOKIE.len();
     if above == 0 && !via.branch().is_some_and(is_branch) {
         found.observe(Anomaly::ViaBranch);
     }
     check_params(via.params(), found);
+}
+
+/// What every branch of RFC 3261 begins with, and something unique behind it (8.1.1.7).
+fn is_branch(branch: &[u8]) -> bool {
+    branch.strip_prefix(b"z9hG4bK").is_some_and(|unique| !unique.is_empty())
 }
 
 /// `via-parm = "SIP" SLASH "2.0" SLASH transport LWS host [ COLON port ] *( SEMI via-params )`.
@@ -130,7 +173,7 @@ fn is_via(via: &Via<'_>) -> bool {
     via.protocol.eq_ignore_ascii_case(b"SIP")
         && via.version == b"2.0"
         && !via.transport.is_empty()
-        && via.transport.iter().all(|byte| is_token(*byte))
+        && all_are(via.transport, TOKEN)
         && is_host(via.host)
         && (via.port.is_empty() || via.port_number().is_some())
         && via.params.iter().find(|byte| !is_lws(**byte)).is_none_or(|byte| *byte == b';')
@@ -138,6 +181,9 @@ fn is_via(via: &Via<'_>) -> bool {
 
 /// One Contact value.
 fn contact(message: &Message<'_>, value: &[u8], found: &mut Anomalies) {
+    if plain::address(value).is_some() {
+        return;
+    }
     if value != b"*" {
         check_address(&Address::parse(value), found);
     } else if message.method() != b"REGISTER" {
@@ -210,10 +256,7 @@ fn is_host(host: &[u8]) -> bool {
         [b'[', address @ .., b']'] => {
             std::str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok())
         }
-        name => {
-            let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
-            !name.is_empty() && name.iter().all(is_letter)
-        }
+        name => !name.is_empty() && all_are(name, HOST),
     }
 }
 
@@ -232,7 +275,7 @@ fn has_scheme(uri: &[u8]) -> bool {
 fn is_display_name(name: &[u8]) -> bool {
     match name {
         [b'"', .., last] => *last == b'"',
-        _ => name.iter().all(|byte| is_token(*byte) || is_lws(*byte)),
+        _ => name.iter().all(|byte| is(*byte, TOKEN) || is_lws(*byte)),
     }
 }
 
@@ -268,11 +311,8 @@ fn is_date(date: &[u8]) -> bool {
 
 /// `callid = word [ "@" word ]`.
 fn is_call_id(id: &[u8]) -> bool {
-    let is_word = |part: &[u8]| {
-        let fits = |byte: &u8| is_token(*byte) || b"()<>:\\\"/[]?{}".contains(byte);
-        !part.is_empty() && part.iter().all(fits)
-    };
-    match id.iter().position(|byte| *byte == b'@') {
+    let is_word = |part: &[u8]| !part.is_empty() && all_are(part, WORD);
+    match memchr(b'@', id) {
         Some(at) => is_word(&id[..at]) && is_word(&id[at + 1..]),
         None => is_word(id),
     }

@@ -277,7 +277,7 @@ impl Framer {
         let body = match (message.kind(), message.content_length()) {
             (Kind::NotSip(Looks::Other), _) => 0,
             // A length may stand among the lines that are not read.
-            _ if message.anomalies().has(Anomaly::HeaderCap) => return State::Rest,
+            _ if message.anomalies.has(Anomaly::HeaderCap) => return State::Rest,
             (_, Some(length)) => length as usize,
             (_, None) if message.header(Name::ContentLength).is_some() => return State::Rest,
             (Kind::NotSip(_), None) => 0,

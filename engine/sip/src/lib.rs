@@ -26,6 +26,7 @@
 mod anomaly;
 mod bytes;
 mod check;
+mod class;
 pub mod frame;
 mod header;
 pub mod limits;
@@ -33,6 +34,7 @@ mod message;
 mod name;
 mod number;
 mod parse;
+mod plain;
 pub mod reply;
 mod start_line;
 mod uri;

@@ -59,6 +59,8 @@ pub struct Message<'a> {
     pub(super) method: Span,
     pub(super) uri: Span,
     pub(super) reason: Span,
+    /// Where the start line begins, if there is a head.
+    pub(super) start: usize,
     /// Where the first header line begins.
     pub(super) headers_at: usize,
     /// Where the head ends: at its empty line, or with the input.
@@ -74,6 +76,7 @@ pub struct Message<'a> {
     pub(super) spans: [Span; Name::COUNT],
     pub(super) cseq: CSeq<'a>,
     pub(super) content_length: Option<u32>,
+    /// What the scan found, but for the bytes of the head.
     pub(super) anomalies: Anomalies,
 }
 
@@ -88,6 +91,7 @@ impl<'a> Message<'a> {
             method: Span::default(),
             uri: Span::default(),
             reason: Span::default(),
+            start: input.len(),
             headers_at: input.len(),
             head_end: input.len(),
             body_at: input.len(),
@@ -313,17 +317,17 @@ impl<'a> Message<'a> {
         (!cut).then_some(self.body_at)
     }
 
-    /// What the scan found odd or wrong. [`all_anomalies`](Self::all_anomalies) looks deeper.
+    /// What the scan found odd or wrong, and whether a line end or another byte of the head is. [`all_anomalies`](Self::all_anomalies) looks deeper.
     #[must_use]
     pub fn anomalies(&self) -> Anomalies {
-        self.anomalies
+        self.anomalies | check::head(&self.input[self.start..self.body_at])
     }
 
     /// What the scan found, and what is wrong inside the values: several times the scan's work, so
     /// ask once a message.
     #[must_use]
     pub fn all_anomalies(&self) -> Anomalies {
-        self.anomalies | check::message(self)
+        self.anomalies() | check::message(self)
     }
 }
 

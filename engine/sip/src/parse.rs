@@ -1,7 +1,8 @@
 //! The scan: one pass over the head of a message.
 
 use super::anomaly::Anomaly;
-use super::bytes::{Census, Span, decimal, is_lws, is_token, split_at_first, trim};
+use super::bytes::{Span, decimal, is_lws, split_at_first, trim};
+use super::class::{TOKEN, all_are};
 use super::header::{Line, Lines};
 use super::limits::{HEADER_LINES_MAX, INPUT_BYTES_MAX};
 use super::message::{CSeq, Kind, Looks, Message};
@@ -52,9 +53,9 @@ pub fn parse(input: &[u8]) -> Message<'_> {
     }
     let mut lines = Lines::new(input, start);
     if start_line::read(&mut message, &mut lines) {
+        message.start = start;
         message.headers_at = lines.at;
         read_head(&mut message, &mut lines);
-        note_bytes(&mut message, start);
         note_headers(&mut message);
         read_numbers(&mut message);
     }
@@ -113,7 +114,7 @@ fn read_header(message: &mut Message<'_>, line: Line) {
     }
     let Some(name) = found.name else {
         let name = trim(&message.input[line.start..line.start + found.colon]);
-        message.bad_name |= name.is_empty() || !name.iter().all(|byte| is_token(*byte));
+        message.bad_name |= name.is_empty() || !all_are(name, TOKEN);
         return;
     };
     if message.seen & name.bit() != 0 {
@@ -122,29 +123,6 @@ fn read_header(message: &mut Message<'_>, line: Line) {
     }
     message.seen |= name.bit();
     message.spans[name as usize] = Span::new(line.start + found.colon + 1, line.end);
-}
-
-/// Notes line ends and bytes that should not be in the head, which begins at `start`.
-fn note_bytes(message: &mut Message<'_>, start: usize) {
-    let head = &message.input[start..message.body_at];
-    let census = Census::of(head);
-    let anomalies = &mut message.anomalies;
-    if census.bare_lf {
-        anomalies.reject(Anomaly::BareLf);
-    }
-    if census.bare_cr {
-        anomalies.reject(Anomaly::BareCr);
-    }
-    if census.nul {
-        anomalies.observe(Anomaly::Nul);
-        let hidden = |(at, byte): (usize, &u8)| *byte != 0 || (at > 0 && head[at - 1] == b'\\');
-        if !head.iter().enumerate().all(hidden) {
-            anomalies.reject(Anomaly::Nul);
-        }
-    }
-    if census.high && std::str::from_utf8(head).is_err() {
-        anomalies.reject(Anomaly::NotUtf8);
-    }
 }
 
 /// Notes headers that are missing or stand too often.

@@ -88,7 +88,7 @@ impl Reply<'_> {
         if request.kind() != Kind::Request || request.method() == b"ACK" {
             return Err(NoReply::NotDue);
         }
-        if request.anomalies().has(Anomaly::HeaderCap) {
+        if request.anomalies.has(Anomaly::HeaderCap) {
             return Err(NoReply::TooManyHeaders);
         }
         for name in [Name::Via, Name::From, Name::To, Name::CallId, Name::CSeq] {

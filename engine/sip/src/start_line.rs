@@ -1,7 +1,8 @@
 //! The start line: what kind of message it is, or what else the bytes look like.
 
 use super::anomaly::Anomaly;
-use super::bytes::{Span, first_hit, hits, is_blank, is_token, starts_with_lower, window};
+use super::bytes::{Span, first_hit, hits, is_blank, starts_with_lower, window};
+use super::class::{TOKEN, all_are};
 use super::header::Lines;
 use super::message::{Kind, Looks, Message};
 use super::uri::{Scheme, split_scheme};
@@ -123,7 +124,7 @@ fn note_request_line(
         Some(Version::OtherCase) => anomalies.observe(Anomaly::Version),
         Some(_) => {}
     }
-    if !method.iter().all(|byte| is_token(*byte)) {
+    if !all_are(method, TOKEN) {
         anomalies.reject(Anomaly::MethodSyntax);
     } else if !is_known(method) {
         anomalies.observe(Anomaly::MethodUnknown);
@@ -173,7 +174,7 @@ fn has_sip_shape(method: &[u8], uri: &[u8]) -> bool {
     let (opened, _) = angles(uri);
     is_known(method)
         || (!method.is_empty()
-            && method.iter().all(|byte| is_token(*byte))
+            && all_are(method, TOKEN)
             && split_scheme(&uri[opened..]).0 != Scheme::Other)
 }
 

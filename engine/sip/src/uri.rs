@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use super::bytes::{
-    WINDOW, decimal, first_hit, hits, is_lws, quoted_end, split_at_first, starts_with_lower, trim,
+    WINDOW, decimal, first_hit, hits, is_lws, quoted_end, split_at_first, trim,
     trim_start, window,
 };
 use super::header::Params;
@@ -146,14 +146,23 @@ pub(super) fn user_in(value: &[u8]) -> Option<&[u8]> {
 /// The scheme of `text`, and what follows its colon.
 #[inline]
 pub(super) fn split_scheme(text: &[u8]) -> (Scheme, &[u8]) {
-    if starts_with_lower(text, b"sip:") {
-        (Scheme::Sip, &text[4..])
-    } else if starts_with_lower(text, b"sips:") {
-        (Scheme::Sips, &text[5..])
-    } else if starts_with_lower(text, b"tel:") {
-        (Scheme::Tel, &text[4..])
-    } else {
-        (Scheme::Other, text)
+    const SIP: u32 = u32::from_le_bytes(*b"sip:");
+    const SIPS: u32 = u32::from_le_bytes(*b"sips");
+    const TEL: u32 = u32::from_le_bytes(*b"tel:");
+    /// The bits that a letter's case is in: a colon has none.
+    const THREE: u32 = 0x0020_2020;
+    const FOUR: u32 = 0x2020_2020;
+    let Some((first, rest)) = text.split_first_chunk() else {
+        return (Scheme::Other, text);
+    };
+    let word = u32::from_le_bytes(*first);
+    match word | THREE {
+        SIP => (Scheme::Sip, rest),
+        TEL => (Scheme::Tel, rest),
+        _ => match rest {
+            [b':', rest @ ..] if word | FOUR == SIPS => (Scheme::Sips, rest),
+            _ => (Scheme::Other, text),
+        },
     }
 }
 
