@@ -139,7 +139,7 @@ pub(super) const WINDOW: usize = 16;
 ///
 /// A byte of `other` is 0 where they are equal. Subtracting 1 from every byte borrows from the
 /// highest bit only of such a byte, or of one above it.
-#[inline]
+#[inline(always)]
 pub(super) fn hits(window: u128, byte: u8) -> u128 {
     const ONES: u128 = u128::from_le_bytes([0x01; WINDOW]);
     const HIGHS: u128 = u128::from_le_bytes([0x80; WINDOW]);
@@ -148,7 +148,7 @@ pub(super) fn hits(window: u128, byte: u8) -> u128 {
 }
 
 /// The place of the lowest hit in its window; [`WINDOW`] if there is none.
-#[inline]
+#[inline(always)]
 pub(super) fn first_hit(hits: u128) -> usize {
     (hits.trailing_zeros() / 8) as usize
 }
@@ -183,7 +183,7 @@ impl<'a> LineEnds<'a> {
     }
 
     /// The next LF's place.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Option<usize> {
         while self.bits == 0 {
             if self.base >= self.input.len() {
@@ -199,20 +199,26 @@ impl<'a> LineEnds<'a> {
 }
 
 /// Which of the 64 bytes from `from` on are LF: one bit each, the first one lowest.
-#[inline]
+#[inline(always)]
 fn lf_bits(input: &[u8], from: usize) -> u64 {
     let rest = input.get(from..).unwrap_or_default();
-    if let Some(block) = rest.first_chunk() {
-        return lf_bits_of(block);
+    match rest.first_chunk() {
+        Some(block) => lf_bits_of(block),
+        None => lf_bits_of(&padded(rest)),
     }
+}
+
+/// The last bytes of the input, fewer than 64, as a block.
+#[inline(never)]
+fn padded(rest: &[u8]) -> [u8; 64] {
     let mut block = [0; 64];
     block[..rest.len()].copy_from_slice(rest);
-    lf_bits_of(&block)
+    block
 }
 
 /// Each byte that is LF becomes the bit of its word's place, so that the eight words can be laid one
 /// upon another; what stands in columns then is turned into rows.
-#[inline]
+#[inline(always)]
 fn lf_bits_of(block: &[u8; 64]) -> u64 {
     let places: [u8; 64] =
         std::array::from_fn(|at| if block[at] == b'\n' { 1 << (at / 8) } else { 0 });
@@ -222,7 +228,7 @@ fn lf_bits_of(block: &[u8; 64]) -> u64 {
 
 /// Bit `j` of byte `i` becomes bit `i` of byte `j`: swaps single bits, then squares of 2 by 2, then
 /// of 4 by 4 (Warren, "Hacker's Delight", 7-3).
-#[inline]
+#[inline(always)]
 fn transpose(mut bits: u64) -> u64 {
     for (distance, mask) in
         [(7, 0x00aa_00aa_00aa_00aa), (14, 0x0000_cccc_0000_cccc), (28, 0x0000_0000_f0f0_f0f0)]

@@ -93,9 +93,11 @@ mod tests {
             let marks = members(class).into_iter().filter(|byte| !byte.is_ascii_alphanumeric());
             String::from_utf8(marks.collect()).unwrap()
         };
-        assert!([TOKEN, HOST, WORD, USER, URI_PARAMETERS, VALUE, QUOTED, DISPLAY]
-            .into_iter()
-            .all(|class| members(class).len() == 62 + marks(class).len()));
+        assert!(
+            [TOKEN, HOST, WORD, USER, URI_PARAMETERS, VALUE, QUOTED, DISPLAY]
+                .into_iter()
+                .all(|class| members(class).len() == 62 + marks(class).len())
+        );
         assert_eq!(marks(TOKEN), "!%'*+-._`~");
         assert_eq!(marks(HOST), "-.");
         assert_eq!(marks(WORD), "!\"%'()*+-./:<>?[\\]_`{}~");

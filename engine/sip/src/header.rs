@@ -40,7 +40,7 @@ impl<'a> Lines<'a> {
 
     /// The next line with its folds; it goes on where the next one begins with SP or HTAB (RFC
     /// 3261, 7.3.1). `None` at the empty line and at the end of the input.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Option<Line> {
         let start = self.at;
         match *self.input.get(start)? {
@@ -66,7 +66,7 @@ impl<'a> Lines<'a> {
     }
 
     /// The line from `start` to the next line end, or to the end of the input.
-    #[inline]
+    #[inline(always)]
     fn line(&mut self, start: usize, folded: bool) -> Line {
         let Some(lf) = self.ends.next() else {
             self.at = self.input.len();

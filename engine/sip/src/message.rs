@@ -7,7 +7,8 @@ use super::bytes::{Span, trim};
 use super::check;
 use super::header::{Headers, List, Splitter};
 use super::name::Name;
-use super::uri::{Address, Uri, user_in, user_of};
+use super::plain;
+use super::uri::{Address, Uri, tag_in, user_in, user_of};
 use super::via::Via;
 
 /// What the bytes are.
@@ -216,7 +217,8 @@ impl<'a> Message<'a> {
     /// The host in the topmost Via; an IPv6 reference keeps its square brackets.
     #[must_use]
     pub fn via_host(&self) -> Option<&'a [u8]> {
-        Via::parse(self.header(Name::Via)?).map(|via| via.host)
+        let via = self.header(Name::Via)?;
+        plain::via_host(via).or_else(|| Via::parse(via).map(|via| via.host))
     }
 
     /// From in parts.
@@ -261,13 +263,13 @@ impl<'a> Message<'a> {
     /// The tag in From; an empty one counts as none.
     #[must_use]
     pub fn from_tag(&self) -> Option<&'a [u8]> {
-        self.from()?.tag()
+        tag_in(self.header(Name::From)?)
     }
 
     /// The tag in To, which a request inside a dialog has; an empty one counts as none.
     #[must_use]
     pub fn to_tag(&self) -> Option<&'a [u8]> {
-        self.to()?.tag()
+        tag_in(self.header(Name::To)?)
     }
 
     /// Call-ID.

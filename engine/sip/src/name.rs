@@ -113,7 +113,7 @@ pub(super) struct Classified {
 }
 
 /// The name and colon of the line `input[start..end]`; `None` if it has no colon.
-#[inline]
+#[inline(always)]
 pub(super) fn classify(input: &[u8], start: usize, end: usize) -> Option<Classified> {
     let window = window(&input[start..]);
     let colon = first_hit(hits(window, b':'));
@@ -167,7 +167,7 @@ const SLOTS: usize = 64;
 const SPREAD: u32 = 0x20fc_dc0b;
 
 /// The slot that a name of this length with these first two letters would have.
-#[inline]
+#[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "only the lowest bytes count")]
 const fn slot(window: u128, length: usize) -> usize {
     let key = (window as u32 & 0xffff) | 0x2020 | (length as u32) << 16;

@@ -1,5 +1,7 @@
 //! The number that a request tried to reach.
 
+use memchr::memchr;
+
 use super::bytes::hex_pair;
 use super::limits::NUMBER_BYTES_MAX;
 use super::message::{Kind, Message};
@@ -26,21 +28,21 @@ impl<'a> Message<'a> {
         if self.kind != Kind::Request {
             return &[];
         }
-        let to = self.to();
-        let in_dialog = to.is_some_and(|to| to.tag().is_some());
-        let to_user = || to.and_then(|to| to.user()).unwrap_or_default();
-        if in_dialog || self.method() == b"REGISTER" {
-            return to_user();
-        }
-        match self.request_user() {
+        let names_itself = self.method() != b"REGISTER" && self.to_tag().is_none();
+        let asked = if names_itself { self.request_user() } else { None };
+        match asked {
             Some(user) if !user.is_empty() => user,
-            _ => to_user(),
+            _ => self.to_user().unwrap_or_default(),
         }
     }
 
-    /// The called number, its percent-escapes decoded, written into `buf` and cut to its length,
-    /// and what it is. Empty if there is none. Bytes, not text: they come from the network.
-    pub fn called_number<'b>(&self, buf: &'b mut [u8; NUMBER_BYTES_MAX]) -> (&'b [u8], NumberKind) {
+    /// The called number with its percent-escapes decoded, cut to the length of `buf` (into which it
+    /// is written if it has any), and what it is. Empty if there is none. Bytes, not text: they come
+    /// from the network.
+    pub fn called_number<'b>(&self, buf: &'b mut [u8; NUMBER_BYTES_MAX]) -> (&'b [u8], NumberKind)
+    where
+        'a: 'b,
+    {
         let user = self.number_user();
         if user.is_empty() {
             return (&[], NumberKind::None);
@@ -51,6 +53,9 @@ impl<'a> Message<'a> {
             b"ACK" | b"BYE" | b"CANCEL" | b"INFO" | b"PRACK" | b"UPDATE" => NumberKind::Called,
             _ => NumberKind::Account,
         };
+        if memchr(b'%', user).is_none() {
+            return (&user[..user.len().min(NUMBER_BYTES_MAX)], kind);
+        }
         let length = decode(user, buf);
         (&buf[..length], kind)
     }

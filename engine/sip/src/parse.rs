@@ -80,7 +80,7 @@ fn idle(rest: &[u8], line_ends: usize) -> Option<Looks> {
 }
 
 /// Reads the header lines up to the empty line or to the end.
-#[inline]
+#[inline(always)]
 fn read_head(message: &mut Message<'_>, lines: &mut Lines<'_>) {
     let mut left = HEADER_LINES_MAX;
     while let Some(line) = lines.next() {
@@ -100,7 +100,7 @@ fn read_head(message: &mut Message<'_>, lines: &mut Lines<'_>) {
 }
 
 /// Reads one header line.
-#[inline]
+#[inline(always)]
 fn read_header(message: &mut Message<'_>, line: Line) {
     if line.folded {
         message.anomalies.observe(Anomaly::Folded);

@@ -2,11 +2,9 @@
 
 use memchr::memchr;
 
-use super::bytes::{
-    WINDOW, decimal, first_hit, hits, is_lws, quoted_end, split_at_first, trim,
-    trim_start, window,
-};
+use super::bytes::{decimal, is_lws, quoted_end, split_at_first, trim, trim_start};
 use super::header::Params;
+use super::plain;
 
 /// What a URI begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,45 +100,27 @@ impl<'a> Uri<'a> {
 /// Only the user of the URI `text`: see [`Uri::user`].
 #[inline]
 pub(super) fn user_of(text: &[u8]) -> Option<&[u8]> {
+    if let Some(user) = plain::user_of(text) {
+        return Some(user);
+    }
     let (scheme, rest) = split_scheme(text);
     match scheme {
-        Scheme::Sip | Scheme::Sips => Some(short_user(rest).unwrap_or_else(|| split_user(rest).0)),
+        Scheme::Sip | Scheme::Sips => Some(split_user(rest).0),
         Scheme::Tel => Some(trim(split_at_first(rest, |byte| matches!(byte, b';' | b'?')).0)),
         Scheme::Other => None,
     }
 }
 
-/// The user before an `@` that is near, without a branch on where it is. `None`: look properly.
-#[inline]
-fn short_user(rest: &[u8]) -> Option<&[u8]> {
-    let window = window(rest);
-    let at = first_hit(hits(window, b'@'));
-    let colon = first_hit(hits(window, b':'));
-    let user = &rest[..at.min(colon).min(rest.len())];
-    let plain = at < WINDOW && user.first().is_none_or(|first| *first > b' ');
-    plain.then_some(user)
-}
-
 /// Only the user of the address `value`: what [`Address::parse`] would find.
 #[inline]
 pub(super) fn user_in(value: &[u8]) -> Option<&[u8]> {
-    // `<sip:user@`, `name <sip:user@`: the bracket is near and nothing is quoted before it.
-    let start = window(value);
-    let angle = first_hit(hits(start, b'<'));
-    let quote = first_hit(hits(start, b'"'));
-    if angle < quote.min(value.len())
-        && let Some(rest) = value[angle + 1..].strip_prefix(b"sip:")
-        && split_scheme(value).0 == Scheme::Other
-    {
-        let inside = window(rest);
-        let at = first_hit(hits(inside, b'@'));
-        if at < first_hit(hits(inside, b'>'))
-            && let Some(user) = short_user(rest)
-        {
-            return Some(user);
-        }
-    }
-    Address::parse(value).user()
+    plain::user_in(value).or_else(|| Address::parse(value).user())
+}
+
+/// Only the tag of the address `value`: what [`Address::tag`] would find.
+#[inline]
+pub(super) fn tag_in(value: &[u8]) -> Option<&[u8]> {
+    plain::tag_in(value).unwrap_or_else(|| Address::parse(value).tag())
 }
 
 /// The scheme of `text`, and what follows its colon.
@@ -206,6 +186,9 @@ impl<'a> Address<'a> {
     #[must_use]
     pub fn parse(value: &'a [u8]) -> Self {
         let value = trim(value);
+        if let Some(angle) = plain::angle_of(value) {
+            return Self::in_angles(value, angle, false);
+        }
         if split_scheme(value).0 != Scheme::Other {
             return Self::bare(value, &[], false);
         }
@@ -214,6 +197,12 @@ impl<'a> Address<'a> {
             let (display, rest) = value.split_at(quoted_to);
             return Self::bare(trim_start(rest), display, quote_open);
         };
+        Self::in_angles(value, angle, quote_open)
+    }
+
+    /// The address whose opening angle bracket stands at `angle`.
+    #[inline]
+    fn in_angles(value: &'a [u8], angle: usize, quote_open: bool) -> Self {
         let display = trim(&value[..angle]);
         let inside = &value[angle + 1..];
         let (inside, params, angle_open) = match memchr(b'>', inside) {
@@ -251,7 +240,7 @@ impl<'a> Address<'a> {
     /// The `tag` parameter, if it has a value.
     #[must_use]
     pub fn tag(&self) -> Option<&'a [u8]> {
-        self.params().value(b"tag")
+        plain::tag_of(self.params).unwrap_or_else(|| self.params().value(b"tag"))
     }
 }
 
