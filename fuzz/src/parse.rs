@@ -1,6 +1,6 @@
 //! Any bytes can be parsed, and every way to a field leads to the same one.
 
-use sentrypeer_sip::{Message, Name, NumberKind, parse};
+use sentrypeer_sip::{Message, Name, NumberKind, Session, parse};
 
 use crate::slow;
 
@@ -70,6 +70,14 @@ fn everything_is_within(message: &Message<'_>) {
     ];
     assert!(fields.into_iter().flatten().all(within));
     assert!(message.headers().all(|(name, value)| within(name) && within(value)));
+    if let Some(credentials) = message.credentials() {
+        assert!(credentials.params().all(|(name, value)| within(name) && within(value)));
+    }
+    let session = Session::new(message.body());
+    let connections = session.media().map(|media| media.connection).chain([session.connection()]);
+    assert!(connections.flatten().all(|c| within(c.network) && within(c.kind) && within(c.address)));
+    assert!(session.media().all(|m| within(m.kind) && within(m.protocol) && within(m.formats)));
+    assert!(message.request().phone_context().is_none_or(within));
     let mut number = [0; 128];
     let (decoded, kind) = message.called_number(&mut number);
     assert!(decoded.len() <= message.number_user().len().min(128));

@@ -136,17 +136,19 @@ impl<'a> Iterator for Headers<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Splitter<'a> {
     rest: Option<&'a [u8]>,
+    /// Whether no piece was cut off yet.
+    whole: bool,
     quotes: bool,
     angles: bool,
 }
 
 impl<'a> Splitter<'a> {
     pub(super) fn new(value: &'a [u8]) -> Self {
-        Self { rest: Some(value), quotes: true, angles: false }
+        Self { rest: Some(value), whole: true, quotes: true, angles: false }
     }
 
     pub(super) fn with_angles(value: &'a [u8]) -> Self {
-        Self { rest: Some(value), quotes: true, angles: true }
+        Self { rest: Some(value), whole: true, quotes: true, angles: true }
     }
 
     /// The next piece, trimmed.
@@ -159,10 +161,12 @@ impl<'a> Splitter<'a> {
 
     /// Where the piece that `value` begins with ends.
     pub(super) fn piece_end(&mut self, value: &[u8], separator: u8) -> usize {
-        // Most lists have one value. In a short one a look ahead would not pay.
-        if value.len() > 32 && memchr(separator, value).is_none() {
+        // Most lists have one value. In a short one a look ahead would not pay, nor where there is
+        // a separator already.
+        if self.whole && value.len() > 32 && memchr(separator, value).is_none() {
             return value.len();
         }
+        self.whole = false;
         let mut at = 0;
         while let Some(byte) = value.get(at) {
             match byte {
@@ -239,7 +243,7 @@ impl<'a> Iterator for Params<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let piece = self.0.next(b';')?;
-        Some(match memchr(b'=', piece) {
+        Some(match piece.iter().position(|byte| *byte == b'=') {
             Some(equals) => (trim_end(&piece[..equals]), Some(trim(&piece[equals + 1..]))),
             None => (piece, None),
         })

@@ -3,11 +3,13 @@
 use std::fmt;
 
 use super::anomaly::{Anomalies, Anomaly};
-use super::bytes::{Span, trim};
+use super::bytes::{Span, split_at_first, trim};
 use super::check;
+use super::digest::Credentials;
 use super::header::{Headers, List, Splitter};
 use super::name::Name;
 use super::plain;
+use super::session::Session;
 use super::uri::{Address, Uri, tag_in, user_in, user_of};
 use super::via::Via;
 
@@ -272,6 +274,13 @@ impl<'a> Message<'a> {
         tag_in(self.header(Name::To)?)
     }
 
+    /// The credentials in Authorization, or else in Proxy-Authorization, in parts.
+    #[must_use]
+    pub fn credentials(&self) -> Option<Credentials<'a>> {
+        let value = self.header(Name::Authorization);
+        value.or_else(|| self.header(Name::ProxyAuthorization)).map(Credentials::parse)
+    }
+
     /// Call-ID.
     #[must_use]
     pub fn call_id(&self) -> Option<&'a [u8]> {
@@ -304,6 +313,13 @@ impl<'a> Message<'a> {
             Some(length) => &rest[..rest.len().min(length as usize)],
             None => rest,
         }
+    }
+
+    /// The session description in the body, if Content-Type says that there is one.
+    #[must_use]
+    pub fn session(&self) -> Option<Session<'a>> {
+        let kind = split_at_first(self.header(Name::ContentType)?, |byte| byte == b';').0;
+        trim(kind).eq_ignore_ascii_case(b"application/sdp").then(|| Session::new(self.body()))
     }
 
     /// What follows the body.

@@ -179,3 +179,126 @@ pub(super) fn via_host(value: &[u8]) -> Option<&[u8]> {
     let ends = matches!(rest.0.first(), None | Some(b':' | b';'));
     (!host.is_empty() && ends).then_some(host)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::anomaly::Anomalies;
+    use crate::check;
+    use crate::uri::{Address, Uri};
+    use crate::via::Via;
+
+    /// Values that are plain, and values that nearly are: every piece may be missing or odd.
+    fn near(pieces: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+        let piece = |pattern: &'static &'static str| {
+            let odd = "[ -~]{0,3}|\r\n |\\PC";
+            prop_oneof![12 => *pattern, 1 => Just(String::new()), 1 => odd]
+        };
+        pieces.iter().map(piece).collect::<Vec<_>>().prop_map(|found| found.concat().into_bytes())
+    }
+
+    const ADDRESS: &[&str] = &[
+        "(\"[ !#-~]{0,9}\" ?|[a-zA-Z0-9 .-]{0,9})",
+        "<",
+        "sip:",
+        "([a-z0-9+*;&=$,?/._!~'()-]{1,9}@)?",
+        "[a-z0-9.-]{1,9}",
+        "(:[0-9]{1,6})?",
+        "(;[a-z]{1,5}(=[a-z0-9]{0,4})?){0,2}",
+        ">",
+        "(;[a-z]{1,5}(=[a-z0-9]{0,4})?){0,2}",
+        "(;[tT]ag=[a-z0-9]{0,4})?",
+        "(;[a-z]{1,5}(=[a-z0-9:.]{0,4})?){0,2}",
+    ];
+    const VIA: &[&str] = &[
+        "SIP/2.0/",
+        "(UDP|TLS|[a-z]{1,4})",
+        " ",
+        "[a-z0-9.-]{1,9}",
+        "(:[0-9]{1,6})?",
+        "(;[a-z]{1,5}(=[a-z0-9]{0,4})?){0,2}",
+        "(;branch=(z9hG4bK)?[a-z0-9]{0,4})?",
+        "(;rport)?",
+    ];
+
+    /// What the thorough checks find.
+    fn found(check: impl FnOnce(&mut Anomalies)) -> Anomalies {
+        let mut found = Anomalies::default();
+        check(&mut found);
+        found
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn nothing_is_wrong_with_a_plain_address(value in near(ADDRESS)) {
+            let value = value.trim_ascii();
+            let long = Address::parse(value);
+            if let Some(tagged) = address(value) {
+                let found = found(|found| check::address(&long, found));
+                prop_assert!(found.is_empty(), "{:?}", found.iter().collect::<Vec<_>>());
+                prop_assert_eq!(tagged, long.params().value(b"tag").is_some());
+            }
+            if let Some(tag) = tag_in(value) {
+                prop_assert_eq!(tag, long.params().value(b"tag"));
+            }
+            if let Some(user) = user_in(value) {
+                prop_assert_eq!(Some(user), Uri::parse(long.uri).user);
+            }
+        }
+
+        #[test]
+        fn nothing_is_wrong_with_a_plain_uri(value in near(&ADDRESS[2..7])) {
+            let uri = Uri::parse(&value);
+            if is_uri(&value) {
+                let found = found(|found| check::request_uri(&value, found));
+                prop_assert!(found.is_empty(), "{:?}", found.iter().collect::<Vec<_>>());
+            }
+            if let Some(user) = user_of(&value) {
+                prop_assert_eq!(Some(user), uri.user);
+            }
+        }
+
+        #[test]
+        fn nothing_is_wrong_with_a_plain_via(value in near(VIA)) {
+            let long = Via::parse(&value);
+            if let Some(branched) = via(&value, check::is_branch) {
+                let long = long.unwrap();
+                let found = found(|found| check::via(&long, found));
+                prop_assert!(found.is_empty(), "{:?}", found.iter().collect::<Vec<_>>());
+                prop_assert_eq!(branched, long.branch().is_some_and(check::is_branch));
+            }
+            if let Some(host) = via_host(&value) {
+                prop_assert_eq!(Some(host), long.map(|via| via.host));
+            }
+        }
+    }
+
+    #[test]
+    fn what_scanners_send_is_plain() {
+        for value in
+            ["\"sip vicious\"<sip:100@1.1.1.1>", "<sip:7@h:5060;transport=udp>", "A <sip:h>"]
+        {
+            assert_eq!(address(value.as_bytes()), Some(false), "{value}");
+        }
+        assert_eq!(address(b"<sip:7@h>;x;tag=1a"), Some(true));
+        assert!(is_uri(b"sip:+4420#@h") != is_uri(b"sip:+4420@h:5060;user=phone"));
+        assert_eq!(
+            via(b"SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1;rport", check::is_branch),
+            Some(true)
+        );
+        for value in [
+            "<sip:7%20@h>",
+            "<sip:@h>",
+            "sip:7@h",
+            "<sip:7@h>;;a",
+            "<sip:7@h:70000>",
+            "\"a<sip:7@h>",
+        ] {
+            assert_eq!(address(value.as_bytes()), None, "{value}");
+        }
+    }
+}

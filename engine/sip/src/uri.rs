@@ -90,6 +90,25 @@ impl<'a> Uri<'a> {
         decimal(self.port).and_then(|port| u16::try_from(port).ok())
     }
 
+    /// The `phone-context` of a local number, as in `tel:7042;phone-context=+46` or in the user part
+    /// of a sip: URI. RFC 3966, 5.1.5: it says where the number is valid, and is no part of it.
+    ///
+    /// ```
+    /// use sentrypeer_sip::Uri;
+    ///
+    /// let uri = Uri::parse(b"sip:7042;phone-context=example.com@192.0.2.1;user=phone");
+    /// assert_eq!(uri.phone_context(), Some(&b"example.com"[..]));
+    /// assert_eq!(Uri::parse(b"tel:7042;phone-context=+46").phone_context(), Some(&b"+46"[..]));
+    /// ```
+    #[must_use]
+    pub fn phone_context(&self) -> Option<&'a [u8]> {
+        let params = match self.scheme {
+            Scheme::Tel => self.params,
+            _ => self.user?,
+        };
+        Params::new(params).value(b"phone-context")
+    }
+
     /// The URI's parameters.
     #[must_use]
     pub fn params(&self) -> Params<'a> {

@@ -3,7 +3,7 @@
 
 use sentrypeer_sip::{Frame, Framer, parse};
 
-use super::expensive::inputs;
+use super::expensive::{everything, inputs};
 use super::slow;
 
 #[test]
@@ -12,6 +12,12 @@ fn a_slow_reader_reads_expensive_inputs_the_same() {
     for (name, bytes) in inputs(4_000) {
         assert_eq!(slow::of(&parse(&bytes)), slow::read(&bytes), "{name}");
     }
+}
+
+#[test]
+fn everything_can_be_asked_of_64_kb() {
+    let answers = inputs(64_000).into_iter().map(|(_, bytes)| everything(&bytes));
+    assert!(answers.sum::<usize>() > 0);
 }
 
 #[test]
