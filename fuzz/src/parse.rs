@@ -17,13 +17,18 @@ const COMPACT: [(Name, &[u8]); 9] = [
     (Name::Event, b"o"),
 ];
 
+const SLOW_BYTES_MAX: usize = 2_048;
+
 /// The oracles are a second reader, slow and easy to believe, which must read every field the same;
 /// a search through every header line, which must find what the scan found; and the same message
 /// with something behind it, which must read the same.
 pub fn check(data: &[u8]) {
     let message = parse(data);
     assert_eq!(message.bytes(), data);
-    assert_eq!(slow::of(&message), slow::read(data));
+    // It needs the square of the length, and there would be no time left to try much.
+    if data.len() <= SLOW_BYTES_MAX {
+        assert_eq!(slow::of(&message), slow::read(data));
+    }
     headers_agree(&message);
     everything_is_within(&message);
     what_follows_changes_nothing(&message);

@@ -6,6 +6,11 @@
 //! number. Leading zeros, `+`, `*` and `#` are part of a number and stay. A name such as `john.doe`
 //! is not a telephone number, and its separators stay too.
 
+#[cfg(test)]
+mod library;
+mod plans;
+mod target;
+
 use crate::event::NUMBER_BYTES_MAX;
 
 /// Writes the comparison key of `number` into `buffer` and returns it; a number that needs no change
