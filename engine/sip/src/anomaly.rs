@@ -88,6 +88,14 @@ macro_rules! anomalies {
                 }
             }
 
+            /// What it means, in a sentence or two. `docs/anomalies.md` has all of them.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$variant => concat!($($doc),+),)+
+                }
+            }
+
             /// The mask with only this anomaly's bit.
             #[must_use]
             pub const fn bit(self) -> u64 {
@@ -102,15 +110,15 @@ anomalies! {
     Empty = 0, "empty";
     /// Nothing but line ends or NULs: keeps a binding open (RFC 5626, 3.5.1). Observed.
     KeepAlive = 1, "keep-alive";
-    /// No method and no status line can be read. Invalid, as are the four below.
+    /// No method and no status line can be read. Invalid.
     NotSip = 2, "not-sip";
-    /// A TLS or DTLS record.
+    /// A TLS or DTLS record. Invalid.
     LooksTls = 3, "looks-tls";
-    /// An HTTP request or response.
+    /// An HTTP request or response. Invalid.
     LooksHttp = 4, "looks-http";
-    /// RTP or RTCP.
+    /// RTP or RTCP. Invalid.
     LooksRtp = 5, "looks-rtp";
-    /// STUN.
+    /// STUN. Invalid.
     LooksStun = 6, "looks-stun";
 
     /// Line ends before the start line (RFC 3261, 7.5: ignore them). Observed.

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on must fail")]
 
 mod corpus;
+mod documentation;
 mod expensive;
 mod frames;
 mod generate;
