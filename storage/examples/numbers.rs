@@ -1,0 +1,44 @@
+//! Prints how long it takes to read a number, for what scanners dial and for the worst there is.
+//!
+//! ```text
+//! cargo run --release -p sentrypeer-storage --example numbers
+//! ```
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use sentrypeer_storage::event::NUMBER_BYTES_MAX;
+use sentrypeer_storage::number::Target;
+
+const ROUNDS: u32 = 200_000;
+
+fn main() {
+    let dialled = [
+        "981046500729221",
+        "901146500729221",
+        "0046500729221",
+        "+46500729221",
+        "46500729221",
+        "00972592345678",
+        "12025550123",
+        "100",
+    ];
+    for number in dialled {
+        measure(number, number.as_bytes());
+    }
+    let most = |pattern: &str| pattern.repeat(NUMBER_BYTES_MAX)[..NUMBER_BYTES_MAX].to_owned();
+    // The last has separators to take out and a prefix at every place that is looked at.
+    for pattern in ["0", "9", "00810011", "8", "x", "1;", "0-"] {
+        measure(&format!("{pattern}... ({NUMBER_BYTES_MAX})"), most(pattern).as_bytes());
+    }
+}
+
+fn measure(name: &str, number: &[u8]) {
+    let start = Instant::now();
+    for _ in 0..ROUNDS {
+        black_box(Target::read(black_box(number)));
+    }
+    let ns = start.elapsed().as_nanos() / u128::from(ROUNDS);
+    let read = Target::read(number).map_or("-".to_owned(), |target| target.to_string());
+    println!("{ns:>6} ns  {name:<24} {read}");
+}
