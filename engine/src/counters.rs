@@ -42,12 +42,28 @@ pub enum Count {
     RepliesSent,
     /// Their bytes.
     ReplyBytes,
+    /// Bytes of the datagrams whose source had proven nothing.
+    UnprovenBytes,
+    /// Bytes of the replies to them.
+    UnprovenReplyBytes,
     /// No reply because it would have been longer than the request.
     UnsentTooLong,
     /// No reply because the request lacked a header that a reply must copy.
     UnsentIncomplete,
-    /// No reply because of who asked: port 0, a broadcast, multicast or unspecified address.
+    /// No reply because of who asked: a broadcast, multicast or unspecified address.
     UnsentAddress,
+    /// No reply because who asked has port 0.
+    UnsentPortZero,
+    /// No reply because who asked has a port of a service that answers everything.
+    UnsentReflector,
+    /// No reply because who asked is one of our own sockets.
+    UnsentOwn,
+    /// No reply because its unproven source gets as many as it may.
+    UnsentSourceRate,
+    /// No reply because its source's network gets as many as it may.
+    UnsentNetworkRate,
+    /// No reply because all unproven sources together get as many as they may.
+    UnsentTotalRate,
     /// No reply because the kernel's send buffer was full.
     UnsentNoRoom,
     /// No reply because the kernel refused to send it.
@@ -153,12 +169,28 @@ const FAMILIES: &[(&str, &str, &[Shown])] = &[
         &[(Count::ReplyBytes, "", "")],
     ),
     (
+        "sentrypeer_unproven_received_bytes_total",
+        "Bytes of the datagrams whose source had proven nothing.",
+        &[(Count::UnprovenBytes, "", "")],
+    ),
+    (
+        "sentrypeer_unproven_sent_bytes_total",
+        "Bytes of replies to datagrams whose source had proven nothing.",
+        &[(Count::UnprovenReplyBytes, "", "")],
+    ),
+    (
         "sentrypeer_replies_unsent_total",
         "Replies that were not sent, by reason.",
         &[
             (Count::UnsentTooLong, "reason", "longer_than_request"),
             (Count::UnsentIncomplete, "reason", "incomplete_request"),
             (Count::UnsentAddress, "reason", "address"),
+            (Count::UnsentPortZero, "reason", "port_zero"),
+            (Count::UnsentReflector, "reason", "reflector_port"),
+            (Count::UnsentOwn, "reason", "own_address"),
+            (Count::UnsentSourceRate, "reason", "source_rate"),
+            (Count::UnsentNetworkRate, "reason", "network_rate"),
+            (Count::UnsentTotalRate, "reason", "total_rate"),
             (Count::UnsentNoRoom, "reason", "send_buffer_full"),
             (Count::UnsentRefused, "reason", "send_refused"),
         ],

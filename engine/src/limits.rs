@@ -39,6 +39,16 @@ pub const REPLY_BATCH_BYTES: usize = 128 * 1024;
 /// be copied; nothing that a telephone sends comes near.
 pub const REPLY_BYTES_MAX: usize = 8 * 1024;
 
+/// Sources that the answer limiter knows, at 16 bytes each. One that was granted an answer is worth
+/// knowing for a second at most, and the default limit grants 2,000 a second to a whole node.
+pub const ANSWER_SOURCES: usize = 16_384;
+
+/// Networks that it knows. There are fewer of them, and their grants last as long.
+pub const ANSWER_NETWORKS: usize = 4_096;
+
+/// Places that an address may have in these tables: eight fill two cache lines.
+pub const ANSWER_WAYS: usize = 8;
+
 /// Connections that one shard holds, TCP and TLS together. Each may hold one message of 64 KiB that is
 /// not complete yet.
 pub const STREAMS_PER_SHARD_MAX: usize = 4_096;
@@ -177,5 +187,7 @@ const _: () = assert!(TICK_BUSY_MS * 2 <= ARENA_AGE_MS && TICK_IDLE_MS <= ARENA_
 const _: () = assert!(crate::sip::limits::NUMBER_BYTES_MAX == NUMBER_BYTES_MAX);
 const _: () = assert!(crate::sip::limits::STREAM_MESSAGE_BYTES_MAX <= MESSAGE_BYTES_MAX);
 const _: () = assert!(DRAIN_MS < STOP_MS);
+const _: () = assert!(ANSWER_SOURCES.is_multiple_of(ANSWER_WAYS));
+const _: () = assert!(ANSWER_NETWORKS.is_multiple_of(ANSWER_WAYS));
 const _: () = assert!(TLS_HANDSHAKE_MS < STREAM_IDLE_MS && STREAM_IDLE_MS < STREAM_TOTAL_MS);
 const _: () = assert!(TLS_HEAD_BYTES <= MESSAGE_BYTES_MAX);

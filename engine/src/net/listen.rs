@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use sentrypeer_storage::event::Transport;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::outlet::Rules;
 use super::syscall;
 use crate::limits::{
     BIND_PATIENCE_MS, BIND_RETRY_MS, LISTEN_BACKLOG, PORT_TRIES, RECEIVE_BUFFER_BYTES,
@@ -34,6 +36,8 @@ pub struct UdpPort {
     pub socket: UdpSocket,
     /// What it is bound to.
     pub local: SocketAddr,
+    /// What may be sent from it; the same for all of a shard.
+    pub rules: Arc<Rules>,
 }
 
 impl UdpPort {
@@ -170,7 +174,8 @@ fn open_udp(endpoint: &Endpoint, ports: &mut [Ports]) -> Result<Option<SocketAdd
             asked.map_err(|e| fail(e.into()))?;
         }
         socket.bind(&address.into()).map_err(fail)?;
-        shard.udp.push(UdpPort { socket: socket.into(), local: address });
+        let rules = Arc::default();
+        shard.udp.push(UdpPort { socket: socket.into(), local: address, rules });
     }
     Ok(Some(address))
 }

@@ -1,7 +1,10 @@
 //! The packet sockets. Two drivers, [`uring`] and [`poll`], wait for readiness in their own way and
-//! then run the same code: [`udp`] for datagrams, [`streams`] for connections.
+//! then run the same code: [`udp`] for datagrams, [`streams`] for connections. [`outlet`] and
+//! [`limiter`] decide what may be sent to whom over UDP.
 
+pub mod limiter;
 pub mod listen;
+pub mod outlet;
 pub mod poll;
 pub mod stream;
 pub mod streams;

@@ -1,12 +1,14 @@
 //! Datagrams: taken from the kernel in batches, answered in batches.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 
 use sentrypeer_storage::event::{Time, Transport, Verification};
 
 use super::Turn;
+use super::limiter::Limiter;
 use super::listen::UdpPort;
+use super::outlet::{self, Withheld};
 use super::syscall::{Outgoing, ReceiveBatch, Received, SendBatch};
 use crate::counters::Count;
 use crate::honeypot::Path;
@@ -25,6 +27,8 @@ pub struct Datagrams {
     replies: Vec<Outgoing>,
     text: Vec<u8>,
     rate: Rate,
+    /// Made when the first answer to somebody who has proven nothing is due.
+    limiter: Option<Limiter>,
 }
 
 /// Whether datagrams come in so fast that naps pay.
@@ -66,7 +70,12 @@ impl Datagrams {
             for i in 0..count {
                 match self.receive.datagram(i) {
                     Some(datagram) => {
-                        handle(&datagram, port, now, recorder, &mut self.replies, &mut self.text);
+                        let replies = Replies {
+                            list: &mut self.replies,
+                            text: &mut self.text,
+                            limiter: &mut self.limiter,
+                        };
+                        handle(&datagram, port, now, recorder, replies);
                     }
                     None => recorder.counters.add(Count::ShedNoAddress, 1),
                 }
@@ -119,14 +128,22 @@ impl Datagrams {
     }
 }
 
+/// What [`handle`] adds to.
+struct Replies<'a> {
+    list: &'a mut Vec<Outgoing>,
+    text: &'a mut Vec<u8>,
+    limiter: &'a mut Option<Limiter>,
+}
+
+/// Records a datagram, and gathers the answer to it if it gets one.
 fn handle(
     datagram: &Received<'_>,
     port: &UdpPort,
     now: Time,
     recorder: &mut Recorder,
-    replies: &mut Vec<Outgoing>,
-    text: &mut Vec<u8>,
+    replies: Replies<'_>,
 ) {
+    let Replies { list, text, limiter } = replies;
     recorder.counters.add(Count::DatagramBytes, datagram.payload.len() as u64);
     if datagram.truncated {
         recorder.counters.add(Count::DatagramsCut, 1);
@@ -142,6 +159,10 @@ fn handle(
         verification: Verification::Unverified,
         framing: Anomalies::default(),
     };
+    let proven = meta.verification >= Verification::ReturnPath;
+    if !proven {
+        recorder.counters.add(Count::UnprovenBytes, datagram.payload.len() as u64);
+    }
     let start = text.len();
     // Never longer than what came: nobody gains anything by forging the source of a request.
     let limit = datagram.payload.len().min(REPLY_BYTES_MAX);
@@ -149,23 +170,25 @@ fn handle(
     if text.len() == start {
         return;
     }
-    if !may_answer(datagram.source) {
-        recorder.counters.add(Count::UnsentAddress, 1);
+    let allowed = outlet::check(datagram.source, ip, &port.rules.own).and_then(|()| {
+        if proven {
+            return Ok(());
+        }
+        let limiter =
+            limiter.get_or_insert_with(|| Limiter::new(port.rules.limits, port.rules.seed));
+        limiter.allow(datagram.source.ip(), now).map_err(Withheld::Rate)
+    });
+    if let Err(withheld) = allowed {
+        recorder.counters.add(withheld.count(), 1);
         text.truncate(start);
         return;
     }
+    if !proven {
+        let bytes = (text.len() - start) as u64;
+        recorder.counters.add(Count::UnprovenReplyBytes, bytes);
+    }
     let from = port.is_wildcard().then_some(ip);
-    replies.push(Outgoing { to: datagram.source, from, range: start..text.len() });
-}
-
-/// Whether `source` can be an honest sender at all. Nothing is sent to addresses that stand for
-/// many hosts or for none.
-fn may_answer(source: SocketAddr) -> bool {
-    let many_or_none = match source.ip() {
-        IpAddr::V4(ip) => ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast(),
-        IpAddr::V6(ip) => ip.is_unspecified() || ip.is_multicast(),
-    };
-    source.port() != 0 && !many_or_none
+    list.push(Outgoing { to: datagram.source, from, range: start..text.len() });
 }
 
 #[cfg(test)]
@@ -188,14 +211,5 @@ mod tests {
         now.0 += 10 * window_ns;
         rate.add(per_window, now);
         assert!(!rate.busy, "a burst after a pause is no rate");
-    }
-
-    #[test]
-    fn nothing_is_sent_to_addresses_that_are_no_single_host() {
-        for text in ["0.0.0.0:5060", "255.255.255.255:5060", "224.0.0.1:5060", "[ff02::1]:5060"] {
-            assert!(!may_answer(text.parse().unwrap()), "{text}");
-        }
-        assert!(!may_answer("192.0.2.1:0".parse().unwrap()));
-        assert!(may_answer("192.0.2.1:5060".parse().unwrap()));
     }
 }
