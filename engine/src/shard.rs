@@ -13,6 +13,7 @@ use sentrypeer_storage::event::{Anomalies, Collected, EventRef, NumberKind, Time
 use sentrypeer_storage::intake::ShardIntake;
 
 use crate::counters::{Count, ShardCounters};
+use crate::honeypot::proof::Seen;
 use crate::honeypot::{Honeypot, Path};
 use crate::limits::{ARENA_AGE_MS, DRAIN_MS, SWEEP_MS, TICK_BUSY_MS, TICK_IDLE_MS};
 use crate::net::Turn;
@@ -30,7 +31,7 @@ pub struct Meta {
     pub time: Time,
     /// From where to where.
     pub path: Path,
-    /// How well the source is proven.
+    /// What the way that it came proves of its source by itself.
     pub verification: Verification,
     /// What was wrong with how a stream was cut into messages.
     pub framing: sip::Anomalies,
@@ -85,12 +86,34 @@ impl Recorder {
         limit: usize,
         reply: &mut Vec<u8>,
     ) {
+        let seen = self.look(message, meta);
         // What is answered is kept: without room for the event there is no answer either.
-        if !self.record(message, meta) {
-            return;
+        if self.record(message, meta, &seen) {
+            self.answer(message, meta, &seen, limit, reply);
         }
+    }
+
+    /// What there is to see of a message: what is wrong with it, and how well it proves its source.
+    #[must_use]
+    pub fn look(&self, message: &Message<'_>, meta: &Meta) -> Seen {
+        match &self.honeypot {
+            Some(honeypot) => honeypot.look(message, &meta.path, meta.verification, meta.time),
+            None => Seen::without_cookies(message, meta.path.transport, meta.verification),
+        }
+    }
+
+    /// Appends the answer to a message that was recorded, at most `limit` bytes of it, to `reply`, if
+    /// the node answers.
+    pub fn answer(
+        &self,
+        message: &Message<'_>,
+        meta: &Meta,
+        seen: &Seen,
+        limit: usize,
+        reply: &mut Vec<u8>,
+    ) {
         let Some(honeypot) = &self.honeypot else { return };
-        match honeypot.answer(message, &meta.path, limit, reply) {
+        match honeypot.answer(message, &meta.path, (seen, meta.time), limit, reply) {
             Ok(()) | Err(NoReply::NotDue) => {}
             Err(NoReply::Missing(_) | NoReply::TooManyHeaders) => {
                 self.counters.add(Count::UnsentIncomplete, 1);
@@ -100,16 +123,16 @@ impl Recorder {
     }
 
     /// Records a message as an event; says whether there was room.
-    pub fn record(&mut self, message: &Message<'_>, meta: &Meta) -> bool {
+    pub fn record(&mut self, message: &Message<'_>, meta: &Meta, seen: &Seen) -> bool {
         let mut digits = [0; NUMBER_BYTES_MAX];
-        let anomalies = message.all_anomalies();
+        let anomalies = seen.anomalies;
         let (number, kind) = message.called_number(&mut digits);
         let event = EventRef {
             time: meta.time,
             source: meta.path.source,
             destination: meta.path.destination,
             transport: meta.path.transport,
-            verification: meta.verification,
+            verification: seen.verification,
             collected: match self.honeypot {
                 Some(_) => Collected::Responsive,
                 None => Collected::Passive,
@@ -323,8 +346,8 @@ pub mod testing {
     //! A recorder without a shard around it.
 
     use super::*;
-    use crate::honeypot::persona::EXCHANGE;
-    use crate::honeypot::tag::TagKey;
+    use crate::honeypot::Conduct;
+    use crate::honeypot::cookie::CookieKey;
     use sentrypeer_storage::intake;
 
     /// What is looked at of an event: its verification and its bytes.
@@ -333,7 +356,7 @@ pub mod testing {
     /// A recorder, and what gives the events that it has recorded when it is done.
     pub fn recorder(responsive: bool) -> (Recorder, impl Fn(Recorder) -> Vec<Seen>) {
         let (mut intakes, _writer) = intake::channel(1);
-        let honeypot = Honeypot::new(EXCHANGE, TagKey::from_secret(&[3; 32]));
+        let honeypot = Honeypot::new(Conduct::default(), CookieKey::from_secret(&[3; 32]));
         let recorder = Recorder {
             counters: Arc::new(ShardCounters::default()),
             intake: Some(intakes.remove(0)),

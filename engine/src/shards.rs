@@ -15,8 +15,7 @@ use sentrypeer_storage::intake::ShardIntake;
 use crate::config::{self, Config, Listen};
 use crate::counters::ShardCounters;
 use crate::honeypot::Honeypot;
-use crate::honeypot::persona::EXCHANGE;
-use crate::honeypot::tag::TagKey;
+use crate::honeypot::cookie::CookieKey;
 use crate::limits::{DESCRIPTORS_RESERVED, STREAMS_PER_SHARD_MAX, STREAMS_PER_SHARD_MIN};
 use crate::net::listen::{Endpoint, Ports};
 use crate::net::{self, Driver, UringRefused};
@@ -81,8 +80,8 @@ pub fn streams_max(descriptors: u64, shards: usize) -> usize {
 /// What answers, if the node answers.
 #[must_use]
 pub fn honeypot(config: &Config, identity: &Identity) -> Option<Arc<Honeypot>> {
-    let tags = TagKey::from_secret(&identity.secret);
-    config.responsive.then(|| Arc::new(Honeypot::new(EXCHANGE, tags)))
+    let key = CookieKey::from_secret(&identity.secret);
+    config.responsive.then(|| Arc::new(Honeypot::new(config.conduct, key)))
 }
 
 /// Handles and counters, shard by shard.

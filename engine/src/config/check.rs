@@ -12,7 +12,7 @@ use sentrypeer_storage::event::Verification;
 use super::error::{Fault, Problem, Shown, Warning};
 use super::file::{self, Content};
 use super::layer::{Item, Layer};
-use super::limits::{ADDRESSES_PER_SETTING_MAX, SECRET_BYTES_MAX, SHARDS_MAX};
+use super::limits::{ADDRESSES_PER_SETTING_MAX, REGISTER_TRIES_MAX, SECRET_BYTES_MAX, SHARDS_MAX};
 use super::origin::Origin;
 use super::secret::{Secret, WebhookUrl};
 use super::setting::{Fallback, Id};
@@ -20,6 +20,8 @@ use super::table::SETTINGS;
 use super::{
     Bootstrap, Certificate, Config, Credentials, Driver, Listen, Webhook, address, relations,
 };
+use crate::honeypot::persona::{self, Persona};
+use crate::honeypot::{Calls, Conduct};
 
 /// Makes the configuration. If there are problems afterwards, it is not to be used.
 pub(super) fn check(
@@ -55,6 +57,7 @@ impl Checker<'_> {
             shards: self.shards(),
             driver: self.driver(),
             responsive: on(Id::Responsive),
+            conduct: self.conduct(),
             test_addresses: on(Id::TestAddresses),
             json_log: self.path(Id::JsonLogFile).filter(|_| on(Id::JsonLog)),
             syslog: on(Id::Syslog),
@@ -171,18 +174,65 @@ impl Checker<'_> {
     }
 
     fn shards(&mut self) -> NonZeroUsize {
-        let Some(text) = self.text(Id::Shards) else { return processors() };
-        let digits = text.trim().trim_start_matches(['+', '-']);
-        let number = text.trim().parse().ok().and_then(NonZeroUsize::new);
-        match number.filter(|number| number.get() <= SHARDS_MAX) {
-            Some(number) => return number,
-            None if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) => {
-                let text = Shown::text(&text);
-                self.at(Id::Shards, Fault::OutOfRange { text, min: 1, max: SHARDS_MAX });
-            }
-            None => self.at(Id::Shards, Fault::NotANumber(Shown::text(&text))),
+        if self.layer.text(Id::Shards).is_none() {
+            return processors();
         }
-        NonZeroUsize::MIN
+        let number = self.number(Id::Shards, 1, SHARDS_MAX);
+        number.and_then(NonZeroUsize::new).unwrap_or(NonZeroUsize::MIN)
+    }
+
+    /// A whole number within bounds; what is none is a problem.
+    fn number(&mut self, id: Id, min: usize, max: usize) -> Option<usize> {
+        let text = self.text(id)?;
+        let digits = text.trim().trim_start_matches(['+', '-']);
+        let number = text.trim().parse().ok().filter(|number| (min..=max).contains(number));
+        if number.is_none() {
+            let shown = Shown::text(&text);
+            let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+            let fault = if is_number {
+                Fault::OutOfRange { text: shown, min, max }
+            } else {
+                Fault::NotANumber(shown)
+            };
+            self.at(id, fault);
+        }
+        number
+    }
+
+    fn conduct(&mut self) -> Conduct {
+        let usual = Conduct::default();
+        Conduct {
+            persona: self.persona().unwrap_or(usual.persona),
+            calls: self.calls().unwrap_or(usual.calls),
+            register_tries: self.register_tries().unwrap_or(usual.register_tries),
+        }
+    }
+
+    fn persona(&mut self) -> Option<&'static Persona> {
+        let text = self.text(Id::Persona)?;
+        let known = persona::named(text.trim());
+        if known.is_none() {
+            self.at(Id::Persona, Fault::UnknownPersona(Shown::text(&text)));
+        }
+        known
+    }
+
+    fn calls(&mut self) -> Option<Calls> {
+        let text = self.text(Id::Calls)?;
+        let known = match text.trim().to_ascii_lowercase().as_str() {
+            "answer" => Some(Calls::Answer),
+            "challenge" => Some(Calls::Challenge),
+            code => code.parse().ok().filter(|code| (400..700).contains(code)).map(Calls::Reject),
+        };
+        if known.is_none() {
+            self.at(Id::Calls, Fault::NotCalls(Shown::text(&text)));
+        }
+        known
+    }
+
+    fn register_tries(&mut self) -> Option<u8> {
+        let tries = self.number(Id::RegisterTries, 0, REGISTER_TRIES_MAX)?;
+        u8::try_from(tries).ok()
     }
 
     fn driver(&mut self) -> Driver {

@@ -9,6 +9,7 @@ use sentrypeer_storage::event::Verification;
 use super::setting::Id;
 use super::table::SETTINGS;
 use super::{Config, Credentials, Listen};
+use crate::honeypot::Calls;
 
 /// The value of a setting as it holds.
 #[derive(PartialEq, Eq)]
@@ -58,6 +59,13 @@ impl Config {
             Id::Driver => text(Some(self.driver.name())),
             Id::Db => path(Some(&self.db)),
             Id::Responsive => on(self.responsive),
+            Id::Persona => text(Some(self.conduct.persona.name)),
+            Id::Calls => text(Some(&match self.conduct.calls {
+                Calls::Answer => "answer".to_owned(),
+                Calls::Challenge => "challenge".to_owned(),
+                Calls::Reject(status) => status.to_string(),
+            })),
+            Id::RegisterTries => Effective::Shown(self.conduct.register_tries.to_string()),
             Id::TestAddresses => on(self.test_addresses),
             Id::JsonLog => on(self.json_log.is_some()),
             Id::JsonLogFile => path(self.json_log.as_deref()),

@@ -125,6 +125,12 @@ pub enum Fault {
     DipNotLoopback { addr: SocketAddr, loopback: SocketAddr },
     #[error("{0} is not a driver; write auto, uring or poll")]
     UnknownDriver(Shown),
+    #[error("{0} is not a persona; write freepbx, asterisk, freeswitch or opensips")]
+    UnknownPersona(Shown),
+    #[error(
+        "{0} is not what is done with calls; write answer, challenge, or a code from 400 to 699"
+    )]
+    NotCalls(Shown),
     #[error("this is not an http or https URL; write one like \"https://example.org/hook\"")]
     NotAUrl,
     #[error("{0} is not a host with an optional port; write one like \"{1}\"")]

@@ -13,6 +13,10 @@ pub(super) const ADDRESSES_PER_SETTING_MAX: usize = 32;
 /// Most shards. More threads than any machine of today has processors would only cost memory.
 pub(super) const SHARDS_MAX: usize = 256;
 
+/// Most passwords that a caller may have to try. Their number travels in one byte of a nonce; who
+/// tries more than a handful is a dictionary, which is caught by then.
+pub(super) const REGISTER_TRIES_MAX: usize = 9;
+
 /// Most problems that are shown, so that a file of the wrong kind does not fill the screen. The
 /// rest is counted.
 pub(super) const PROBLEMS_SHOWN_MAX: usize = 40;

@@ -52,6 +52,8 @@ pub use table::SETTINGS;
 
 use layer::Layer;
 
+use crate::honeypot::Conduct;
+
 /// Where the file is looked for when none is named, below the user's home.
 const DEFAULT_FILE: &str = ".config/sentrypeer/default-config.toml";
 
@@ -76,6 +78,8 @@ pub struct Config {
     pub responsive: bool,
     /// Whether special-purpose addresses and the node's own count like any other.
     pub test_addresses: bool,
+    /// How it behaves if it answers.
+    pub conduct: Conduct,
     /// The JSON log. `None`: off.
     pub json_log: Option<PathBuf>,
     /// Whether events go to syslog.

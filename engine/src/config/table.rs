@@ -69,6 +69,30 @@ pub const SETTINGS: &[Setting] = &[
         .short('r')
         .env(&["SENTRYPEER_SIP_RESPONSIVE"])
         .help("Answer probes, so that callers show more of what they want"),
+    Setting::new(Id::Persona, Group::Collected, "persona")
+        .key("persona")
+        .env(&["SENTRYPEER_PERSONA"])
+        .takes(Kind::Value, "NAME")
+        .or(Fallback::Text("freepbx"))
+        .help("What a responsive node pretends to be: freepbx, asterisk, freeswitch or opensips"),
+    Setting::new(Id::Calls, Group::Collected, "calls")
+        .key("calls")
+        .env(&["SENTRYPEER_CALLS"])
+        .takes(Kind::Value, "HOW")
+        .or(Fallback::Text("answer"))
+        .help(
+            "What a responsive node does with a call: answer, challenge (for credentials, and \
+             then answer), or a code from 400 to 699 that it is rejected with",
+        ),
+    Setting::new(Id::RegisterTries, Group::Collected, "register-tries")
+        .key("register_tries")
+        .env(&["SENTRYPEER_REGISTER_TRIES"])
+        .takes(Kind::Number, "N")
+        .or(Fallback::Text("3"))
+        .help(
+            "Which password of a caller registers it, whatever it is: the first, the second, ... \
+             up to 9; 0 asks for none",
+        ),
     Setting::new(Id::TestAddresses, Group::Collected, "test-addresses")
         .key("test_addresses")
         .env(&["SENTRYPEER_TEST_ADDRESSES"])

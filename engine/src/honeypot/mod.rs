@@ -1,23 +1,28 @@
-//! The decision: what a message is answered with. Bytes and addresses in, bytes out; no sockets, no
-//! clock, nothing remembered.
+//! The decision: what a message is answered with. Bytes, addresses and the time in, bytes out; no
+//! sockets, no clock, nothing remembered.
 //!
 //! A request gets one final answer that a real SIP stack accepts. An ACK, a response and anything
-//! that cannot be read get none.
+//! that cannot be read get none. What must be known of an earlier answer comes back in cookies
+//! ([`cookie`], [`proof`]).
 
 pub mod binding;
+pub mod cookie;
 pub mod persona;
+pub mod proof;
 pub mod sdp;
-pub mod tag;
+pub mod style;
 
 use std::io::{Cursor, Write as _};
 use std::net::{IpAddr, SocketAddr};
 
-use sentrypeer_storage::event::Transport;
+use sentrypeer_storage::event::{Time, Transport, Verification};
 
+use self::cookie::{CookieKey, Parties, Slot};
 use self::persona::Persona;
-use self::tag::{TAG_BYTES, TagKey};
+use self::proof::{Dialog, Seen};
+use self::style::Text;
 use crate::limits::RECORD_ROUTES_MAX;
-use crate::sip::{Kind, Message, Name, NoReply, Reply};
+use crate::sip::{Anomaly, Kind, Message, Name, NoReply, Reply};
 
 /// The way of a message: from where, to which of our addresses, and how.
 #[derive(Clone, Copy, Debug)]
@@ -30,11 +35,48 @@ pub struct Path {
     pub transport: Transport,
 }
 
+impl Path {
+    /// What of it a cookie covers.
+    #[must_use]
+    pub fn parties(&self) -> Parties {
+        Parties { source: self.source.ip(), ours: self.destination.ip() }
+    }
+}
+
+/// What a call is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calls {
+    /// 200, with a session description.
+    Answer,
+    /// 401 or 407, as the persona does; then, with our nonce, 200.
+    Challenge,
+    /// This code, from 400 to 699.
+    Reject(u16),
+}
+
+/// How the honeypot behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conduct {
+    /// What it pretends to be.
+    pub persona: &'static Persona,
+    /// What calls are answered with.
+    pub calls: Calls,
+    /// Which of the answers to our challenges registers, whatever its password: the first, the
+    /// second, ... 0 asks for none.
+    pub register_tries: u8,
+}
+
+impl Default for Conduct {
+    fn default() -> Self {
+        Self { persona: &persona::FREEPBX, calls: Calls::Answer, register_tries: 3 }
+    }
+}
+
 /// What decides about answers; one for the whole node.
 #[derive(Debug)]
 pub struct Honeypot {
-    persona: Persona,
-    tags: TagKey,
+    conduct: Conduct,
+    key: CookieKey,
 }
 
 /// The port that our session descriptions name. Nothing listens there: a caller that sends its
@@ -45,11 +87,19 @@ const MEDIA_PORT: u16 = 10_000;
 /// rest 22.
 const CONTACT_BYTES_MAX: usize = 80;
 
+/// Longest challenge: realm (an address at most), nonce and the rest of the persona's.
+const CHALLENGE_BYTES_MAX: usize = 256;
+
+/// Longest option tag of a Require header that is told back.
+const OPTION_TAG_BYTES_MAX: usize = 64;
+
 /// A request that is being answered.
 struct Request<'a> {
     message: &'a Message<'a>,
     path: &'a Path,
-    tag: [u8; TAG_BYTES],
+    seen: &'a Seen,
+    now: Time,
+    tag: Text,
     limit: usize,
 }
 
@@ -63,7 +113,7 @@ impl Request<'_> {
         Reply {
             status,
             reason,
-            to_tag: Some(&self.tag),
+            to_tag: Some(self.tag.as_bytes()),
             received: self.path.source.ip(),
             rport: self.path.source.port(),
             required: &[],
@@ -74,9 +124,14 @@ impl Request<'_> {
 }
 
 /// What kind of answer a request gets.
-enum Outcome {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome<'a> {
     /// A status and nothing that would have to be negotiated.
     Plain(u16, &'static str),
+    /// 420: an extension is required that the persona does not have.
+    BadExtension(&'a [u8]),
+    /// 401 or 407 with a nonce of ours, which this many answers came before.
+    Challenge { proxy: bool, tries: u8 },
     /// 200 with the caller's bindings.
     Registration,
     /// 200 with a session description.
@@ -84,10 +139,16 @@ enum Outcome {
 }
 
 impl Honeypot {
-    /// A honeypot with this face and these keys.
+    /// A honeypot that behaves so and has this key.
     #[must_use]
-    pub fn new(persona: Persona, tags: TagKey) -> Self {
-        Self { persona, tags }
+    pub fn new(conduct: Conduct, key: CookieKey) -> Self {
+        Self { conduct, key }
+    }
+
+    /// What there is to see of a message. `level` is what the way that it came proves by itself.
+    #[must_use]
+    pub fn look(&self, message: &Message<'_>, path: &Path, level: Verification, now: Time) -> Seen {
+        proof::look(message, path, level, now, (&self.key, self.conduct.persona))
     }
 
     /// Appends the answer to `message`, at most `limit` bytes of it, to `out`.
@@ -99,23 +160,102 @@ impl Honeypot {
         &self,
         message: &Message<'_>,
         path: &Path,
+        (seen, now): (&Seen, Time),
         limit: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), NoReply> {
         if message.kind() != Kind::Request || message.method() == b"ACK" {
             return Err(NoReply::NotDue);
         }
-        let tag = self.tags.tag(
-            path.source.ip(),
-            message.call_id().unwrap_or_default(),
-            message.from_tag().unwrap_or_default(),
-        );
-        let request = Request { message, path, tag, limit };
-        match outcome(message) {
+        let tag = self.tag(message, path, seen, now);
+        let request = Request { message, path, seen, now, tag, limit };
+        match self.outcome(message, seen) {
             Outcome::Plain(status, reason) => self.plain(&request, status, reason, out),
+            Outcome::BadExtension(name) => {
+                let name = &name[..name.len().min(OPTION_TAG_BYTES_MAX)];
+                let required = [("Unsupported", name)];
+                Reply { required: &required, ..request.reply(420, "Bad Extension", &self.face()) }
+                    .write(message, limit, out)
+            }
+            Outcome::Challenge { proxy, tries } => self.challenge(&request, proxy, tries, out),
             Outcome::Registration => self.registration(&request, out),
             Outcome::Media => self.media(&request, out),
         }
+    }
+
+    /// The tag of our answer.
+    fn tag(&self, message: &Message<'_>, path: &Path, seen: &Seen, now: Time) -> Text {
+        let call_id = message.call_id().unwrap_or_default();
+        let from_tag = message.from_tag().unwrap_or_default();
+        let slot = Slot::of(now);
+        let cookie = self.key.tag(path.parties(), seen.way, slot, call_id, from_tag);
+        self.conduct.persona.tag.write(&cookie, slot)
+    }
+
+    /// Method by method (RFC 3261, 3262, 3311, 3428, 3515, 6086, 6665).
+    fn outcome<'a>(&self, message: &Message<'a>, seen: &Seen) -> Outcome<'a> {
+        let method = message.method();
+        if seen.anomalies.invalid & Anomaly::Version.bit() != 0 {
+            return Outcome::Plain(505, "Version Not Supported");
+        }
+        if method == b"CANCEL" {
+            return Outcome::Plain(200, "OK");
+        }
+        if seen.anomalies.has(Anomaly::UriScheme) {
+            return Outcome::Plain(416, "Unsupported URI Scheme");
+        }
+        if let Some(name) = self.missing_extension(message) {
+            return Outcome::BadExtension(name);
+        }
+        let within = matches!(method, b"BYE" | b"INFO" | b"PRACK" | b"UPDATE");
+        if seen.dialog == Dialog::Foreign || (within && seen.dialog == Dialog::New) {
+            return Outcome::Plain(481, "Call/Transaction Does Not Exist");
+        }
+        match method {
+            b"INVITE" => self.call(seen),
+            b"UPDATE" if has_sdp(message) => Outcome::Media,
+            b"REGISTER" => self.register(seen),
+            b"OPTIONS" | b"BYE" | b"INFO" | b"MESSAGE" | b"NOTIFY" | b"UPDATE" => {
+                Outcome::Plain(200, "OK")
+            }
+            // No provisional answer of ours waits for one.
+            b"PRACK" => Outcome::Plain(481, "Call/Transaction Does Not Exist"),
+            b"SUBSCRIBE" | b"PUBLISH" => Outcome::Plain(489, "Bad Event"),
+            b"REFER" => Outcome::Plain(603, "Decline"),
+            _ => Outcome::Plain(501, "Not Implemented"),
+        }
+    }
+
+    fn call<'a>(&self, seen: &Seen) -> Outcome<'a> {
+        match self.conduct.calls {
+            _ if seen.dialog == Dialog::Ours => Outcome::Media,
+            Calls::Answer => Outcome::Media,
+            Calls::Challenge if seen.tries.is_some() => Outcome::Media,
+            Calls::Challenge => {
+                Outcome::Challenge { proxy: self.conduct.persona.challenges_as_proxy, tries: 0 }
+            }
+            Calls::Reject(status) => Outcome::Plain(status, reason_of(status)),
+        }
+    }
+
+    fn register<'a>(&self, seen: &Seen) -> Outcome<'a> {
+        let tries = seen.tries.unwrap_or(0);
+        if tries >= self.conduct.register_tries {
+            Outcome::Registration
+        } else {
+            Outcome::Challenge { proxy: false, tries }
+        }
+    }
+
+    /// The first extension that the request requires and the persona does not have (RFC 3261,
+    /// section 8.2.2.3).
+    fn missing_extension<'a>(&self, message: &Message<'a>) -> Option<&'a [u8]> {
+        let supported = self.conduct.persona.supported;
+        let has = |name: &[u8]| {
+            supported.split(", ").any(|tag| tag.as_bytes().eq_ignore_ascii_case(name))
+        };
+        let required = message.values(Name::Require).flat_map(|value| value.split(|b| *b == b','));
+        required.map(<[u8]>::trim_ascii).find(|name| !name.is_empty() && !has(name))
     }
 
     fn plain(
@@ -126,6 +266,41 @@ impl Honeypot {
         out: &mut Vec<u8>,
     ) -> Result<(), NoReply> {
         request.reply(status, reason, &self.face()).write(request.message, request.limit, out)
+    }
+
+    /// Asks for credentials (RFC 3261, section 22; RFC 7616).
+    fn challenge(
+        &self,
+        request: &Request<'_>,
+        proxy: bool,
+        tries: u8,
+        out: &mut Vec<u8>,
+    ) -> Result<(), NoReply> {
+        let persona = self.conduct.persona;
+        let slot = Slot::of(request.now);
+        let nonce = self.key.nonce(request.path.parties(), request.seen.way, slot, tries);
+        let nonce = persona.nonce.write(&nonce, slot);
+        let mut text = Cursor::new([0; CHALLENGE_BYTES_MAX]);
+        // It has room for the longest of each part.
+        let _ = match persona.realm {
+            Some(realm) => write!(text, "Digest realm=\"{realm}\""),
+            None => write!(text, "Digest realm=\"{}\"", request.path.destination.ip()),
+        };
+        let end = persona.challenge_end.as_bytes();
+        let separator: &[u8] = if end.starts_with(b", ") { b", nonce=\"" } else { b",nonce=\"" };
+        let _ =
+            [separator, nonce.as_bytes(), b"\"", end].iter().try_for_each(|p| text.write_all(p));
+        let (status, reason, name) = if proxy {
+            (407, "Proxy Authentication Required", "Proxy-Authenticate")
+        } else {
+            (401, "Unauthorized", "WWW-Authenticate")
+        };
+        let required = [(name, filled(&text))];
+        Reply { required: &required, ..request.reply(status, reason, &self.face()) }.write(
+            request.message,
+            request.limit,
+            out,
+        )
     }
 
     fn registration(&self, request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), NoReply> {
@@ -144,7 +319,9 @@ impl Honeypot {
         let mut description = Cursor::new([0; sdp::DESCRIPTION_BYTES_MAX]);
         let offer = if has_sdp(message) { message.body() } else { &[] };
         let ip = request.path.destination.ip();
-        if sdp::describe(offer, ip, MEDIA_PORT, &mut description).is_err() {
+        let Persona { session_origin, session_name, .. } = self.conduct.persona;
+        let face = sdp::Face { origin: session_origin, name: session_name, ip, port: MEDIA_PORT };
+        if sdp::describe(offer, face, &mut description).is_err() {
             return self.plain(request, 488, "Not Acceptable Here", out);
         }
         let contact = contact(request.path);
@@ -173,26 +350,36 @@ impl Honeypot {
 
     /// The headers that make the persona, least needed last: they go first when room is short.
     fn face(&self) -> [(&'static str, &'static [u8]); 3] {
-        let Persona { server, allow, supported } = self.persona;
+        let Persona { agent_header, agent, allow, supported, .. } = *self.conduct.persona;
         [
-            ("Server", server.as_bytes()),
+            (agent_header, agent.as_bytes()),
             ("Allow", allow.as_bytes()),
             ("Supported", supported.as_bytes()),
         ]
     }
 }
 
-/// Method by method (RFC 3261, 3262, 3311, 3428, 3515, 6086, 6665).
-fn outcome(message: &Message<'_>) -> Outcome {
-    match message.method() {
-        b"INVITE" => Outcome::Media,
-        b"UPDATE" if has_sdp(message) => Outcome::Media,
-        b"REGISTER" => Outcome::Registration,
-        b"OPTIONS" | b"BYE" | b"CANCEL" | b"INFO" | b"MESSAGE" | b"NOTIFY" | b"PRACK"
-        | b"UPDATE" => Outcome::Plain(200, "OK"),
-        b"SUBSCRIBE" | b"PUBLISH" => Outcome::Plain(489, "Bad Event"),
-        b"REFER" => Outcome::Plain(603, "Decline"),
-        _ => Outcome::Plain(501, "Not Implemented"),
+/// The reason phrase that RFC 3261, section 21, has for a code with which calls are rejected.
+fn reason_of(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        408 => "Request Timeout",
+        480 => "Temporarily Unavailable",
+        484 => "Address Incomplete",
+        486 => "Busy Here",
+        487 => "Request Terminated",
+        488 => "Not Acceptable Here",
+        500 => "Server Internal Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        600 => "Busy Everywhere",
+        603 => "Decline",
+        604 => "Does Not Exist Anywhere",
+        606 => "Not Acceptable",
+        _ => "Rejected",
     }
 }
 
@@ -226,137 +413,4 @@ fn filled<const N: usize>(buffer: &Cursor<[u8; N]>) -> &[u8] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sip;
-
-    const ROOM: usize = 8_192;
-
-    fn request(method: &str, extra: &str, body: &str) -> String {
-        format!(
-            "{method} sip:0046500729221@192.0.2.9 SIP/2.0\r\n\
-             Via: SIP/2.0/UDP 198.51.100.7:5060;branch=z9hG4bKa;rport\r\n\
-             Via: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKb\r\n\
-             From: <sip:100@192.0.2.9>;tag=abc\r\n\
-             To: <sip:0046500729221@192.0.2.9>\r\n\
-             Call-ID: c1\r\nCSeq: 7 {method}\r\n\
-             Contact: <sip:100@198.51.100.7:5060>\r\n{extra}\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-    }
-
-    fn ask(text: &str, transport: Transport, limit: usize) -> Result<String, NoReply> {
-        let honeypot = Honeypot::new(persona::EXCHANGE, TagKey::from_secret(&[1; 32]));
-        let path = Path {
-            source: "198.51.100.7:61000".parse().unwrap(),
-            destination: "192.0.2.9:5060".parse().unwrap(),
-            transport,
-        };
-        let mut out = b"before".to_vec();
-        let answered = honeypot.answer(&sip::parse(text.as_bytes()), &path, limit, &mut out);
-        let text = String::from_utf8(out.split_off(6)).unwrap();
-        assert_eq!(out, b"before");
-        assert!(text.len() <= limit);
-        answered.map(|()| text)
-    }
-
-    fn status(text: &str) -> u16 {
-        let answer = ask(text, Transport::Udp, ROOM).unwrap();
-        sip::parse(answer.as_bytes()).status().unwrap()
-    }
-
-    #[test]
-    fn an_answer_copies_what_a_stack_matches_by() {
-        let answer = ask(&request("OPTIONS", "", ""), Transport::Udp, ROOM).unwrap();
-        assert!(answer.starts_with("SIP/2.0 200 OK\r\n"), "{answer}");
-        assert!(answer.contains("198.51.100.7:5060;branch=z9hG4bKa;"), "{answer}");
-        assert!(answer.contains("rport=61000"), "{answer}");
-        let read = sip::parse(answer.as_bytes());
-        assert_eq!(read.via_count(), 2);
-        assert_eq!(read.call_id(), Some(&b"c1"[..]));
-        assert_eq!(read.cseq().method, b"OPTIONS");
-        assert_eq!(read.from_tag(), Some(&b"abc"[..]));
-        assert_eq!(read.to_tag().map(<[u8]>::len), Some(TAG_BYTES));
-        assert_eq!(read.anomalies().invalid, 0);
-    }
-
-    #[test]
-    fn a_retransmission_gets_the_same_bytes() {
-        let invite = request("INVITE", "", "");
-        assert_eq!(ask(&invite, Transport::Udp, ROOM), ask(&invite, Transport::Udp, ROOM));
-    }
-
-    #[test]
-    fn each_method_has_its_answer() {
-        for method in ["OPTIONS", "REGISTER", "INVITE", "BYE", "CANCEL", "INFO", "MESSAGE", "PRACK"]
-        {
-            assert_eq!(status(&request(method, "", "")), 200, "{method}");
-        }
-        assert_eq!(status(&request("SUBSCRIBE", "", "")), 489);
-        assert_eq!(status(&request("REFER", "", "")), 603);
-        assert_eq!(status(&request("BREW", "", "")), 501);
-        // Methods are case-sensitive (RFC 3261, section 7.1).
-        assert_eq!(status(&request("invite", "", "")), 501);
-    }
-
-    #[test]
-    fn nothing_is_said_to_an_ack_a_response_or_noise() {
-        assert_eq!(ask(&request("ACK", "", ""), Transport::Udp, ROOM), Err(NoReply::NotDue));
-        let answer = ask(&request("OPTIONS", "", ""), Transport::Udp, ROOM).unwrap();
-        for text in [&answer, "", "\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "\u{16}\u{3}\u{1}"] {
-            assert_eq!(ask(text, Transport::Udp, ROOM), Err(NoReply::NotDue), "{text:?}");
-        }
-        let headless = "OPTIONS sip:x@y SIP/2.0\r\nCall-ID: 1\r\n\r\n";
-        assert_eq!(ask(headless, Transport::Udp, ROOM), Err(NoReply::Missing(Name::Via)));
-    }
-
-    #[test]
-    fn a_call_is_accepted_with_a_session_and_a_way_back() {
-        let sdp = "v=0\r\nm=audio 4000 RTP/AVP 8 101\r\n";
-        let call = request("INVITE", "Content-Type: application/sdp\r\n", sdp);
-        let answer = ask(&call, Transport::Tcp, ROOM).unwrap();
-        assert!(answer.contains("Contact: <sip:192.0.2.9:5060;transport=tcp>\r\n"), "{answer}");
-        assert!(answer.ends_with("m=audio 10000 RTP/AVP 8\r\n"), "{answer}");
-        let read = sip::parse(answer.as_bytes());
-        assert_eq!(read.content_length(), Some(u32::try_from(read.body().len()).unwrap()));
-        let video =
-            request("INVITE", "Content-Type: application/sdp\r\n", "m=video 1 RTP/AVP 96\r\n");
-        assert_eq!(status(&video), 488);
-    }
-
-    #[test]
-    fn an_answer_gives_up_what_it_can_spare_before_it_is_not_sent() {
-        let call = request("INVITE", "", "");
-        let whole = ask(&call, Transport::Udp, ROOM).unwrap();
-        let (mut limit, mut seen) = (whole.len(), Vec::new());
-        while let Ok(answer) = ask(&call, Transport::Udp, limit) {
-            let read = sip::parse(answer.as_bytes());
-            seen.push((read.status().unwrap(), answer.contains("Server: ")));
-            limit -= 1;
-        }
-        // The persona goes before the call is declined, and the call before nothing is said.
-        let calls = seen.iter().filter(|(status, _)| *status == 200).count();
-        assert_eq!((seen[0], seen[calls - 1]), ((200, true), (200, false)));
-        assert!(calls < seen.len() && seen[calls..].iter().all(|(status, _)| *status == 486));
-        assert_eq!(ask(&call, Transport::Udp, limit), Err(NoReply::TooLong));
-    }
-
-    #[test]
-    fn a_registration_is_told_its_binding() {
-        let answer = ask(&request("REGISTER", "", ""), Transport::Udp, ROOM).unwrap();
-        assert!(
-            answer.contains("Contact: <sip:100@198.51.100.7:5060>;expires=3600\r\n"),
-            "{answer}"
-        );
-    }
-
-    #[test]
-    fn a_dialog_goes_the_way_that_its_call_came() {
-        let routes = "Record-Route: <sip:p1;lr>, <sip:p2;lr>\r\nRecord-Route: <sip:p3;lr>\r\n";
-        let answer = ask(&request("INVITE", routes, ""), Transport::Udp, ROOM).unwrap();
-        assert!(answer.contains(routes), "{answer}");
-        let many = "Record-Route: <sip:p;lr>\r\n".repeat(RECORD_ROUTES_MAX + 1);
-        assert_eq!(status(&request("INVITE", &many, "")), 486);
-    }
-}
+mod tests;

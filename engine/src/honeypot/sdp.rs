@@ -18,6 +18,19 @@ pub const DESCRIPTION_BYTES_MAX: usize = 200 + SDP_MEDIA_MAX * (3 * SDP_WORD_BYT
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoCommonMedia;
 
+/// What a description says of whoever made it.
+#[derive(Clone, Copy, Debug)]
+pub struct Face<'a> {
+    /// The username of the `o=` line.
+    pub origin: &'a str,
+    /// The `s=` line.
+    pub name: &'a str,
+    /// Where media are to be sent.
+    pub ip: IpAddr,
+    /// The port for them.
+    pub port: u16,
+}
+
 /// Writes our description to `out`, which has room for [`DESCRIPTION_BYTES_MAX`]: an answer if
 /// `offer` describes media, an offer otherwise.
 ///
@@ -25,16 +38,12 @@ pub struct NoCommonMedia;
 ///
 /// [`NoCommonMedia`] if none of the offered streams is audio that we speak; what was written by then
 /// is of no use.
-pub fn describe(
-    offer: &[u8],
-    ip: IpAddr,
-    port: u16,
-    out: &mut impl Write,
-) -> Result<(), NoCommonMedia> {
+pub fn describe(offer: &[u8], face: Face<'_>, out: &mut impl Write) -> Result<(), NoCommonMedia> {
+    let Face { origin, name, ip, port } = face;
     let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
     let _ = write!(
         out,
-        "v=0\r\no=- {port} {port} IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n"
+        "v=0\r\no={origin} {port} {port} IN {family} {ip}\r\ns={name}\r\nc=IN {family} {ip}\r\nt=0 0\r\n"
     );
     let (mut accepted, mut seen) = (false, 0);
     for stream in Streams::of(offer) {
@@ -182,7 +191,8 @@ mod tests {
 
     fn answer(offer: &str) -> Result<String, NoCommonMedia> {
         let mut out = Vec::new();
-        describe(offer.as_bytes(), [192, 0, 2, 5].into(), 10_000, &mut out)?;
+        let face = Face { origin: "-", name: "x", ip: [192, 0, 2, 5].into(), port: 10_000 };
+        describe(offer.as_bytes(), face, &mut out)?;
         assert!(out.len() <= DESCRIPTION_BYTES_MAX);
         Ok(String::from_utf8(out).unwrap())
     }

@@ -210,13 +210,18 @@ impl Stream {
         while let Some(frame) = self.framer.next() {
             if let Frame::Message { bytes, anomalies } = frame {
                 self.recorded = true;
-                recorder.record(&sip::parse(bytes), &meta(self.path, now, self.proven, anomalies));
+                let message = sip::parse(bytes);
+                let meta = meta(self.path, now, self.proven, anomalies);
+                let seen = recorder.look(&message, &meta);
+                recorder.record(&message, &meta, &seen);
             }
         }
         if !self.recorded {
             let head = self.tls.as_ref().map_or(&[][..], |tls| &tls.head);
             let meta = meta(self.path, now, self.proven, Anomalies::default());
-            recorder.record(&sip::parse(head), &meta);
+            let message = sip::parse(head);
+            let seen = recorder.look(&message, &meta);
+            recorder.record(&message, &meta, &seen);
         }
     }
 }

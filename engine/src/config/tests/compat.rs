@@ -1,6 +1,7 @@
 //! Every flag and variable of SentryPeer 4.x, and what is new beside them.
 
 use super::*;
+use crate::honeypot::{Calls, Conduct};
 
 /// A setting by its names, a value that is not its default, and where it then shows.
 struct Row {
@@ -168,6 +169,15 @@ const ROWS: &[Row] = &[
     row(None, "driver", &["SENTRYPEER_DRIVER"], "driver = 'poll'", "poll", |c| {
         c.driver == Driver::Poll
     }),
+    row(None, "persona", &["SENTRYPEER_PERSONA"], "persona = 'asterisk'", "asterisk", |c| {
+        c.conduct.persona.name == "asterisk"
+    }),
+    row(None, "calls", &["SENTRYPEER_CALLS"], "calls = '486'", "486", |c| {
+        c.conduct.calls == Calls::Reject(486)
+    }),
+    row(None, "register-tries", &["SENTRYPEER_REGISTER_TRIES"], "register_tries = 7", "7", |c| {
+        c.conduct.register_tries == 7
+    }),
     row(None, "test-addresses", &["SENTRYPEER_TEST_ADDRESSES"], "test_addresses = true", "", |c| {
         c.test_addresses
     }),
@@ -239,6 +249,7 @@ fn without_any_setting_the_defaults_hold() {
     let processors = std::thread::available_parallelism().unwrap().get();
     assert_eq!(config.shards.get(), processors.min(256));
     assert_eq!(config.driver, Driver::Auto);
+    assert_eq!(config.conduct, Conduct::default());
     assert_eq!(config.legacy_min_verification, Verification::Unverified);
     assert_eq!(config.log_level, LevelFilter::Info);
     assert!(!config.responsive && !config.syslog && !config.test_addresses);

@@ -1,0 +1,134 @@
+//! What a message proves of the address that it came from: whether it brings back what only the
+//! owner of that address received. Nothing is remembered for it.
+
+use sentrypeer_storage::event::{Time, Transport, Verification};
+
+use super::Path;
+use super::cookie::{CookieKey, Parties, Slot, Way, same};
+use super::persona::Persona;
+use crate::sip::{Anomalies, Anomaly, Kind, Message};
+
+/// What a look at a message told.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// What is odd or wrong about it.
+    pub anomalies: Anomalies,
+    /// How well it proves its source.
+    pub verification: Verification,
+    /// Whether it belongs to a dialog.
+    pub dialog: Dialog,
+    /// How many answers to a challenge there were, with this one: it carries a nonce of ours.
+    pub tries: Option<u8>,
+    /// Whether somebody may stand between its source and us.
+    pub way: Way,
+}
+
+/// What the To-tag of a request says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialog {
+    /// There is none: a new request.
+    New,
+    /// We made it: a request inside a dialog.
+    Ours,
+    /// Somebody else did, or we did long ago.
+    Foreign,
+}
+
+/// Anything odd about Via: what makes a source `relayed` on every transport.
+const VIA: u64 = Anomaly::ViaSeveral.bit() | Anomaly::ViaSyntax.bit() | Anomaly::ViaBranch.bit();
+
+/// What a proxy may read as another Via where we see none: over UDP, where it is worth hiding.
+const HIDING: u64 = Anomaly::BareCr.bit()
+    | Anomaly::Nul.bit()
+    | Anomaly::NoColon.bit()
+    | Anomaly::NameSyntax.bit()
+    | Anomaly::HeaderCap.bit();
+
+impl Seen {
+    /// What is seen without looking for cookies. `level` is what the way that the message came
+    /// proves by itself.
+    #[must_use]
+    pub fn without_cookies(
+        message: &Message<'_>,
+        transport: Transport,
+        level: Verification,
+    ) -> Self {
+        let anomalies = message.all_anomalies();
+        let all = anomalies.observed | anomalies.invalid;
+        let suspicious = if transport == Transport::Udp { VIA | HIDING } else { VIA };
+        let way = if all & suspicious == 0 { Way::Direct } else { Way::Relayed };
+        let verification = match way {
+            Way::Relayed if level > Verification::Relayed => Verification::Relayed,
+            _ => level,
+        };
+        Self { anomalies, verification, dialog: Dialog::New, tries: None, way }
+    }
+}
+
+/// What is seen of a message with the cookies of this key, as this persona writes them.
+#[must_use]
+pub fn look(
+    message: &Message<'_>,
+    path: &Path,
+    level: Verification,
+    now: Time,
+    (key, persona): (&CookieKey, &Persona),
+) -> Seen {
+    let mut seen = Seen::without_cookies(message, path.transport, level);
+    if message.kind() != Kind::Request {
+        return seen;
+    }
+    let parties = path.parties();
+    let slots = Slot::of(now).good();
+    let mut proven = false;
+    if let Some(tag) = message.to_tag() {
+        let way = way_of_tag(message, tag, parties, slots, (key, persona));
+        proven |= way == Some(Way::Direct);
+        seen.dialog = if way.is_some() { Dialog::Ours } else { Dialog::Foreign };
+    }
+    if let Some(nonce) = message.credentials().and_then(|given| given.value("nonce"))
+        && let Some((way, tries)) = tries_of_nonce(nonce, parties, slots, (key, persona))
+    {
+        proven |= way == Way::Direct;
+        seen.tries = Some(tries.saturating_add(1));
+    }
+    if proven {
+        seen.verification = seen.verification.max(Verification::ReturnPath);
+    }
+    seen
+}
+
+/// Under which label the tag is ours, if it is.
+fn way_of_tag(
+    message: &Message<'_>,
+    tag: &[u8],
+    parties: Parties,
+    slots: [Slot; 2],
+    (key, persona): (&CookieKey, &Persona),
+) -> Option<Way> {
+    let call_id = message.call_id().unwrap_or_default();
+    let from_tag = message.from_tag().unwrap_or_default();
+    Way::ALL.into_iter().find(|way| {
+        slots.into_iter().any(|slot| {
+            let ours = key.tag(parties, *way, slot, call_id, from_tag);
+            same(persona.tag.write(&ours, slot).as_bytes(), tag)
+        })
+    })
+}
+
+/// Under which label the nonce is ours, and how many answers came before it, if it is.
+fn tries_of_nonce(
+    text: &[u8],
+    parties: Parties,
+    slots: [Slot; 2],
+    (key, persona): (&CookieKey, &Persona),
+) -> Option<(Way, u8)> {
+    let tries = CookieKey::tries_of(&persona.nonce.read(text)?);
+    let way = Way::ALL.into_iter().find(|way| {
+        slots.into_iter().any(|slot| {
+            let ours = key.nonce(parties, *way, slot, tries);
+            same(persona.nonce.write(&ours, slot).as_bytes(), text)
+        })
+    })?;
+    Some((way, tries))
+}

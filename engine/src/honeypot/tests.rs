@@ -1,0 +1,355 @@
+//! The decision as a whole: what is asked, what is answered, what it proves.
+
+use super::cookie::Way;
+use super::*;
+use crate::sip;
+
+const HOUR: u64 = 3_600_000_000_000;
+const NOW: Time = Time(1_795_521_600_000_000_000);
+
+const ROOM: usize = 8_192;
+
+fn request(method: &str, extra: &str, body: &str) -> String {
+    format!(
+        "{method} sip:0046500729221@192.0.2.9 SIP/2.0\r\n\
+         Via: SIP/2.0/UDP 198.51.100.7:5060;branch=z9hG4bKa;rport\r\n\
+         Via: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKb\r\n\
+         From: <sip:100@192.0.2.9>;tag=abc\r\n\
+         To: <sip:0046500729221@192.0.2.9>\r\n\
+         Call-ID: c1\r\nCSeq: 7 {method}\r\n\
+         Contact: <sip:100@198.51.100.7:5060>\r\n{extra}\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// A caller: where it asks from and when, and how the honeypot that it asks behaves.
+#[derive(Clone)]
+struct Caller {
+    path: Path,
+    now: Time,
+    conduct: Conduct,
+    secret: u8,
+}
+
+impl Caller {
+    fn over(transport: Transport) -> Self {
+        let path = Path {
+            source: "198.51.100.7:61000".parse().unwrap(),
+            destination: "192.0.2.9:5060".parse().unwrap(),
+            transport,
+        };
+        // One that registers at once, unless a test is about that.
+        let conduct = Conduct { register_tries: 0, ..Conduct::default() };
+        Self { path, now: NOW, conduct, secret: 1 }
+    }
+
+    fn honeypot(&self) -> Honeypot {
+        Honeypot::new(self.conduct, CookieKey::from_secret(&[self.secret; 32]))
+    }
+
+    fn look(&self, text: &str) -> Seen {
+        let level = match self.path.transport {
+            Transport::Udp => Verification::Unverified,
+            Transport::Tcp => Verification::Connected,
+            Transport::Tls => Verification::Tls,
+        };
+        self.honeypot().look(&sip::parse(text.as_bytes()), &self.path, level, self.now)
+    }
+
+    fn proves(&self, text: &str) -> Verification {
+        self.look(text).verification
+    }
+
+    fn ask(&self, text: &str, limit: usize) -> Result<String, NoReply> {
+        let seen = self.look(text);
+        let mut out = b"before".to_vec();
+        let message = sip::parse(text.as_bytes());
+        let answered =
+            self.honeypot().answer(&message, &self.path, (&seen, self.now), limit, &mut out);
+        let text = String::from_utf8(out.split_off(6)).unwrap();
+        assert_eq!(out, b"before");
+        assert!(text.len() <= limit);
+        answered.map(|()| text)
+    }
+}
+
+fn ask(text: &str, transport: Transport, limit: usize) -> Result<String, NoReply> {
+    Caller::over(transport).ask(text, limit)
+}
+
+fn status(text: &str) -> u16 {
+    let answer = ask(text, Transport::Udp, ROOM).unwrap();
+    sip::parse(answer.as_bytes()).status().unwrap()
+}
+
+#[test]
+fn an_answer_copies_what_a_stack_matches_by() {
+    let answer = ask(&request("OPTIONS", "", ""), Transport::Udp, ROOM).unwrap();
+    assert!(answer.starts_with("SIP/2.0 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("198.51.100.7:5060;branch=z9hG4bKa;"), "{answer}");
+    assert!(answer.contains("rport=61000"), "{answer}");
+    let read = sip::parse(answer.as_bytes());
+    assert_eq!(read.via_count(), 2);
+    assert_eq!(read.call_id(), Some(&b"c1"[..]));
+    assert_eq!(read.cseq().method, b"OPTIONS");
+    assert_eq!(read.from_tag(), Some(&b"abc"[..]));
+    assert_eq!(read.to_tag().map(<[u8]>::len), Some("0f8fad5b-d9cb-469f-a165-70867728950e".len()));
+    assert_eq!(read.anomalies().invalid, 0);
+}
+
+#[test]
+fn a_retransmission_gets_the_same_bytes() {
+    let invite = request("INVITE", "", "");
+    assert_eq!(ask(&invite, Transport::Udp, ROOM), ask(&invite, Transport::Udp, ROOM));
+}
+
+#[test]
+fn each_method_has_its_answer() {
+    for method in ["OPTIONS", "REGISTER", "INVITE", "CANCEL", "MESSAGE", "NOTIFY"] {
+        assert_eq!(status(&request(method, "", "")), 200, "{method}");
+    }
+    // Only a dialog has room for these (RFC 3261, 15; 6086, 4; 3262, 3; 3311, 5).
+    for method in ["BYE", "INFO", "PRACK", "UPDATE"] {
+        assert_eq!(status(&request(method, "", "")), 481, "{method}");
+    }
+    assert_eq!(status(&request("SUBSCRIBE", "", "")), 489);
+    assert_eq!(status(&request("REFER", "", "")), 603);
+    assert_eq!(status(&request("BREW", "", "")), 501);
+    // Methods are case-sensitive (RFC 3261, section 7.1).
+    assert_eq!(status(&request("invite", "", "")), 501);
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    let options = request("OPTIONS", "", "");
+    assert_eq!(status(&options.replace(" SIP/2.0\r\nVia", " SIP/3.0\r\nVia")), 505);
+    assert_eq!(status(&options.replacen("sip:", "isbn:", 1)), 416);
+    let requires = request("INVITE", "Require: 100rel, warp\r\n", "");
+    let answer = ask(&requires, Transport::Udp, ROOM).unwrap();
+    assert!(answer.starts_with("SIP/2.0 420 ") && answer.contains("\r\nUnsupported: warp\r\n"));
+    assert_eq!(status(&request("INVITE", "Require: 100rel\r\n", "")), 200);
+    // A CANCEL is never refused for that (RFC 3261, section 9.1).
+    assert_eq!(status(&request("CANCEL", "Require: warp\r\n", "")), 200);
+}
+
+/// With one Via only, as a caller sends it that talks to us directly.
+fn direct(method: &str, extra: &str) -> String {
+    request(method, extra, "").replace("Via: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKb\r\n", "")
+}
+
+/// The request as it is sent inside the dialog that `answer` made.
+fn inside(request: &str, answer: &str) -> String {
+    let tag = sip::parse(answer.as_bytes()).to_tag().map(<[u8]>::to_vec).unwrap();
+    let to = "To: <sip:0046500729221@192.0.2.9>";
+    request.replace(to, &format!("{to};tag={}", String::from_utf8(tag).unwrap()))
+}
+
+#[test]
+fn who_brings_our_tag_back_has_received_it() {
+    for persona in persona::PERSONAS {
+        let mut caller = Caller::over(Transport::Udp);
+        caller.conduct.persona = persona;
+        let answer = caller.ask(&direct("INVITE", ""), ROOM).unwrap();
+        assert_eq!(caller.proves(&direct("INVITE", "")), Verification::Unverified);
+        for method in ["ACK", "BYE", "INVITE", "INFO", "UPDATE"] {
+            let request = inside(&direct(method, ""), &answer);
+            let seen = caller.look(&request);
+            assert_eq!((seen.verification, seen.dialog), (Verification::ReturnPath, Dialog::Ours));
+            if method != "ACK" {
+                assert!(caller.ask(&request, ROOM).unwrap().starts_with("SIP/2.0 200 "));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_tag_is_refused_from_elsewhere_too_late_and_with_another_key() {
+    let caller = Caller::over(Transport::Udp);
+    let bye = inside(&direct("BYE", ""), &caller.ask(&direct("INVITE", ""), ROOM).unwrap());
+    let mut others = vec![caller.clone(); 4];
+    others[0].path.source = "198.51.100.8:61000".parse().unwrap();
+    others[1].path.destination = "192.0.2.10:5060".parse().unwrap();
+    others[2].now.0 += 2 * HOUR;
+    others[3].secret = 2;
+    for other in &others {
+        let seen = other.look(&bye);
+        assert_eq!((seen.verification, seen.dialog), (Verification::Unverified, Dialog::Foreign));
+        assert!(other.ask(&bye, ROOM).unwrap().starts_with("SIP/2.0 481 "));
+    }
+    for changed in [bye.replace("Call-ID: c1", "Call-ID: c2"), bye.replace("tag=abc", "tag=abd")] {
+        assert_eq!(caller.proves(&changed), Verification::Unverified);
+    }
+    let mut later = caller;
+    later.now.0 += HOUR;
+    // A translator may give the caller another port.
+    later.path.source.set_port(5);
+    assert_eq!(later.proves(&bye), Verification::ReturnPath);
+}
+
+#[test]
+fn what_may_have_come_through_a_relay_proves_nothing() {
+    let caller = Caller::over(Transport::Udp);
+    for relayed in [
+        request("INVITE", "", ""),
+        direct("INVITE", "v: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKb\r\n"),
+        direct("INVITE", "").replace(";rport", ";rport,\r\n SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKb"),
+        direct("INVITE", "X: a\rVia: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKb\r\n"),
+        direct("INVITE", "V\u{0}ia: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKb\r\n"),
+        direct("INVITE", "Via SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKb\r\n"),
+        direct("INVITE", "").replace("branch=z9hG4bKa", "branch=a"),
+    ] {
+        let seen = caller.look(&relayed);
+        assert_eq!(seen.way, Way::Relayed, "{relayed}");
+        let answer = caller.ask(&relayed, ROOM).unwrap();
+        // It goes on as a dialog, and is no proof, however directly it comes then.
+        let bye = caller.look(&inside(&direct("BYE", ""), &answer));
+        assert_eq!((bye.verification, bye.dialog), (Verification::Unverified, Dialog::Ours));
+    }
+}
+
+#[test]
+fn a_connection_that_carries_another_ones_request_is_relayed() {
+    for (transport, level) in
+        [(Transport::Tcp, Verification::Connected), (Transport::Tls, Verification::Tls)]
+    {
+        let caller = Caller::over(transport);
+        assert_eq!(caller.proves(&direct("OPTIONS", "")), level);
+        assert_eq!(caller.proves(&request("OPTIONS", "", "")), Verification::Relayed);
+    }
+}
+
+/// An answer to the challenge in `answer`.
+fn credentials(answer: &str, header: &str) -> String {
+    let challenge = answer.lines().find(|line| line.contains("Digest ")).unwrap();
+    let (_, nonce) = challenge.split_once("nonce=\"").unwrap();
+    let nonce = nonce.split('"').next().unwrap();
+    format!("{header}: Digest username=\"100\",realm=\"x\",nonce=\"{nonce}\",response=\"0\"\r\n")
+}
+
+#[test]
+fn a_registration_succeeds_at_the_try_that_was_chosen() {
+    for persona in persona::PERSONAS {
+        for wanted in 0..4 {
+            let mut caller = Caller::over(Transport::Udp);
+            caller.conduct = Conduct { persona, register_tries: wanted, ..caller.conduct };
+            let mut extra = String::new();
+            for attempt in 0..=wanted {
+                let register = direct("REGISTER", &extra);
+                let proof = caller.proves(&register);
+                assert_eq!(proof == Verification::ReturnPath, attempt > 0);
+                let answer = caller.ask(&register, ROOM).unwrap();
+                assert_eq!(answer.starts_with("SIP/2.0 200 "), attempt == wanted, "{answer}");
+                if attempt < wanted {
+                    assert!(answer.contains("\r\nWWW-Authenticate: Digest realm=\""), "{answer}");
+                    extra = credentials(&answer, "Authorization");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_nonce_is_refused_from_elsewhere_too_late_and_changed() {
+    let mut caller = Caller::over(Transport::Udp);
+    caller.conduct.register_tries = 1;
+    let answer = caller.ask(&direct("REGISTER", ""), ROOM).unwrap();
+    let given = credentials(&answer, "Authorization");
+    let register = direct("REGISTER", &given);
+    assert_eq!(caller.proves(&register), Verification::ReturnPath);
+    let mut others = vec![caller.clone(); 3];
+    others[0].path.source = "198.51.100.8:61000".parse().unwrap();
+    others[1].now.0 += 2 * HOUR;
+    others[2].secret = 2;
+    for other in others {
+        assert_eq!(other.proves(&register), Verification::Unverified);
+        assert!(other.ask(&register, ROOM).unwrap().starts_with("SIP/2.0 401 "));
+    }
+    // Another count in the last byte, and another digit of the time before it.
+    for (from, to) in [("\",response", "0\",response"), ("nonce=\"1", "nonce=\"2")] {
+        let changed = direct("REGISTER", &given.replace(from, to));
+        assert_eq!(caller.proves(&changed), Verification::Unverified, "{changed}");
+    }
+    // A nonce that was earned through a relay proves nothing either.
+    let answer = caller.ask(&request("REGISTER", "", ""), ROOM).unwrap();
+    let relayed = direct("REGISTER", &credentials(&answer, "Authorization"));
+    assert_eq!(caller.proves(&relayed), Verification::Unverified);
+    assert!(caller.ask(&relayed, ROOM).unwrap().starts_with("SIP/2.0 200 "));
+}
+
+#[test]
+fn calls_are_answered_challenged_or_rejected() {
+    let mut caller = Caller::over(Transport::Udp);
+    caller.conduct.calls = Calls::Reject(486);
+    assert!(
+        caller.ask(&direct("INVITE", ""), ROOM).unwrap().starts_with("SIP/2.0 486 Busy Here\r\n")
+    );
+    for persona in persona::PERSONAS {
+        caller.conduct = Conduct { persona, calls: Calls::Challenge, ..caller.conduct };
+        let answer = caller.ask(&direct("INVITE", ""), ROOM).unwrap();
+        let (status, header) = if persona.challenges_as_proxy {
+            ("SIP/2.0 407 ", "Proxy-Authorization")
+        } else {
+            ("SIP/2.0 401 ", "Authorization")
+        };
+        assert!(answer.starts_with(status), "{answer}");
+        let call = direct("INVITE", &credentials(&answer, header));
+        assert!(caller.ask(&call, ROOM).unwrap().starts_with("SIP/2.0 200 "));
+    }
+}
+
+#[test]
+fn nothing_is_said_to_an_ack_a_response_or_noise() {
+    assert_eq!(ask(&request("ACK", "", ""), Transport::Udp, ROOM), Err(NoReply::NotDue));
+    let answer = ask(&request("OPTIONS", "", ""), Transport::Udp, ROOM).unwrap();
+    for text in [&answer, "", "\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "\u{16}\u{3}\u{1}"] {
+        assert_eq!(ask(text, Transport::Udp, ROOM), Err(NoReply::NotDue), "{text:?}");
+    }
+    let headless = "OPTIONS sip:x@y SIP/2.0\r\nCall-ID: 1\r\n\r\n";
+    assert_eq!(ask(headless, Transport::Udp, ROOM), Err(NoReply::Missing(Name::Via)));
+}
+
+#[test]
+fn a_call_is_accepted_with_a_session_and_a_way_back() {
+    let sdp = "v=0\r\nm=audio 4000 RTP/AVP 8 101\r\n";
+    let call = request("INVITE", "Content-Type: application/sdp\r\n", sdp);
+    let answer = ask(&call, Transport::Tcp, ROOM).unwrap();
+    assert!(answer.contains("Contact: <sip:192.0.2.9:5060;transport=tcp>\r\n"), "{answer}");
+    assert!(answer.ends_with("m=audio 10000 RTP/AVP 8\r\n"), "{answer}");
+    let read = sip::parse(answer.as_bytes());
+    assert_eq!(read.content_length(), Some(u32::try_from(read.body().len()).unwrap()));
+    let video = request("INVITE", "Content-Type: application/sdp\r\n", "m=video 1 RTP/AVP 96\r\n");
+    assert_eq!(status(&video), 488);
+}
+
+#[test]
+fn an_answer_gives_up_what_it_can_spare_before_it_is_not_sent() {
+    let call = request("INVITE", "", "");
+    let whole = ask(&call, Transport::Udp, ROOM).unwrap();
+    let (mut limit, mut seen) = (whole.len(), Vec::new());
+    while let Ok(answer) = ask(&call, Transport::Udp, limit) {
+        let read = sip::parse(answer.as_bytes());
+        seen.push((read.status().unwrap(), answer.contains("Server: ")));
+        limit -= 1;
+    }
+    // The persona goes before the call is declined, and the call before nothing is said.
+    let calls = seen.iter().filter(|(status, _)| *status == 200).count();
+    assert_eq!((seen[0], seen[calls - 1]), ((200, true), (200, false)));
+    assert!(calls < seen.len() && seen[calls..].iter().all(|(status, _)| *status == 486));
+    assert_eq!(ask(&call, Transport::Udp, limit), Err(NoReply::TooLong));
+}
+
+#[test]
+fn a_registration_is_told_its_binding() {
+    let answer = ask(&request("REGISTER", "", ""), Transport::Udp, ROOM).unwrap();
+    assert!(answer.contains("Contact: <sip:100@198.51.100.7:5060>;expires=3600\r\n"), "{answer}");
+}
+
+#[test]
+fn a_dialog_goes_the_way_that_its_call_came() {
+    let routes = "Record-Route: <sip:p1;lr>, <sip:p2;lr>\r\nRecord-Route: <sip:p3;lr>\r\n";
+    let answer = ask(&request("INVITE", routes, ""), Transport::Udp, ROOM).unwrap();
+    assert!(answer.contains(routes), "{answer}");
+    let many = "Record-Route: <sip:p;lr>\r\n".repeat(RECORD_ROUTES_MAX + 1);
+    assert_eq!(status(&request("INVITE", &many, "")), 486);
+}
