@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::exchange::{Request, Response};
 use crate::listing::{OWN, kinds};
-use crate::lookup::address;
+use crate::lookup::{Reading, address};
 use crate::query::{Parameters, QueryError};
 use crate::routes::View;
 
@@ -53,6 +53,8 @@ struct Number {
     seen: Option<Seen>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kinds: Option<&'static [&'static str]>,
+    #[serde(flatten)]
+    reading: Option<Reading>,
 }
 
 /// What both have when they were seen at all.
@@ -117,6 +119,7 @@ fn number(view: &View, asked: &[u8], now: Time) -> Number {
         number: String::from_utf8_lossy(asked).into_owned(),
         listed: row.is_some(),
         kinds: row.map(kinds),
+        reading: Reading::of(asked),
         seen: row.map(|row| Seen::of(&row.seen, row.verification(oldest))),
     }
 }

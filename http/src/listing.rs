@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use crate::exchange::{Request, Response};
 use crate::limits::{CHUNK_BYTES, ROW_BYTES_MAX};
+use crate::lookup::Reading;
 use crate::routes::View;
 use crate::{etag, json};
 
@@ -205,6 +206,8 @@ impl List for Numbers {
             kinds: &'static [&'static str],
             verification: &'static str,
             origin: &'static str,
+            #[serde(flatten)]
+            reading: Option<Reading>,
         }
         let number = Number {
             called_number: &String::from_utf8_lossy(key.as_bytes()),
@@ -213,6 +216,7 @@ impl List for Numbers {
             kinds: kinds(row),
             verification: row.verification(oldest).name(),
             origin: OWN,
+            reading: Reading::of(key.as_bytes()),
         };
         json::append(out, &number);
     }

@@ -1,9 +1,12 @@
 //! The two dips of 4.x: is this address, is this number among what was seen?
+//!
+//! What is said of a number in other documents too is here: [`Reading`].
 
 use std::net::IpAddr;
 
 use sentrypeer_storage::blocklist;
 use sentrypeer_storage::event::Time;
+use sentrypeer_storage::number::Target;
 use serde::Serialize;
 
 use crate::exchange::Response;
@@ -37,12 +40,32 @@ pub(crate) fn number(view: &View, segment: &str, now: Time) -> Response {
     #[derive(Serialize)]
     struct Found<'a> {
         phone_number_found: &'a str,
+        #[serde(flatten)]
+        reading: Option<Reading>,
     }
     let asked = decoded(segment);
     if blocklist::listed_number(&view.snapshot, &view.policy, &asked, now).is_some() {
         let phone_number_found = &*String::from_utf8_lossy(&asked);
-        Response::json(200, &Found { phone_number_found })
+        Response::json(200, &Found { phone_number_found, reading: Reading::of(&asked) })
     } else {
         Response::nothing("No phone number found")
+    }
+}
+
+/// The members that every number has for which a [`Target`] can be told.
+#[derive(Serialize)]
+pub(crate) struct Reading {
+    e164: String,
+    /// Global services have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    country: Option<&'static str>,
+    basis: &'static str,
+}
+
+impl Reading {
+    pub(crate) fn of(number: &[u8]) -> Option<Self> {
+        let target = Target::read(number)?;
+        let (country, basis) = (target.country(), target.basis().name());
+        Some(Self { e164: target.to_string(), country, basis })
     }
 }

@@ -1,4 +1,6 @@
 //! The one rendering of an event as JSON: the object that SentryPeer 4.x writes, all values strings.
+//! The log's has the [`Target`] behind it where the number has one: whoever gets an event from
+//! another node can read the number alone.
 //!
 //! What an attacker sent goes in as text: bytes that are no UTF-8 become U+FFFD, and everything that
 //! JSON does not allow in a string is escaped.
@@ -9,6 +11,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::log::StoredEvent;
+use crate::number::Target;
 use crate::utc::Utc;
 
 /// What stands for a value that the message did not have.
@@ -33,12 +36,15 @@ pub fn to_value(event: &StoredEvent, producer: &Producer) -> Value {
     Value::Object(members.into_iter().map(|(k, v)| (k.into(), v.into())).collect::<Map<_, _>>())
 }
 
-/// The event as one line of JSON, without the newline.
+/// The event as one line of JSON, without the newline: the members of [`to_value`], then
+/// `called_number_e164` (`+46500729221`) and `called_number_country` (ISO 3166-1 alpha-2) if the
+/// number has a reading, and a country.
 #[must_use]
 pub fn to_line(event: &StoredEvent, producer: &Producer) -> String {
     let mut line = String::with_capacity(event.message.len() * 5 / 4 + 512);
     line.push('{');
-    for (n, (key, value)) in members(event, producer).into_iter().enumerate() {
+    let members = members(event, producer).into_iter().chain(target(event));
+    for (n, (key, value)) in members.enumerate() {
         line.push_str(if n == 0 { "\"" } else { ",\"" });
         line.push_str(key);
         line.push_str("\":");
@@ -64,6 +70,13 @@ fn members(event: &StoredEvent, producer: &Producer) -> [(&'static str, String);
         ("sip_user_agent", text(&event.user_agent)),
         ("sip_message", text(&event.message)),
     ]
+}
+
+fn target(event: &StoredEvent) -> impl Iterator<Item = (&'static str, String)> {
+    let target = Target::read(&event.number);
+    let country = target.and_then(|target| target.country());
+    let e164 = target.map(|target| ("called_number_e164", target.to_string()));
+    e164.into_iter().chain(country.map(|country| ("called_number_country", country.to_owned())))
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -126,6 +139,18 @@ mod tests {
             id
         );
         assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn a_number_that_can_be_read_has_its_target_in_the_log_and_not_in_what_is_shared() {
+        let dialled = |number: &[u8]| StoredEvent { number: number.into(), ..event(b"") };
+        let line = to_line(&dialled(b"981046500729221"), &producer());
+        let target = r#","called_number_e164":"+46500729221","called_number_country":"SE"}"#;
+        assert!(line.ends_with(target), "{line}");
+        let satellite = to_line(&dialled(b"+881612345678"), &producer());
+        assert!(satellite.ends_with(r#","called_number_e164":"+881612345678"}"#), "{satellite}");
+        let shared = to_value(&dialled(b"981046500729221"), &producer());
+        assert_eq!(shared.as_object().unwrap().len(), 13);
     }
 
     proptest! {

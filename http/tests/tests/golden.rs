@@ -38,7 +38,7 @@ fn the_list_of_numbers_has_the_form_of_4x() {
         r#""origin": "own"}, "#,
         r#"{"called_number": "+442071234567", "seen_last": "2026-11-23 23:52:38.740127093", "#,
         r#""seen_count": "2", "kinds": ["called"], "verification": "connected", "#,
-        r#""origin": "own"}]}"#
+        r#""origin": "own", "e164": "+442071234567", "country": "GB", "basis": "plus"}]}"#
     );
     assert_eq!(answer.pair(), (200, expected));
 }
@@ -111,12 +111,16 @@ fn a_number_is_found_with_its_plus_and_its_signs_or_is_unknown() {
         let answer = node.get(target, at(60));
         (answer.status, answer.body)
     };
-    let found = |number| (200, format!("{{\"phone_number_found\": \"{number}\"}}"));
+    let found = |number| {
+        let reading = r#""e164": "+442071234567", "country": "GB", "basis": "plus""#;
+        (200, format!("{{\"phone_number_found\": \"{number}\", {reading}}}"))
+    };
+    let unread = (200, r##"{"phone_number_found": "00*11#"}"##.to_owned());
     let unknown = (404, r#"{"message": "No phone number found"}"#.to_owned());
     assert_eq!(body("/numbers/+442071234567"), found("+442071234567"));
     assert_eq!(body("/numbers/%2B442071234567"), found("+442071234567"));
     assert_eq!(body("/numbers/+44(20)7123-4567"), found("+44(20)7123-4567"));
-    assert_eq!(body("/numbers/00*11%23"), found("00*11#"));
+    assert_eq!(body("/numbers/00*11%23"), unread);
     assert_eq!(body("/numbers/442071234567"), unknown);
     assert_eq!(body("/numbers/12345678901234567890"), unknown);
     assert_eq!(body("/numbers/%ff%00"), unknown);
@@ -259,7 +263,8 @@ fn check_takes_a_number_alone_or_beside_an_address() {
         r#"{"number": {"number": "+442071234567", "listed": true, "#,
         r#""verification": "connected", "origin": "own", "#,
         r#""seen_first": "2026-11-23 23:52:37.740127093", "#,
-        r#""seen_last": "2026-11-23 23:52:38.740127093", "seen_count": 2, "kinds": ["called"]}}"#
+        r#""seen_last": "2026-11-23 23:52:38.740127093", "seen_count": 2, "kinds": ["called"], "#,
+        r#""e164": "+442071234567", "country": "GB", "basis": "plus"}}"#
     );
     assert_eq!(check("number=+442071234567").pair(), (200, expected));
     let both = check("ip=198.18.0.8&number=%2B1").body;
@@ -268,6 +273,14 @@ fn check_takes_a_number_alone_or_beside_an_address() {
         r#""number": {"number": "+1", "listed": false}}"#
     );
     assert_eq!(both, expected);
+    let unseen = check("number=981046500729221").body;
+    let expected = concat!(
+        r#"{"number": {"number": "981046500729221", "listed": false, "#,
+        r#""e164": "+46500729221", "country": "SE", "basis": "prefix"}}"#
+    );
+    assert_eq!(unseen, expected);
+    let satellite = check("number=00881612345678").body;
+    assert!(satellite.contains(r#""e164": "+881612345678", "basis": "prefix"}"#), "{satellite}");
 }
 
 #[test]

@@ -14,8 +14,8 @@ use regex_automata::dfa::{Automaton, dense};
 use regex_automata::util::primitives::StateID;
 use regex_automata::{Anchored, Input};
 
-use sentrypeer_storage::number::DIGITS_MAX;
 use sentrypeer_storage::number::plans::{AREA_CODES, PLANS, REGIONS};
+use sentrypeer_storage::number::{DIGITS_MAX, Target};
 
 type Dfa = dense::DFA<Vec<u32>>;
 
@@ -31,6 +31,8 @@ struct Region {
     numbers: Vec<Dfa>,
     /// so many of which are lines in a place, mobile or paged,
     subscribers: usize,
+    /// and so many those and premium numbers,
+    earning: usize,
     /// and this does not: numbers that only work inside the country.
     inland: Vec<Dfa>,
 }
@@ -44,8 +46,8 @@ impl Region {
         let of = meta.descriptors();
         let subscribers = [of.fixed_line(), of.mobile(), of.pager()];
         let services = [
-            of.toll_free(),
             of.premium_rate(),
+            of.toll_free(),
             of.shared_cost(),
             of.personal_number(),
             of.voip(),
@@ -55,6 +57,7 @@ impl Region {
         Self {
             id: meta.id().to_owned(),
             subscribers: subscribers.iter().flatten().count(),
+            earning: subscribers.iter().chain(&[of.premium_rate()]).flatten().count(),
             numbers: subscribers.into_iter().chain(services).flatten().map(automaton).collect(),
             inland: of.no_international().map(automaton).into_iter().collect(),
         }
@@ -87,10 +90,10 @@ impl Region {
         self.numbers.iter().zip(numbers).any(ends) && !self.inland.iter().zip(inland).any(ends)
     }
 
-    /// Whether a subscriber's number ends here.
-    fn is_subscriber(&self, walk: &Walk) -> bool {
+    /// Whether a number of the first `kinds` kinds ends here.
+    fn is_number_of(&self, walk: &Walk, kinds: usize) -> bool {
         let ends = |(dfa, state): (&Dfa, &StateID)| dfa.is_match_state(dfa.next_eoi_state(*state));
-        self.numbers.iter().zip(&walk.0).take(self.subscribers).any(ends) && self.is_number(walk)
+        self.numbers.iter().zip(&walk.0).take(kinds).any(ends) && self.is_number(walk)
     }
 
     /// The lengths, up to `max`, of the numbers that begin with `prefix`: bit n stands for n digits.
@@ -114,7 +117,7 @@ impl Region {
     }
 
     fn has_subscribers(&self, prefix: &str, max: usize) -> bool {
-        self.lengths(prefix, max, |walk| self.is_subscriber(walk)) != 0
+        self.lengths(prefix, max, |walk| self.is_number_of(walk, self.subscribers)) != 0
     }
 }
 
@@ -147,15 +150,10 @@ fn plans(regions: &BTreeMap<u16, Vec<Region>>) -> Vec<(u16, String, [u16; 10])> 
         let max = DIGITS_MAX - code.to_string().len();
         let lengths = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map(|first: u8| {
             let of = |region: &Region| {
-                // A 0 that only services begin with is a trunk prefix: 0800 and its like.
-                let subscribers_only = first == 0 && !country(&region.id).is_empty();
-                region.lengths(&first.to_string(), max, |walk| {
-                    if subscribers_only {
-                        region.is_subscriber(walk)
-                    } else {
-                        region.is_number(walk)
-                    }
-                })
+                // A 0 that only free services begin with is a trunk prefix: 0800 and its like.
+                let earning_only = first == 0 && !country(&region.id).is_empty();
+                let kinds = if earning_only { region.earning } else { region.numbers.len() };
+                region.lengths(&first.to_string(), max, |walk| region.is_number_of(walk, kinds))
             };
             regions.iter().map(of).fold(0, |all, lengths| all | lengths) & !not_from_abroad(*code)
         });
@@ -236,8 +234,33 @@ fn the_tables_say_what_the_library_says() {
 fn a_subscribers_exchange_of_the_north_american_plan_begins_with_2_to_9() {
     for region in &regions()[&NORTH_AMERICA] {
         for prefix in (200..1000).flat_map(|area| [format!("{area}0"), format!("{area}1")]) {
-            let lengths = region.lengths(&prefix, 10, |walk| region.is_subscriber(walk));
+            let lengths =
+                region.lengths(&prefix, 10, |walk| region.is_number_of(walk, region.subscribers));
             assert_eq!(lengths & 1 << 10, 0, "{} {prefix}", region.id);
         }
     }
+}
+
+/// The library has an example of each kind of number that a region has.
+#[test]
+fn every_example_of_the_library_is_read_as_a_number_of_its_country() {
+    for code in 1..1000 {
+        let Some(metadata) = DATABASE.by_code(&code) else { continue };
+        let ids: Vec<_> = metadata.iter().map(|meta| country(meta.id())).collect();
+        for meta in metadata {
+            let of = meta.descriptors();
+            let lines = [of.fixed_line(), of.mobile(), of.premium_rate(), of.voip()];
+            let examples = lines.into_iter().flatten().filter_map(Descriptor::example);
+            for example in examples.filter(|example| !is_inland(meta, example)) {
+                let number = format!("+{code}{example}");
+                let target = Target::read(number.as_bytes()).expect(&number);
+                assert_eq!(target.to_string(), number);
+                assert!(ids.contains(&target.country().unwrap_or_default()), "{number}");
+            }
+        }
+    }
+}
+
+fn is_inland(meta: &Metadata, number: &str) -> bool {
+    meta.descriptors().no_international().is_some_and(|inland| inland.is_match(number))
 }

@@ -177,7 +177,7 @@ mod tests {
         let with =
             PLANS.iter().filter(|(_, country, lengths)| !country.is_empty() && lengths[0] != 0);
         let with: Vec<_> = with.map(|(_, country, _)| *country).collect();
-        assert_eq!(with, ["IT", "CI", "BF", "BJ", "GA", "CG", "RW", "SM", "TJ"]);
+        assert_eq!(with, ["IT", "CI", "BF", "NE", "BJ", "GA", "CG", "RW", "SM", "TJ"]);
         for number in ["46046123456", "4402071234567", "8100777123456", "10123456789"] {
             assert_eq!(of(number), None, "{number}");
         }
