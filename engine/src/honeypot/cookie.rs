@@ -15,7 +15,8 @@
 //! | 4 + n | tag: the Call-ID after its length, big-endian |
 //! | n | tag: the From tag |
 //!
-//! It is good in its slot and in the next one. A relayed cookie says that an answer of ours was
+//! The eleventh byte of a nonce is the number of tries instead, XORed with the first byte. A cookie
+//! is good in its slot and in the next one. A relayed cookie says that an answer of ours was
 //! received, and not by whom, so it proves nothing.
 
 use std::net::IpAddr;
@@ -27,6 +28,9 @@ use sentrypeer_storage::event::Time;
 pub const COOKIE_BYTES: usize = 16;
 
 const VERSION: u8 = 1;
+
+/// Where a nonce has its number of tries.
+const TRIES_AT: usize = 10;
 /// Length of a slot, in seconds.
 pub const SLOT_S: u64 = 3_600;
 
@@ -104,19 +108,19 @@ impl CookieKey {
         cut(&mac.sign())
     }
 
-    /// The nonce of a challenge before which `tries` answers came, as of `slot`. Its last byte says
-    /// how many; 120 bits are the hash.
+    /// The nonce of a challenge before which `tries` answers came, as of `slot`. Its eleventh byte
+    /// says how many, behind 80 bits of the hash.
     #[must_use]
     pub fn nonce(&self, parties: Parties, way: Way, slot: Slot, tries: u8) -> Cookie {
         let mut nonce = cut(&self.begin(Label::Nonce, tries, parties, way, slot).sign());
-        nonce[COOKIE_BYTES - 1] = nonce[0] ^ tries;
+        nonce[TRIES_AT] = nonce[0] ^ tries;
         nonce
     }
 
     /// How many answers came before the challenge with this nonce, if it is one of ours.
     #[must_use]
     pub fn tries_of(nonce: &Cookie) -> u8 {
-        nonce[COOKIE_BYTES - 1] ^ nonce[0]
+        nonce[TRIES_AT] ^ nonce[0]
     }
 
     fn begin(

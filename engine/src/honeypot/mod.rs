@@ -100,6 +100,8 @@ struct Request<'a> {
     seen: &'a Seen,
     now: Time,
     tag: Text,
+    /// Whether there is so little room that cookies are written short and calls are declined.
+    lean: bool,
     limit: usize,
 }
 
@@ -167,29 +169,41 @@ impl Honeypot {
         if message.kind() != Kind::Request || message.method() == b"ACK" {
             return Err(NoReply::NotDue);
         }
-        let tag = self.tag(message, path, seen, now);
-        let request = Request { message, path, seen, now, tag, limit };
-        match self.outcome(message, seen) {
-            Outcome::Plain(status, reason) => self.plain(&request, status, reason, out),
+        let outcome = self.outcome(message, seen);
+        let slot = Slot::of(now);
+        let call_id = message.call_id().unwrap_or_default();
+        let from_tag = message.from_tag().unwrap_or_default();
+        let cookie = self.key.tag(path.parties(), seen.way, slot, call_id, from_tag);
+        let mut written = Err(NoReply::TooLong);
+        for lean in [false, true] {
+            let tag = self.conduct.persona.tag_style(lean).write(&cookie, slot);
+            let request = Request { message, path, seen, now, tag, lean, limit };
+            written = self.write(outcome, &request, out);
+            if written != Err(NoReply::TooLong) {
+                break;
+            }
+        }
+        written
+    }
+
+    fn write(
+        &self,
+        outcome: Outcome<'_>,
+        request: &Request<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), NoReply> {
+        match outcome {
+            Outcome::Plain(status, reason) => self.plain(request, status, reason, out),
             Outcome::BadExtension(name) => {
                 let name = &name[..name.len().min(OPTION_TAG_BYTES_MAX)];
                 let required = [("Unsupported", name)];
                 Reply { required: &required, ..request.reply(420, "Bad Extension", &self.face()) }
-                    .write(message, limit, out)
+                    .write(request.message, request.limit, out)
             }
-            Outcome::Challenge { proxy, tries } => self.challenge(&request, proxy, tries, out),
-            Outcome::Registration => self.registration(&request, out),
-            Outcome::Media => self.media(&request, out),
+            Outcome::Challenge { proxy, tries } => self.challenge(request, proxy, tries, out),
+            Outcome::Registration => self.registration(request, out),
+            Outcome::Media => self.media(request, out),
         }
-    }
-
-    /// The tag of our answer.
-    fn tag(&self, message: &Message<'_>, path: &Path, seen: &Seen, now: Time) -> Text {
-        let call_id = message.call_id().unwrap_or_default();
-        let from_tag = message.from_tag().unwrap_or_default();
-        let slot = Slot::of(now);
-        let cookie = self.key.tag(path.parties(), seen.way, slot, call_id, from_tag);
-        self.conduct.persona.tag.write(&cookie, slot)
     }
 
     /// Method by method (RFC 3261, 3262, 3311, 3428, 3515, 6086, 6665).
@@ -279,14 +293,15 @@ impl Honeypot {
         let persona = self.conduct.persona;
         let slot = Slot::of(request.now);
         let nonce = self.key.nonce(request.path.parties(), request.seen.way, slot, tries);
-        let nonce = persona.nonce.write(&nonce, slot);
+        let nonce = persona.nonce_style(request.lean).write(&nonce, slot);
         let mut text = Cursor::new([0; CHALLENGE_BYTES_MAX]);
         // It has room for the longest of each part.
         let _ = match persona.realm {
             Some(realm) => write!(text, "Digest realm=\"{realm}\""),
             None => write!(text, "Digest realm=\"{}\"", request.path.destination.ip()),
         };
-        let end = persona.challenge_end.as_bytes();
+        // RFC 2069, which came before the rest, asks for nothing more.
+        let end = if request.lean { &[][..] } else { persona.challenge_end.as_bytes() };
         let separator: &[u8] = if end.starts_with(b", ") { b", nonce=\"" } else { b",nonce=\"" };
         let _ =
             [separator, nonce.as_bytes(), b"\"", end].iter().try_for_each(|p| text.write_all(p));
@@ -343,7 +358,7 @@ impl Honeypot {
         }
         .write(message, request.limit, out);
         match written {
-            Err(NoReply::TooLong) => self.plain(request, 486, "Busy Here", out),
+            Err(NoReply::TooLong) if request.lean => self.plain(request, 486, "Busy Here", out),
             other => other,
         }
     }

@@ -31,6 +31,20 @@ pub struct Persona {
     pub session_name: &'static str,
 }
 
+impl Persona {
+    /// How it writes its tags; `lean`: where there is little room.
+    #[must_use]
+    pub fn tag_style(&self, lean: bool) -> Style {
+        if lean { Style::Letters } else { self.tag }
+    }
+
+    /// How it writes its nonces; `lean`: where there is little room.
+    #[must_use]
+    pub fn nonce_style(&self, lean: bool) -> Style {
+        if lean { Style::ShortHash } else { self.nonce }
+    }
+}
+
 /// Every persona; the first is the default.
 pub const PERSONAS: [&Persona; 4] = [&FREEPBX, &ASTERISK, &FREESWITCH, &OPENSIPS];
 

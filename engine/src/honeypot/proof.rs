@@ -37,6 +37,9 @@ pub enum Dialog {
 /// Anything odd about Via: what makes a source `relayed` on every transport.
 const VIA: u64 = Anomaly::ViaSeveral.bit() | Anomaly::ViaSyntax.bit() | Anomaly::ViaBranch.bit();
 
+/// Cookies are written as the persona does, or short where there was little room.
+const LEAN: [bool; 2] = [false, true];
+
 /// What a proxy may read as another Via where we see none: over UDP, where it is worth hiding.
 const HIDING: u64 = Anomaly::BareCr.bit()
     | Anomaly::Nul.bit()
@@ -108,12 +111,12 @@ fn way_of_tag(
 ) -> Option<Way> {
     let call_id = message.call_id().unwrap_or_default();
     let from_tag = message.from_tag().unwrap_or_default();
-    Way::ALL.into_iter().find(|way| {
-        slots.into_iter().any(|slot| {
-            let ours = key.tag(parties, *way, slot, call_id, from_tag);
-            same(persona.tag.write(&ours, slot).as_bytes(), tag)
-        })
-    })
+    let is_ours = |way: Way, slot: Slot| {
+        let ours = key.tag(parties, way, slot, call_id, from_tag);
+        LEAN.into_iter()
+            .any(|lean| same(persona.tag_style(lean).write(&ours, slot).as_bytes(), tag))
+    };
+    Way::ALL.into_iter().find(|way| slots.into_iter().any(|slot| is_ours(*way, slot)))
 }
 
 /// Under which label the nonce is ours, and how many answers came before it, if it is.
@@ -123,12 +126,15 @@ fn tries_of_nonce(
     slots: [Slot; 2],
     (key, persona): (&CookieKey, &Persona),
 ) -> Option<(Way, u8)> {
-    let tries = CookieKey::tries_of(&persona.nonce.read(text)?);
-    let way = Way::ALL.into_iter().find(|way| {
-        slots.into_iter().any(|slot| {
-            let ours = key.nonce(parties, *way, slot, tries);
-            same(persona.nonce.write(&ours, slot).as_bytes(), text)
-        })
-    })?;
-    Some((way, tries))
+    LEAN.into_iter().find_map(|lean| {
+        let style = persona.nonce_style(lean);
+        let tries = CookieKey::tries_of(&style.read(text)?);
+        let is_ours = |way: Way, slot: Slot| {
+            let ours = key.nonce(parties, way, slot, tries);
+            same(style.write(&ours, slot).as_bytes(), text)
+        };
+        let way =
+            Way::ALL.into_iter().find(|way| slots.into_iter().any(|slot| is_ours(*way, slot)))?;
+        Some((way, tries))
+    })
 }

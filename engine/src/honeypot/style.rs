@@ -35,17 +35,28 @@ pub enum Style {
     HexTimeAndHash,
     /// `0f8fad5bd9cb469fa16570867728950e.f8f0`: a hash and a little more.
     HashAndDot,
+    /// `0f8fad5bd9cb469fa16570`: a short hash, for a nonce that must not be long.
+    ShortHash,
     /// `1Y7TTPYSSD39Z8B5`: 16 letters and digits, which are the first 80 bits.
     Letters,
 }
+
+/// How many bytes of a cookie a short hash shows.
+const SHORT_BYTES: usize = 11;
 
 /// Thirty-two digits and letters that cannot be taken for each other.
 const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 impl Style {
     /// Every style.
-    pub const ALL: [Self; 5] =
-        [Self::Uuid, Self::TimeAndHash, Self::HexTimeAndHash, Self::HashAndDot, Self::Letters];
+    pub const ALL: [Self; 6] = [
+        Self::Uuid,
+        Self::TimeAndHash,
+        Self::HexTimeAndHash,
+        Self::HashAndDot,
+        Self::ShortHash,
+        Self::Letters,
+    ];
 
     /// Writes a cookie of `slot`.
     #[must_use]
@@ -66,6 +77,7 @@ impl Style {
             Self::HashAndDot => {
                 write!(out, "{number:032x}.{:04x}", ((number >> 112) as u16).rotate_left(4))
             }
+            Self::ShortHash => write!(out, "{:022x}", number >> 40),
             Self::Letters => {
                 let letter = |place: usize| LETTERS[(number >> (123 - 5 * place)) as usize & 31];
                 out.write_all(&std::array::from_fn::<u8, 16, _>(letter))
@@ -75,19 +87,20 @@ impl Style {
         Text { bytes: out.into_inner(), length }
     }
 
-    /// The cookie that `text` may write; who needs to know writes it again and compares. Letters
-    /// show only a part, and cannot be read.
+    /// The cookie that `text` may write; who needs to know writes it again and compares. Of a short
+    /// hash it is the first eleven bytes. Letters cannot be read.
     #[must_use]
     pub fn read(self, text: &[u8]) -> Option<Cookie> {
         let hash = match self {
-            Self::Uuid | Self::HashAndDot => text,
+            Self::Uuid | Self::HashAndDot | Self::ShortHash => text,
             Self::TimeAndHash => &text[memchr(b'/', text)? + 1..],
             Self::HexTimeAndHash => text.get(8..)?,
             Self::Letters => return None,
         };
         let mut digits = hash.iter().filter_map(|byte| char::from(*byte).to_digit(16));
         let mut cookie = [0; COOKIE_BYTES];
-        for byte in &mut cookie {
+        let shown = if self == Self::ShortHash { SHORT_BYTES } else { COOKIE_BYTES };
+        for byte in &mut cookie[..shown] {
             let (high, low) = (digits.next()?, digits.next()?);
             *byte = u8::try_from(high << 4 | low).ok()?;
         }
@@ -124,6 +137,7 @@ mod tests {
             text(Style::HexTimeAndHash, &cookie),
             format!("{:08x}0f8fad5bd9cb469fa16570867728950e", 1_795_521_600 + 383)
         );
+        assert_eq!(text(Style::ShortHash, &cookie), "0f8fad5bd9cb469fa16570");
         assert_eq!(text(Style::Letters, &cookie), "1Y7TTPYSSD39Z8B5");
     }
 
@@ -132,7 +146,11 @@ mod tests {
         fn what_is_written_can_be_read(cookie: Cookie) {
             for style in Style::ALL {
                 let read = style.read(style.write(&cookie, slot()).as_bytes());
-                prop_assert_eq!(read, (style != Style::Letters).then_some(cookie));
+                let mut shown = cookie;
+                if style == Style::ShortHash {
+                    shown[SHORT_BYTES..].fill(0);
+                }
+                prop_assert_eq!(read, (style != Style::Letters).then_some(shown));
             }
         }
 
@@ -148,7 +166,7 @@ mod tests {
         #[test]
         fn noise_is_read_without_harm(text in prop::collection::vec(any::<u8>(), 0..80)) {
             for style in Style::ALL {
-                prop_assert!(style.read(&text).is_none() || text.len() >= 32);
+                prop_assert!(style.read(&text).is_none() || text.len() >= 2 * SHORT_BYTES);
             }
         }
     }

@@ -249,6 +249,42 @@ fn a_registration_succeeds_at_the_try_that_was_chosen() {
     }
 }
 
+/// As small as scanners send it: a challenge has to fit into as many bytes.
+fn small(method: &str, extra: &str) -> String {
+    format!(
+        "{method} sip:192.0.2.9 SIP/2.0\r\n\
+         Via: SIP/2.0/UDP 198.51.100.7:5061;branch=z9hG4bK-2740951846;rport\r\n\
+         Content-Length: 0\r\n\
+         From: \"1001\" <sip:1001@192.0.2.9>; tag=31303031\r\n\
+         Accept: application/sdp\r\nUser-Agent: friendly-scanner\r\n\
+         To: \"1001\" <sip:1001@192.0.2.9>\r\nContact: sip:1001@192.0.2.9\r\n\
+         CSeq: 1 {method}\r\nCall-ID: 2948182105\r\nMax-Forwards: 70\r\n{extra}\r\n"
+    )
+}
+
+#[test]
+fn a_small_request_is_challenged_with_a_short_nonce_that_proves_as_much() {
+    for persona in persona::PERSONAS {
+        let mut caller = Caller::over(Transport::Udp);
+        caller.conduct = Conduct { persona, register_tries: 1, ..caller.conduct };
+        let register = small("REGISTER", "");
+        let answer = caller.ask(&register, register.len()).unwrap();
+        assert!(answer.starts_with("SIP/2.0 401 "), "{answer}");
+        let again = small("REGISTER", &credentials(&answer, "Authorization"));
+        assert_eq!(caller.proves(&again), Verification::ReturnPath);
+        assert!(caller.ask(&again, again.len()).unwrap().starts_with("SIP/2.0 200 "));
+
+        // Every tag that a smaller limit leads to proves the same.
+        let invite = direct("INVITE", "");
+        let mut limit = ROOM;
+        while let Ok(answer) = caller.ask(&invite, limit) {
+            let bye = inside(&direct("BYE", ""), &answer);
+            assert_eq!(caller.proves(&bye), Verification::ReturnPath, "{answer}");
+            limit = answer.len() - 1;
+        }
+    }
+}
+
 #[test]
 fn a_nonce_is_refused_from_elsewhere_too_late_and_changed() {
     let mut caller = Caller::over(Transport::Udp);

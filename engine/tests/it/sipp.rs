@@ -9,6 +9,9 @@ use crate::harness::{DRIVERS, Node, await_that, has, plan};
 /// Calls that each run places.
 const CALLS: u64 = 50;
 
+/// sipp's requests over UDP all come from one address: they may be answered as fast as they come.
+const RATES: [&str; 2] = ["--answer-rate-source=0", "--answer-rate-network=0"];
+
 /// A scenario of one request and its 200, for OPTIONS and REGISTER; INVITE is sipp's own `uac`.
 fn scenario(method: &str) -> String {
     format!(
@@ -33,15 +36,92 @@ fn scenario(method: &str) -> String {
     )
 }
 
+/// What `sipp` replaces in a request, so that every scenario's requests are alike.
+fn message(method: &str, to: &str, more: &str) -> String {
+    format!(
+        "<![CDATA[
+    {method} sip:[service]@[remote_ip]:[remote_port] SIP/2.0
+    Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+    From: <sip:caller@[local_ip]:[local_port]>;tag=[pid]-[call_number]
+    To: <sip:[service]@[remote_ip]:[remote_port]>{to}
+    Call-ID: [call_id]
+    CSeq: [cseq] {method}
+    Contact: <sip:caller@[local_ip]:[local_port]>
+    {more}Max-Forwards: 70
+    User-Agent: sipp
+    Content-Length: 0
+
+  ]]>"
+    )
+}
+
+const CREDENTIALS: &str = "[authentication username=caller password=secret]\n    ";
+
+/// A registration: the challenge, an answer to it, and success.
+fn registers() -> String {
+    format!(
+        r#"<?xml version="1.0" encoding="ISO-8859-1" ?>
+<scenario name="registers">
+  <send retrans="500">{}</send>
+  <recv response="401" auth="true"/>
+  <send retrans="500">{}</send>
+  <recv response="200"/>
+</scenario>
+"#,
+        message("REGISTER", "", ""),
+        message("REGISTER", "", CREDENTIALS)
+    )
+}
+
+/// A call behind a challenge, which is changed and updated, and ended.
+fn calls_with_credentials() -> String {
+    let inside = "[peer_tag_param]";
+    format!(
+        r#"<?xml version="1.0" encoding="ISO-8859-1" ?>
+<scenario name="calls with credentials">
+  <send retrans="500">{}</send>
+  <recv response="401" auth="true"/>
+  <send>{}</send>
+  <send retrans="500">{}</send>
+  <recv response="200"/>
+  <send>{ack}</send>
+  <send retrans="500">{}</send>
+  <recv response="200"/>
+  <send>{ack}</send>
+  <send retrans="500">{}</send>
+  <recv response="200"/>
+  <send retrans="500">{}</send>
+  <recv response="200"/>
+  <send retrans="500">{}</send>
+  <recv response="200"/>
+</scenario>
+"#,
+        message("INVITE", "", ""),
+        message("ACK", inside, ""),
+        message("INVITE", "", CREDENTIALS),
+        message("INVITE", inside, ""),
+        message("INFO", inside, ""),
+        message("UPDATE", inside, ""),
+        message("BYE", inside, ""),
+        ack = message("ACK", inside, ""),
+    )
+}
+
 /// Runs sipp to its end; it fails if one call fails or one message is unexpected.
 fn sipp(target: SocketAddr, transport: &str, folder: &Path, method: &str) {
     let mut command = Command::new("sipp");
-    if method == "INVITE" {
-        command.args(["-sn", "uac"]);
-    } else {
+    let text = match method {
+        "INVITE" => None,
+        "registers" => Some(registers()),
+        "calls with credentials" => Some(calls_with_credentials()),
+        method => Some(scenario(method)),
+    };
+    if let Some(text) = text {
         let file = folder.join(format!("{method}.xml"));
-        std::fs::write(&file, scenario(method)).unwrap();
+        std::fs::write(&file, text).unwrap();
         command.arg("-sf").arg(file);
+    } else {
+        command.args(["-sn", "uac"]);
     }
     let calls = CALLS.to_string();
     let output = command
@@ -94,7 +174,9 @@ fn sipp_is_satisfied_over_udp_and_tcp() {
         return;
     }
     for driver in DRIVERS {
-        let node = plan(&[&format!("--driver={driver}")]).start();
+        // sipp's own UDP requests all come from one address.
+        let arguments = [&format!("--driver={driver}"), "--register-tries=0", RATES[0], RATES[1]];
+        let node = plan(&arguments).start();
         for (transport, target) in [("u1", node.udp), ("t1", node.tcp)] {
             for method in ["OPTIONS", "REGISTER", "INVITE"] {
                 sipp(target.unwrap(), transport, node.folder.path(), method);
@@ -110,12 +192,33 @@ fn sipp_is_satisfied_over_udp_and_tcp() {
 }
 
 #[test]
+fn sipp_brings_back_our_challenges_and_proves_its_address() {
+    if !has("sipp") {
+        return;
+    }
+    for driver in DRIVERS {
+        let driver = format!("--driver={driver}");
+        let arguments = [&driver, "--register-tries=1", "--calls=challenge", RATES[0], RATES[1]];
+        for (transport, level) in [("u1", "return-path"), ("t1", "connected")] {
+            for scenario in ["registers", "calls with credentials"] {
+                let node = plan(&arguments).start();
+                let target = if transport == "u1" { node.udp } else { node.tcp };
+                sipp(target.unwrap(), transport, node.folder.path(), scenario);
+                node.await_events(CALLS);
+                let source = &node.json("/ip-addresses")["ip_addresses"][0];
+                assert_eq!(source["verification"], level, "{scenario}");
+            }
+        }
+    }
+}
+
+#[test]
 fn sipp_is_satisfied_over_tls() {
     if !has("sipp") || !has("socat") {
         return;
     }
     for driver in DRIVERS {
-        let node = plan(&[&format!("--driver={driver}")]).start();
+        let node = plan(&[&format!("--driver={driver}"), "--register-tries=0"]).start();
         let (_tunnel, front) = Tunnel::open(&node);
         for method in ["OPTIONS", "REGISTER", "INVITE"] {
             sipp(front, "t1", node.folder.path(), method);

@@ -212,7 +212,7 @@ fn a_good_record_before_a_bad_one_is_an_event() {
 #[test]
 fn both_versions_of_tls_are_spoken_and_prove_the_source() {
     for driver in DRIVERS {
-        let node = plan(&[&format!("--driver={driver}")]).start();
+        let node = plan(&[&format!("--driver={driver}"), "--register-tries=0"]).start();
         let mut stream = tls_connect(node.tls.unwrap());
         stream.write_all(request("REGISTER", "100", "tls", "TLS").as_bytes()).unwrap();
         assert_eq!(read_answers(stream, 1), ["SIP/2.0 200 OK"]);
