@@ -14,8 +14,6 @@ pub(super) enum Owner {
     Global,
 }
 
-/// The country code of the North American plan.
-pub(super) const NORTH_AMERICA: u16 = 1;
 /// Digits of a national number of the North American plan: area code 3, exchange 3, line 4.
 const NORTH_AMERICAN_DIGITS: usize = 10;
 
@@ -24,24 +22,34 @@ const NORTH_AMERICAN_DIGITS: usize = 10;
 /// begin with this digit.
 pub(super) fn owner(number: &[u8]) -> Option<Owner> {
     match *number.first_chunk::<3>()? {
-        [b'1', ..] => owner_in(NORTH_AMERICA, &number[1..]),
+        [b'1', ..] => north_american(&number[1..]),
         first => {
-            let (code, ..) = PLANS.get(usize::from(PLAN_OF[value(first)?]))?;
-            let code_digits = 1 + usize::from(*code > 9) + usize::from(*code > 99);
-            owner_in(*code, &number[code_digits..])
+            let plan = PLANS.get(usize::from(PLAN_OF[value(first)?]))?;
+            let code_digits = 1 + usize::from(plan.0 > 9) + usize::from(plan.0 > 99);
+            in_plan(plan, &number[code_digits..])
         }
     }
 }
 
-/// Like [`owner`], of a national number behind a country code.
-pub(super) fn owner_in(code: u16, national: &[u8]) -> Option<Owner> {
-    if code == NORTH_AMERICA {
-        return north_american(national);
+/// Like [`owner`], of the national number behind the North American country code 1.
+///
+/// Its form is `[2-9]XX-[2-9]XX-XXXX`, with an area code that is assigned.
+pub(super) fn north_american(national: &[u8]) -> Option<Owner> {
+    if national.len() != NORTH_AMERICAN_DIGITS || national[3] < b'2' {
+        return None;
     }
-    let index = PLANS.binary_search_by_key(&code, |(code, ..)| *code).ok()?;
-    let (_, main, lengths) = PLANS[index];
-    let first = national.first()?.wrapping_sub(b'0');
-    if lengths.get(usize::from(first))?.checked_shr(national.len() as u32)? & 1 == 0 {
+    let area_code = value(*national.first_chunk()?)?;
+    let (country, _) = AREA_CODES.get(usize::from(COUNTRY_OF[area_code]))?;
+    Some(Owner::Country(country))
+}
+
+/// Like [`owner`], of the national number behind a plan's country code.
+fn in_plan(
+    (code, main, lengths): &'static (u16, &str, [u16; 10]),
+    national: &[u8],
+) -> Option<Owner> {
+    let first = usize::from(national.first()?.wrapping_sub(b'0'));
+    if lengths.get(first)?.checked_shr(national.len() as u32)? & 1 == 0 {
         return None;
     }
     if main.is_empty() {
@@ -49,18 +57,8 @@ pub(super) fn owner_in(code: u16, national: &[u8]) -> Option<Owner> {
     }
     let region = REGIONS
         .iter()
-        .find(|(shared, prefix, _)| *shared == code && national.starts_with(prefix.as_bytes()));
+        .find(|(shared, prefix, _)| shared == code && national.starts_with(prefix.as_bytes()));
     Some(Owner::Country(region.map_or(main, |(.., country)| *country)))
-}
-
-/// `[2-9]XX-[2-9]XX-XXXX`, with an area code that is assigned.
-fn north_american(national: &[u8]) -> Option<Owner> {
-    if national.len() != NORTH_AMERICAN_DIGITS || national[3] < b'2' {
-        return None;
-    }
-    let area_code = value(*national.first_chunk()?)?;
-    let (country, _) = AREA_CODES.get(usize::from(COUNTRY_OF[area_code]))?;
-    Some(Owner::Country(country))
 }
 
 /// The value of three digits.

@@ -22,7 +22,7 @@
 use std::fmt;
 
 use super::comparison_key;
-use super::countries::{self, NORTH_AMERICA, Owner};
+use super::countries::{self, Owner};
 use crate::event::NUMBER_BYTES_MAX;
 
 /// Digits of an international number, country code and all (ITU-T E.164, section 6.2.1).
@@ -161,8 +161,15 @@ fn read_prefixed(digits: &[u8]) -> Option<Target> {
 fn is_national_elsewhere(digits: &[u8]) -> bool {
     let [outside @ (b'8' | b'9'), rest @ ..] = digits else { return false };
     let national = rest.strip_prefix(b"1").unwrap_or(rest);
-    countries::owner_in(NORTH_AMERICA, national).is_some()
-        || *outside == b'8' && rest.len() == 10 && countries::owner_in(7, rest).is_some()
+    countries::north_american(national).is_some() || *outside == b'8' && is_russian(rest)
+}
+
+/// Whether this is a number behind the country code 7, which has ten digits there.
+fn is_russian(national: &[u8]) -> bool {
+    let Ok(national) = <[u8; 10]>::try_from(national) else { return false };
+    let mut number = [b'7'; 11];
+    number[1..].copy_from_slice(&national);
+    countries::owner(&number).is_some()
 }
 
 #[cfg(test)]
