@@ -75,7 +75,7 @@ fn everything_is_within(message: &Message<'_>) {
     ];
     assert!(fields.into_iter().flatten().all(within));
     assert!(message.headers().all(|(name, value)| within(name) && within(value)));
-    if let Some(credentials) = message.credentials() {
+    for credentials in message.credentials() {
         assert!(credentials.params().all(|(name, value)| within(name) && within(value)));
     }
     let session = Session::new(message.body());

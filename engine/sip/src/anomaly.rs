@@ -139,7 +139,8 @@ anomalies! {
     UriSpace = 14, "uri-space";
     /// Angle brackets around the Request-URI. Invalid.
     UriAngles = 15, "uri-angles";
-    /// A Request-URI whose scheme is not sip, sips or tel (416). Observed.
+    /// A Request-URI whose scheme is not sip, sips or tel (416). Observed; without any scheme it is
+    /// no URI, and invalid.
     UriScheme = 16, "uri-scheme";
     /// A response code that is not three digits from 100 to 699. Invalid.
     StatusCode = 17, "status-code";
@@ -152,7 +153,8 @@ anomalies! {
     BareCr = 20, "bare-cr";
     /// A NUL in the head. Invalid; hidden by a backslash it is only observed.
     Nul = 21, "nul";
-    /// The head is not UTF-8. Invalid.
+    /// The head is not UTF-8 as RFC 3629 has it; reason phrases and unknown headers may be other bytes
+    /// by the letter of RFC 3261, and are counted too. Invalid.
     NotUtf8 = 22, "not-utf8";
     /// A header that goes on in the next line: allowed, and rare. Observed.
     Folded = 23, "folded";
@@ -201,7 +203,7 @@ anomalies! {
     AddressSpace = 44, "address-space";
     /// An address with `?`, or a list of addresses, whose URI lacks its angle brackets. Invalid.
     AnglesMissing = 45, "angles-missing";
-    /// From, To or Contact without a URI. Invalid.
+    /// From, To or Contact without a URI, or with something other than parameters behind it. Invalid.
     AddressSyntax = 46, "address-syntax";
     /// A URI in From, To or Contact whose scheme is not sip, sips or tel. Observed.
     AddressScheme = 47, "address-scheme";
@@ -209,8 +211,9 @@ anomalies! {
     ContactStar = 48, "contact-star";
     /// From has no tag, as RFC 2543 allowed. Observed.
     TagMissing = 49, "tag-missing";
-    /// A parameter without a name, as in `;;`, in Via, From, To or Contact. Invalid.
-    ParameterEmpty = 50, "parameter-empty";
+    /// A parameter in Via, From, To or Contact without a name, as in `;;`, or whose name or value is
+    /// no token, host or quoted string. Invalid.
+    ParameterSyntax = 50, "parameter-syntax";
     /// Headers (`?...`) in the Request-URI (RFC 3261, 19.1.1). Invalid.
     UriHeaders = 51, "uri-headers";
     /// A percent sign without two hexadecimal digits in a URI. Invalid.
@@ -234,8 +237,9 @@ anomalies! {
     DateSyntax = 60, "date-syntax";
     /// Call-ID is not `word [ "@" word ]`. Invalid.
     CallIdSyntax = 61, "call-id-syntax";
-    /// A sip: URI with an `@` and nothing before it. Invalid.
-    UriUserEmpty = 62, "uri-user-empty";
+    /// A sip: URI with an `@` and nothing before it, or with a byte in its user part or its parameters
+    /// that has to be escaped; or a tel: URI that is no number of RFC 3966. Invalid.
+    UriSyntax = 62, "uri-syntax";
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use std::net::Ipv6Addr;
 use memchr::memchr;
 
 use super::anomaly::{Anomalies, Anomaly};
-use super::bytes::{Census, decimal, hex_pair, is_lws};
-use super::class::{HOST, TOKEN, WORD, all_are, is};
+use super::bytes::{Census, decimal, hex_pair, is_lws, quoted_end};
+use super::class::{HOST, TOKEN, URI_PARAMETERS, USER, VALUE, WORD, all_are, is};
 use super::header::{List, Params};
 use super::limits::LIST_VALUES_MAX;
 use super::message::{Kind, Message};
@@ -30,8 +30,7 @@ pub(super) fn head(head: &[u8]) -> Anomalies {
     }
     if census.nul {
         found.observe(Anomaly::Nul);
-        let hidden = |(at, byte): (usize, &u8)| *byte != 0 || (at > 0 && head[at - 1] == b'\\');
-        if !head.iter().enumerate().all(hidden) {
+        if !nuls_are_hidden(head) {
             found.reject(Anomaly::Nul);
         }
     }
@@ -39,6 +38,16 @@ pub(super) fn head(head: &[u8]) -> Anomalies {
         found.reject(Anomaly::NotUtf8);
     }
     found
+}
+
+/// Whether a backslash that is not hidden itself stands before every NUL (`quoted-pair`).
+fn nuls_are_hidden(head: &[u8]) -> bool {
+    let mut hides = false;
+    head.iter().all(|byte| {
+        let hidden = *byte != 0 || hides;
+        hides = *byte == b'\\' && !hides;
+        hidden
+    })
 }
 
 /// Everything that is odd or wrong inside the values of a SIP message; nothing for what is no SIP.
@@ -89,6 +98,9 @@ pub(super) fn request_uri(text: &[u8], found: &mut Anomalies) {
     }
     if !uri.headers.is_empty() {
         found.reject(Anomaly::UriHeaders);
+    }
+    if uri.scheme == Scheme::Other && !text.is_empty() && !has_scheme(text) {
+        found.reject(Anomaly::UriScheme);
     }
     check_uri(text, &uri, found);
 }
@@ -178,7 +190,7 @@ fn is_via(via: &Via<'_>) -> bool {
         && all_are(via.transport, TOKEN)
         && is_host(via.host)
         && (via.port.is_empty() || via.port_number().is_some())
-        && via.params.iter().find(|byte| !is_lws(**byte)).is_none_or(|byte| *byte == b';')
+        && begins_params(via.params)
 }
 
 /// One Contact value.
@@ -208,10 +220,12 @@ pub(super) fn address(address: &Address<'_>, found: &mut Anomalies) {
         found.reject(Anomaly::AddressSpace);
     }
     let bare = !address.has_angles;
-    if bare && (!address.display.is_empty() || address.uri.contains(&b'?')) {
+    let uri = Uri::parse(address.uri);
+    let user = uri.user.unwrap_or_default();
+    let needs_angles = address.uri.contains(&b'?') || user.contains(&b';');
+    if bare && (!address.display.is_empty() || needs_angles) {
         found.reject(Anomaly::AnglesMissing);
     }
-    let uri = Uri::parse(address.uri);
     if uri.scheme != Scheme::Other {
         check_uri(address.uri, &uri, found);
     } else if has_scheme(address.uri) {
@@ -219,12 +233,35 @@ pub(super) fn address(address: &Address<'_>, found: &mut Anomalies) {
     } else {
         found.reject(Anomaly::AddressSyntax);
     }
+    if !begins_params(address.params) {
+        found.reject(Anomaly::AddressSyntax);
+    }
     check_params(address.params(), found);
 }
 
-fn check_params(mut params: Params<'_>, found: &mut Anomalies) {
-    if params.any(|(name, _)| name.is_empty()) {
-        found.reject(Anomaly::ParameterEmpty);
+/// Whether nothing follows, or parameters do.
+fn begins_params(rest: &[u8]) -> bool {
+    rest.iter().find(|byte| !is_lws(**byte)).is_none_or(|byte| *byte == b';')
+}
+
+/// `generic-param = token [ EQUAL gen-value ]`, `gen-value = token / host / quoted-string`.
+fn check_params(params: Params<'_>, found: &mut Anomalies) {
+    for (name, value) in params {
+        if name.is_empty() || !all_are(name, TOKEN) {
+            found.reject(Anomaly::ParameterSyntax);
+        }
+        match value {
+            None => {}
+            Some(quoted @ [b'"', ..]) => match quoted_end(quoted, 0) {
+                Some(end) if end == quoted.len() => {}
+                Some(_) => found.reject(Anomaly::ParameterSyntax),
+                None => found.reject(Anomaly::QuoteOpen),
+            },
+            Some(value) if value.is_empty() || !all_are(value, VALUE) => {
+                found.reject(Anomaly::ParameterSyntax);
+            }
+            Some(_) => {}
+        }
     }
 }
 
@@ -245,9 +282,36 @@ fn check_uri(text: &[u8], uri: &Uri<'_>, found: &mut Anomalies) {
         if !is_host(uri.host) || !(uri.port.is_empty() || uri.port_number().is_some()) {
             found.reject(Anomaly::UriHost);
         }
-        if uri.has_at && uri.user.is_none_or(<[u8]>::is_empty) {
-            found.reject(Anomaly::UriUserEmpty);
+        // White space has a bit of its own.
+        let is_escaped_or = |byte: &u8, class| *byte == b'%' || is(*byte, class) || is_lws(*byte);
+        let user = uri.user.unwrap_or_default();
+        if (uri.has_at && user.is_empty())
+            || !user.iter().all(|byte| is_escaped_or(byte, USER))
+            || !uri.params.iter().all(|byte| is_escaped_or(byte, URI_PARAMETERS))
+        {
+            found.reject(Anomaly::UriSyntax);
         }
+    } else if uri.scheme == Scheme::Tel {
+        tel(uri, found);
+    }
+}
+
+/// `telephone-subscriber = global-number / local-number`, RFC 3966, section 3; a local number says
+/// where it is one (5.1.5).
+fn tel(uri: &Uri<'_>, found: &mut Anomalies) {
+    let number = uri.user.unwrap_or_default();
+    let digits = number.strip_prefix(b"+").unwrap_or(number);
+    let global = digits.len() < number.len();
+    let dialled = |byte: &u8| match byte {
+        b'-' | b'.' | b'(' | b')' => true,
+        b'*' | b'#' => !global,
+        byte if global => byte.is_ascii_digit(),
+        byte => byte.is_ascii_hexdigit(),
+    };
+    let is_digit = |byte: &u8| byte.is_ascii_hexdigit() || b"*#".contains(byte);
+    let has_context = global || uri.params().has(b"phone-context");
+    if !digits.iter().any(is_digit) || !digits.iter().all(dialled) || !has_context {
+        found.reject(Anomaly::UriSyntax);
     }
 }
 
@@ -275,7 +339,7 @@ fn has_scheme(uri: &[u8]) -> bool {
 /// `display-name = *( token LWS ) / quoted-string`. What is quoted has been looked at before.
 fn is_display_name(name: &[u8]) -> bool {
     match name {
-        [b'"', .., last] => *last == b'"',
+        [b'"', ..] => quoted_end(name, 0) == Some(name.len()),
         _ => name.iter().all(|byte| is(*byte, TOKEN) || is_lws(*byte)),
     }
 }
@@ -365,8 +429,8 @@ mod tests {
     #[test]
     fn a_contact_is_held_against_its_grammar() {
         use Anomaly::{
-            AddressSpace, AddressSyntax, AngleOpen, AnglesMissing, DisplayName, ParameterEmpty,
-            QuoteOpen, UriEscape, UriHost, UriUserEmpty,
+            AddressSpace, AddressSyntax, AngleOpen, AnglesMissing, DisplayName, ParameterSyntax,
+            QuoteOpen, UriEscape, UriHost, UriSyntax,
         };
         let contacts: [(&str, &[Anomaly]); 17] = [
             ("<sip:a@h>, \"x, y\" <sip:b@[::1]:5>;q=1, sip:c@h;expires=3", &[]),
@@ -380,15 +444,79 @@ mod tests {
             ("\"x\" sip:a@h", &[AnglesMissing]),
             ("sip:a@h?x=y", &[AnglesMissing]),
             ("nobody", &[AddressSyntax]),
-            ("<sip:a@h>;;q=1", &[ParameterEmpty]),
+            ("<sip:a@h>;;q=1", &[ParameterSyntax]),
             ("<sip:%4g@h>, <sip:a@h;x=%>", &[UriEscape]),
             ("<sip:a@>", &[UriHost]),
             ("<sip:a@h_h>", &[UriHost]),
             ("<sip:a@h:70000>", &[UriHost]),
-            ("<sip:@h>", &[UriUserEmpty]),
+            ("<sip:@h>", &[UriSyntax]),
         ];
         for (contact, expected) in contacts {
             assert_eq!(wrong(&format!("Contact: {contact}")), expected, "{contact}");
+        }
+    }
+
+    #[test]
+    fn what_follows_an_address_is_parameters() {
+        use Anomaly::{AddressSyntax, AnglesMissing, ParameterSyntax, QuoteOpen};
+        let contacts: [(&str, &[Anomaly]); 12] = [
+            ("<sip:a@h> ;x=\"a, b\";y=[::1];z", &[]),
+            ("mailto:a@b;x=\"y\";q=1", &[]),
+            ("<sip:a@h> junk;q=1", &[AddressSyntax]),
+            ("<sip:a@h>>;q=1", &[AddressSyntax]),
+            ("sip:a@h junk", &[AddressSyntax]),
+            ("<sip:a@h>;x=", &[ParameterSyntax]),
+            ("<sip:a@h>;x y=1", &[ParameterSyntax]),
+            ("<sip:a@h>;x=a@b", &[ParameterSyntax]),
+            ("<sip:a@h>;x=\"a\"b", &[ParameterSyntax]),
+            ("<sip:a@h>;x=\"a", &[QuoteOpen]),
+            ("\"n\" sip:a@b;x=\"y\"", &[AnglesMissing]),
+            ("sip:7;x=1@h", &[AnglesMissing]),
+        ];
+        for (contact, expected) in contacts {
+            assert_eq!(wrong(&format!("Contact: {contact}")), expected, "{contact}");
+        }
+    }
+
+    #[test]
+    fn a_uri_is_held_against_its_grammar() {
+        use Anomaly::{DisplayName, UriScheme, UriSyntax};
+        for uri in ["sip:a%23&=+$,;?/b@h;lr;x=[::1]", "tel:+1-(201).5", "tel:*7#;phone-context=a"] {
+            assert_eq!(wrong(&format!("Contact: <{uri}>")), [], "{uri}");
+        }
+        for uri in [
+            "sip:1#2@h",
+            "sip:a\"b@h",
+            "sip:\u{e9}@h",
+            "sip:a@h;x=\"y\"",
+            "tel:",
+            "tel:+",
+            "tel:abc!",
+            "tel:+1a",
+            "tel:7042",
+        ] {
+            assert_eq!(wrong(&format!("Contact: <{uri}>")), [UriSyntax], "{uri}");
+        }
+        assert_eq!(wrong("Contact: \"a\" \"b\" <sip:a@h>"), [DisplayName]);
+        for (uri, expected) in
+            [("nonsense", vec![UriScheme]), ("/", vec![UriScheme]), ("a:b", vec![])]
+        {
+            let text = format!("OPTIONS {uri} SIP/2.0\r\n\r\n");
+            let found = parse(text.as_bytes()).all_anomalies();
+            let rejected =
+                if found.invalid & UriScheme.bit() != 0 { vec![UriScheme] } else { vec![] };
+            assert_eq!(rejected, expected, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_nul_is_hidden_by_a_backslash_that_is_none_itself() {
+        for (text, hidden) in
+            [("\\\0", true), ("\\\\\0", false), ("\0", false), ("a\\\\\\\0", true)]
+        {
+            let found = head(text.as_bytes());
+            assert_eq!(found.invalid & Anomaly::Nul.bit() == 0, hidden, "{text:?}");
+            assert_ne!(found.observed & Anomaly::Nul.bit(), 0);
         }
     }
 

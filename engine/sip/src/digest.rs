@@ -1,6 +1,6 @@
 //! Credentials, taken apart on request: what a brute-force REGISTER tries.
 
-use super::bytes::{is_lws, split_at_first, trim, trim_start};
+use super::bytes::{is_lws, quoted_end, split_at_first, trim, trim_start};
 use super::header::Splitter;
 
 /// The value of Authorization or Proxy-Authorization: a scheme and its parameters.
@@ -60,7 +60,7 @@ impl<'a> Credentials<'a> {
 /// What stands between the quotes, if it is quoted.
 fn unquoted(value: &[u8]) -> &[u8] {
     match value {
-        [b'"', inside @ .., b'"'] => inside,
+        [b'"', inside @ .., b'"'] if quoted_end(value, 0) == Some(value.len()) => inside,
         _ => value,
     }
 }
@@ -94,6 +94,7 @@ mod tests {
             params("Digest username=\"open, realm=x"),
             pairs(&[("username", "\"open"), ("realm", "x")])
         );
+        assert_eq!(params("Digest a=\"b\" c=\"d\""), pairs(&[("a", "\"b\" c=\"d\"")]));
         assert_eq!(params("Basic Zm9v=="), pairs(&[("Zm9v", "=")]));
         for empty in ["", "Digest", " \r\n "] {
             assert_eq!(params(empty), [], "{empty:?}");

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use memchr::memchr;
+
 use super::anomaly::{Anomalies, Anomaly};
 use super::bytes::{Span, split_at_first, trim};
 use super::check;
@@ -274,11 +276,11 @@ impl<'a> Message<'a> {
         tag_in(self.header(Name::To)?)
     }
 
-    /// The credentials in Authorization, or else in Proxy-Authorization, in parts.
-    #[must_use]
-    pub fn credentials(&self) -> Option<Credentials<'a>> {
-        let value = self.header(Name::Authorization);
-        value.or_else(|| self.header(Name::ProxyAuthorization)).map(Credentials::parse)
+    /// The credentials in every Authorization, and then in every Proxy-Authorization, in parts: a
+    /// request may carry some for each realm on its way (RFC 3261, 22.3).
+    pub fn credentials(&self) -> impl Iterator<Item = Credentials<'a>> + use<'a> {
+        let values = self.values(Name::Authorization).chain(self.values(Name::ProxyAuthorization));
+        values.map(Credentials::parse)
     }
 
     /// Call-ID.
@@ -315,11 +317,16 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The session description in the body, if Content-Type says that there is one.
+    /// The session description in the body, if Content-Type says that the body is one. One inside of
+    /// a multipart body is not looked for.
     #[must_use]
     pub fn session(&self) -> Option<Session<'a>> {
         let kind = split_at_first(self.header(Name::ContentType)?, |byte| byte == b';').0;
-        trim(kind).eq_ignore_ascii_case(b"application/sdp").then(|| Session::new(self.body()))
+        // `m-type SLASH m-subtype`: white space may stand around the slash.
+        let (kind, subtype) = kind.split_at(memchr(b'/', kind)?);
+        let is_sdp = trim(kind).eq_ignore_ascii_case(b"application")
+            && trim(&subtype[1..]).eq_ignore_ascii_case(b"sdp");
+        is_sdp.then(|| Session::new(self.body()))
     }
 
     /// What follows the body.

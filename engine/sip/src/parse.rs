@@ -19,6 +19,7 @@ const SINGLE: u32 = Name::From.bit()
     | Name::CallId.bit()
     | Name::CSeq.bit()
     | Name::UserAgent.bit()
+    | Name::Server.bit()
     | Name::ContentLength.bit()
     | Name::ContentType.bit()
     | Name::MaxForwards.bit()
@@ -111,6 +112,9 @@ fn read_header(message: &mut Message<'_>, line: Line) {
     };
     if found.spaced {
         message.anomalies.observe(Anomaly::SpaceBeforeColon);
+        // `HCOLON = *( SP / HTAB ) ":"`: no fold.
+        let name = &message.input[line.start..line.start + found.colon];
+        message.bad_name |= name.iter().any(|byte| matches!(byte, b'\r' | b'\n'));
     }
     let Some(name) = found.name else {
         let name = trim(&message.input[line.start..line.start + found.colon]);

@@ -97,9 +97,14 @@ impl<'a> Rest<'a> {
             if this.is_empty() {
                 return None;
             }
-            let value = if self.eat(b"=") { self.run(VALUE) } else { &[] };
-            if found.is_none() && !value.is_empty() && this.eq_ignore_ascii_case(name) {
-                found = Some(fits(value));
+            if self.eat(b"=") {
+                let value = self.run(VALUE);
+                if value.is_empty() {
+                    return None;
+                }
+                if found.is_none() && this.eq_ignore_ascii_case(name) {
+                    found = Some(fits(value));
+                }
             }
         }
         self.0.is_empty().then_some(found.unwrap_or(false))

@@ -80,8 +80,8 @@ fn media(line: &[u8]) -> Option<Media<'_>> {
 
 fn connection(line: &[u8]) -> Option<Connection<'_>> {
     let (network, rest) = word(line.strip_prefix(b"c=")?);
-    let (kind, address) = word(rest);
-    Some(Connection { network, kind, address })
+    let (kind, rest) = word(rest);
+    Some(Connection { network, kind, address: word(rest).0 })
 }
 
 /// The first word, and what follows the space behind it.

@@ -91,7 +91,8 @@ impl<'a> Uri<'a> {
     }
 
     /// The `phone-context` of a local number, as in `tel:7042;phone-context=+46` or in the user part
-    /// of a sip: URI. RFC 3966, 5.1.5: it says where the number is valid, and is no part of it.
+    /// of a sip: URI, of which it is a part like the number itself. RFC 3966, 5.1.5: it says where
+    /// the number is valid.
     ///
     /// ```
     /// use sentrypeer_sip::Uri;
@@ -211,9 +212,11 @@ impl<'a> Address<'a> {
         if split_scheme(value).0 != Scheme::Other {
             return Self::bare(value, &[], false);
         }
-        let (angle, quoted_to, quote_open) = find_angle(value);
+        let (angle, quote_open) = find_angle(value);
         let Some(angle) = angle else {
-            let (display, rest) = value.split_at(quoted_to);
+            // Only what stands at the very start can be a name; quotes behind it are in parameters.
+            let quoted = if value.starts_with(b"\"") { quoted_end(value, 0) } else { None };
+            let (display, rest) = value.split_at(quoted.unwrap_or(0));
             return Self::bare(trim_start(rest), display, quote_open);
         };
         Self::in_angles(value, angle, quote_open)
@@ -240,7 +243,13 @@ impl<'a> Address<'a> {
     }
 
     fn bare(value: &'a [u8], display: &'a [u8], quote_open: bool) -> Self {
-        let (uri, params) = split_at_first(value, |b| matches!(b, b';' | b',') || is_lws(b));
+        // A user part may hold the `;` that ends the URI elsewhere: it goes to its `@`, which no
+        // parameter has unless it is quoted.
+        let ends = |b: &u8| matches!(b, b'@' | b',' | b'"' | b'<' | b'>') || is_lws(*b);
+        let at = value.iter().position(ends);
+        let user = at.filter(|at| value[*at] == b'@').unwrap_or(0);
+        let rest = split_at_first(&value[user..], |b| matches!(b, b';' | b',') || is_lws(b)).1;
+        let (uri, params) = value.split_at(value.len() - rest.len());
         Self { display, uri, params, quote_open, ..Self::default() }
     }
 
@@ -263,25 +272,20 @@ impl<'a> Address<'a> {
     }
 }
 
-/// The first opening angle bracket outside quoted strings, where the last quoted string before it
-/// ends, and whether one is left open.
-fn find_angle(value: &[u8]) -> (Option<usize>, usize, bool) {
-    let (mut at, mut quoted_to) = (0, 0);
+/// The first opening angle bracket outside quoted strings, and whether one of those is left open.
+fn find_angle(value: &[u8]) -> (Option<usize>, bool) {
+    let mut at = 0;
     while let Some(byte) = value.get(at) {
         match byte {
-            b'<' => return (Some(at), quoted_to, false),
-            b'"' => {
-                let Some(end) = quoted_end(value, at) else {
-                    let angle = memchr(b'<', &value[at..]).map(|angle| at + angle);
-                    return (angle, quoted_to, true);
-                };
-                quoted_to = end;
-                at = end;
-            }
+            b'<' => return (Some(at), false),
+            b'"' => match quoted_end(value, at) {
+                Some(end) => at = end,
+                None => return (memchr(b'<', &value[at..]).map(|angle| at + angle), true),
+            },
             _ => at += 1,
         }
     }
-    (None, quoted_to, false)
+    (None, false)
 }
 
 #[cfg(test)]
@@ -369,6 +373,10 @@ mod tests {
         assert_eq!(address("<sip:a@b;tag=1"), ("", "sip:a@b", Some("1")));
         assert_eq!(address("\"name\" sip:a@b;tag=1"), ("\"name\"", "sip:a@b", Some("1")));
         assert_eq!(address("<>;tag=1"), ("", "", Some("1")));
+        assert_eq!(address("mailto:a@b;x=\"y\";tag=1"), ("", "mailto:a@b", Some("1")));
+        assert_eq!(address("\"n\" sip:a@b;x=\"y\";tag=2"), ("\"n\"", "sip:a@b", Some("2")));
+        assert_eq!(address("sip:+35;postd=p@h;tag=1"), ("", "sip:+35;postd=p@h", Some("1")));
+        assert_eq!(address("sip:h;x=1, sip:c@d"), ("", "sip:h", None));
         assert_eq!(address(""), ("", "", None));
         assert_eq!(address("sip:a@b, sip:c@d"), ("", "sip:a@b", None));
     }

@@ -40,6 +40,10 @@ const VIA: u64 = Anomaly::ViaSeveral.bit() | Anomaly::ViaSyntax.bit() | Anomaly:
 /// Cookies are written as the persona does, or short where there was little room.
 const LEAN: [bool; 2] = [false, true];
 
+/// Credentials of a request in which our nonce is looked for. One realm is ours; a request that went
+/// through proxies has one for each.
+const CREDENTIALS_MAX: usize = 4;
+
 /// What a proxy may read as another Via where we see none: over UDP, where it is worth hiding.
 const HIDING: u64 = Anomaly::BareCr.bit()
     | Anomaly::Nul.bit()
@@ -89,8 +93,9 @@ pub fn look(
         proven |= way == Some(Way::Direct);
         seen.dialog = if way.is_some() { Dialog::Ours } else { Dialog::Foreign };
     }
-    if let Some(nonce) = message.credentials().and_then(|given| given.value("nonce"))
-        && let Some((way, tries)) = tries_of_nonce(nonce, parties, slots, (key, persona))
+    let mut nonces = message.credentials().take(CREDENTIALS_MAX).filter_map(|c| c.value("nonce"));
+    if let Some((way, tries)) =
+        nonces.find_map(|nonce| tries_of_nonce(nonce, parties, slots, (key, persona)))
     {
         proven |= way == Way::Direct;
         seen.tries = Some(tries.saturating_add(1));

@@ -214,7 +214,7 @@ pub const MESSAGES: [Case; 18] = [
         invalid: &[
             Anomaly::UriAngles, Anomaly::NoColon, Anomaly::CSeqMethod, Anomaly::ContentLengthBeyond,
             Anomaly::QuoteOpen, Anomaly::AngleOpen, Anomaly::DisplayName, Anomaly::AnglesMissing,
-            Anomaly::ParameterEmpty, Anomaly::ViaSyntax, Anomaly::MaxForwardsSyntax,
+            Anomaly::ParameterSyntax, Anomaly::ViaSyntax, Anomaly::MaxForwardsSyntax,
             Anomaly::CallIdSyntax,
         ],
         ..NOTHING

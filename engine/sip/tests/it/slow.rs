@@ -272,8 +272,10 @@ fn address(value: &[u8]) -> (Vec<u8>, Vec<u8>) {
     while scheme(value).is_none() && at < value.len() && value[at] != b'<' {
         match closing(value, at) {
             Some(close) if value[at] == b'"' && quotes => {
+                if at == 0 {
+                    after_quotes = close + 1;
+                }
                 at = close;
-                after_quotes = close + 1;
             }
             None if value[at] == b'"' => quotes = false,
             _ => {}
@@ -287,7 +289,9 @@ fn address(value: &[u8]) -> (Vec<u8>, Vec<u8>) {
     if scheme(value).is_some() || at == value.len() {
         let rest = if scheme(value).is_some() { value } else { &value[after_quotes..] };
         let rest = &rest[rest.iter().position(|b| !b" \t\r\n".contains(b)).unwrap_or(rest.len())..];
-        let end = ends(rest, b',', 0);
+        let stop = rest.iter().position(|b| b"@,\"<> \t\r\n".contains(b));
+        let from = stop.filter(|at| rest[*at] == b'@').unwrap_or(0);
+        let end = ends(rest, b',', from);
         return (rest[..end].to_vec(), rest[end..].to_vec());
     }
     let inside = &value[at + 1..];
