@@ -36,7 +36,8 @@ pub fn policy(config: &Config, revision: u64) -> Policy {
 }
 
 /// The addresses of this machine's interfaces.
-fn own_addresses() -> Vec<IpAddr> {
+#[must_use]
+pub fn own_addresses() -> Vec<IpAddr> {
     let Ok(interfaces) = nix::ifaddrs::getifaddrs() else {
         log::warn!(
             "the addresses of this machine's interfaces cannot be read: they are not on the allow-list"

@@ -89,6 +89,7 @@ impl Node {
             honeypot: shards::honeypot(config, &identity),
             streams_max,
             tls: reloadable.tls(),
+            rules: shards::rules(config, &listening, context::own_addresses()),
             stop: Arc::clone(&stop),
         };
         let ended: Arc<dyn Fn() + Send + Sync> =

@@ -1,6 +1,7 @@
 //! The shards' threads: which processors they are pinned to, and which driver waits for them.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
@@ -9,6 +10,7 @@ use arc_swap::ArcSwap;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use rustls::ServerConfig;
+use sentrypeer_storage::event::Transport;
 use sentrypeer_storage::identity::Identity;
 use sentrypeer_storage::intake::ShardIntake;
 
@@ -17,7 +19,8 @@ use crate::counters::ShardCounters;
 use crate::honeypot::Honeypot;
 use crate::honeypot::cookie::CookieKey;
 use crate::limits::{DESCRIPTORS_RESERVED, STREAMS_PER_SHARD_MAX, STREAMS_PER_SHARD_MIN};
-use crate::net::listen::{Endpoint, Ports};
+use crate::net::listen::{Endpoint, Listening, Ports};
+use crate::net::outlet::{Own, Rules, Seed};
 use crate::net::{self, Driver, UringRefused};
 use crate::shard::{Parts, Shard};
 
@@ -36,8 +39,22 @@ pub struct Plan {
     pub streams_max: usize,
     /// How TLS is spoken, where something listens for it.
     pub tls: Option<Arc<ArcSwap<ServerConfig>>>,
+    /// What may be sent over UDP: each shard's share.
+    pub rules: Arc<Rules>,
     /// Set when they are to stop.
     pub stop: Arc<AtomicBool>,
+}
+
+/// What each shard may send over UDP, by the configuration; `listening` is what listens, and `own`
+/// are the machine's addresses.
+#[must_use]
+pub fn rules(config: &Config, listening: &[Listening], own: Vec<IpAddr>) -> Arc<Rules> {
+    let udp = listening.iter().filter(|l| l.transport == Transport::Udp);
+    Arc::new(Rules {
+        limits: config.answer_rates.share(config.shards),
+        seed: Seed::random(),
+        own: Own { sockets: udp.map(|l| l.address).collect(), addresses: own },
+    })
 }
 
 /// Where the configuration wants SIP, plain and over TLS.
@@ -101,7 +118,10 @@ pub fn spawn(
 ) -> io::Result<Spawned> {
     let processors = processors();
     let mut spawned = (Vec::new(), Vec::new());
-    for (index, (ports, intake)) in ports.into_iter().zip(intakes).enumerate() {
+    for (index, (mut ports, intake)) in ports.into_iter().zip(intakes).enumerate() {
+        for port in &mut ports.udp {
+            port.rules = Arc::clone(&plan.rules);
+        }
         let counters = Arc::new(ShardCounters::default());
         let shard = Shard::new(Parts {
             intake,

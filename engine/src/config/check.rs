@@ -2,7 +2,7 @@
 //! problem is kept.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -12,16 +12,20 @@ use sentrypeer_storage::event::Verification;
 use super::error::{Fault, Problem, Shown, Warning};
 use super::file::{self, Content};
 use super::layer::{Item, Layer};
-use super::limits::{ADDRESSES_PER_SETTING_MAX, REGISTER_TRIES_MAX, SECRET_BYTES_MAX, SHARDS_MAX};
+use super::limits::{
+    ADDRESSES_PER_SETTING_MAX, ANSWER_RATE_MAX, REGISTER_TRIES_MAX, SECRET_BYTES_MAX, SHARDS_MAX,
+};
 use super::origin::Origin;
 use super::secret::{Secret, WebhookUrl};
 use super::setting::{Fallback, Id};
 use super::table::SETTINGS;
 use super::{
-    Bootstrap, Certificate, Config, Credentials, Driver, Listen, Webhook, address, relations,
+    Bootstrap, Certificate, Config, Credentials, Driver, Listen, Prefix, Webhook, address,
+    relations,
 };
 use crate::honeypot::persona::{self, Persona};
 use crate::honeypot::{Calls, Conduct};
+use crate::net::limiter::Limits;
 
 /// Makes the configuration. If there are problems afterwards, it is not to be used.
 pub(super) fn check(
@@ -54,10 +58,12 @@ impl Checker<'_> {
             sip_listen: used(!no_sip, self.listens(Id::SipListen)),
             tls_listen: used(!no_sip && !no_tls, self.listens(Id::TlsListen)),
             certificate: self.certificate(),
+            proxy_protocol_from: self.prefixes(Id::ProxyProtocolFrom),
             shards: self.shards(),
             driver: self.driver(),
             responsive: on(Id::Responsive),
             conduct: self.conduct(),
+            answer_rates: self.answer_rates(),
             test_addresses: on(Id::TestAddresses),
             json_log: self.path(Id::JsonLogFile).filter(|_| on(Id::JsonLog)),
             syslog: on(Id::Syslog),
@@ -197,6 +203,37 @@ impl Checker<'_> {
             self.at(id, fault);
         }
         number
+    }
+
+    fn answer_rates(&mut self) -> Limits {
+        let mut rate = |id| {
+            let rate = self.number(id, 0, ANSWER_RATE_MAX)?;
+            NonZeroU32::new(u32::try_from(rate).ok()?)
+        };
+        Limits {
+            source: rate(Id::AnswerRateSource),
+            network: rate(Id::AnswerRateNetwork),
+            total: rate(Id::AnswerRateTotal),
+        }
+    }
+
+    fn prefixes(&mut self, id: Id) -> Vec<Prefix> {
+        let layer = self.layer;
+        let items = layer.texts(id);
+        if items.len() > ADDRESSES_PER_SETTING_MAX {
+            self.at(id, Fault::TooManyAddresses { count: items.len() });
+            return Vec::new();
+        }
+        let mut prefixes = Vec::new();
+        for item in items {
+            let text = item.text.to_str();
+            match text.map(|text| text.parse().map_err(|_| Fault::NotAPrefix(Shown::text(text)))) {
+                Some(Ok(prefix)) => prefixes.push(prefix),
+                Some(Err(fault)) => self.problem(item.origin.clone(), id, fault),
+                None => self.problem(item.origin.clone(), id, Fault::NotUtf8),
+            }
+        }
+        prefixes
     }
 
     fn conduct(&mut self) -> Conduct {

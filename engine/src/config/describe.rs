@@ -1,6 +1,7 @@
 //! The configuration as text, for `--check-config`: a TOML file that would give the same one.
 
 use std::fmt::Write as _;
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use log::LevelFilter;
@@ -55,6 +56,7 @@ impl Config {
             Id::NoTls if self.sip_listen.is_empty() => Effective::Unused,
             Id::NoTls => on(self.tls_listen.is_empty()),
             Id::NoSip => on(self.sip_listen.is_empty()),
+            Id::ProxyProtocolFrom => list(&self.proxy_protocol_from),
             Id::Shards => Effective::Shown(self.shards.to_string()),
             Id::Driver => text(Some(self.driver.name())),
             Id::Db => path(Some(&self.db)),
@@ -66,6 +68,9 @@ impl Config {
                 Calls::Reject(status) => status.to_string(),
             })),
             Id::RegisterTries => Effective::Shown(self.conduct.register_tries.to_string()),
+            Id::AnswerRateSource => rate(self.answer_rates.source),
+            Id::AnswerRateNetwork => rate(self.answer_rates.network),
+            Id::AnswerRateTotal => rate(self.answer_rates.total),
             Id::TestAddresses => on(self.test_addresses),
             Id::JsonLog => on(self.json_log.is_some()),
             Id::JsonLogFile => path(self.json_log.as_deref()),
@@ -104,8 +109,15 @@ impl Config {
 }
 
 fn addresses(listens: &[Listen]) -> Effective {
-    let quoted: Vec<String> =
-        listens.iter().map(|listen| quoted(&listen.addr.to_string())).collect();
+    list(&listens.iter().map(|listen| listen.addr).collect::<Vec<_>>())
+}
+
+fn rate(rate: Option<NonZeroU32>) -> Effective {
+    Effective::Shown(rate.map_or(0, NonZeroU32::get).to_string())
+}
+
+fn list(items: &[impl ToString]) -> Effective {
+    let quoted: Vec<String> = items.iter().map(|item| quoted(&item.to_string())).collect();
     match quoted.is_empty() {
         true => Effective::Unused,
         false => Effective::Shown(format!("[{}]", quoted.join(", "))),

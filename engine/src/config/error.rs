@@ -108,6 +108,8 @@ pub enum Fault {
     OutOfRange { text: Shown, min: usize, max: usize },
     #[error(transparent)]
     Address(#[from] AddressFault),
+    #[error("{0} is neither an address nor a prefix; write one like \"10.0.0.0/8\"")]
+    NotAPrefix(Shown),
     #[error("{count} addresses are named, and {ADDRESSES_PER_SETTING_MAX} is the most")]
     TooManyAddresses { count: usize },
     #[error("\"{addr}\" is named by {other} too; give each a port of its own, or leave one out")]

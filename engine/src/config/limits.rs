@@ -17,6 +17,9 @@ pub(super) const SHARDS_MAX: usize = 256;
 /// tries more than a handful is a dictionary, which is caught by then.
 pub(super) const REGISTER_TRIES_MAX: usize = 9;
 
+/// Most answers a second that a limit may name; more than any shard can send is no limit.
+pub(super) const ANSWER_RATE_MAX: usize = 1_000_000;
+
 /// Most problems that are shown, so that a file of the wrong kind does not fill the screen. The
 /// rest is counted.
 pub(super) const PROBLEMS_SHOWN_MAX: usize = 40;

@@ -20,6 +20,7 @@ mod flags;
 mod layer;
 mod limits;
 mod origin;
+mod prefix;
 mod reference;
 mod relations;
 mod reload;
@@ -44,6 +45,7 @@ pub use command::{Command, ExportIpset, IpsetDocument, IpsetFamily};
 pub use error::{ConfigError, Fault, Problem, Problems, Shown, Warning};
 pub use flags::command_line;
 pub use origin::{Origin, Place};
+pub use prefix::Prefix;
 pub use reference::reference;
 pub use reload::restart_keys;
 pub use secret::{Secret, WebhookUrl};
@@ -53,6 +55,7 @@ pub use table::SETTINGS;
 use layer::Layer;
 
 use crate::honeypot::Conduct;
+use crate::net::limiter::Limits;
 
 /// Where the file is looked for when none is named, below the user's home.
 const DEFAULT_FILE: &str = ".config/sentrypeer/default-config.toml";
@@ -70,12 +73,16 @@ pub struct Config {
     pub tls_listen: Vec<Listen>,
     /// The operator's certificate. `None`: a self-signed one is to be made beside the database.
     pub certificate: Option<Certificate>,
+    /// Who connects on behalf of others, and says so in a PROXY protocol header.
+    pub proxy_protocol_from: Vec<Prefix>,
     /// How many threads take SIP, 1 to 256.
     pub shards: NonZeroUsize,
     /// How sockets are waited for.
     pub driver: Driver,
     /// Whether probes are answered.
     pub responsive: bool,
+    /// How often those are answered over UDP who have proven nothing, by the whole node.
+    pub answer_rates: Limits,
     /// Whether special-purpose addresses and the node's own count like any other.
     pub test_addresses: bool,
     /// How it behaves if it answers.

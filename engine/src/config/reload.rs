@@ -12,7 +12,7 @@ pub fn restart_keys(old: &Config, new: &Config) -> Vec<&'static str> {
 }
 
 fn needs_restart(id: Id) -> bool {
-    !matches!(id, Id::Verbose | Id::Debug | Id::Cert | Id::Key | Id::Strict)
+    !matches!(id, Id::Verbose | Id::Debug | Id::Cert | Id::Key | Id::Strict | Id::ProxyProtocolFrom)
 }
 
 /// Whether both have the same value. Hidden parts count, although they are not shown.

@@ -42,6 +42,14 @@ pub const SETTINGS: &[Setting] = &[
         .short('R')
         .env(&["SENTRYPEER_SIP_DISABLE"])
         .help("Take no SIP at all, over any transport: only serve and share what is known"),
+    Setting::new(Id::ProxyProtocolFrom, Group::Listening, "proxy-protocol-from")
+        .key("proxy_protocol_from")
+        .env(&["SENTRYPEER_PROXY_PROTOCOL_FROM"])
+        .takes(Kind::List, "PREFIX")
+        .help(
+            "Connections from these addresses or prefixes come through a front end and begin \
+             with a PROXY protocol header (v1 or v2) that names the caller; may be repeated",
+        ),
     Setting::new(Id::Shards, Group::Listening, "shards")
         .key("shards")
         .env(&["SENTRYPEER_SHARDS"])
@@ -93,6 +101,27 @@ pub const SETTINGS: &[Setting] = &[
             "Which password of a caller registers it, whatever it is: the first, the second, ... \
              up to 9; 0 asks for none",
         ),
+    Setting::new(Id::AnswerRateSource, Group::Collected, "answer-rate-source")
+        .key("answer_rate_source")
+        .env(&["SENTRYPEER_ANSWER_RATE_SOURCE"])
+        .takes(Kind::Number, "N")
+        .or(Fallback::Text("20"))
+        .help(
+            "Answers a second over UDP to one address that has proven nothing, and may be forged; \
+             0 is unlimited. Every message is recorded all the same",
+        ),
+    Setting::new(Id::AnswerRateNetwork, Group::Collected, "answer-rate-network")
+        .key("answer_rate_network")
+        .env(&["SENTRYPEER_ANSWER_RATE_NETWORK"])
+        .takes(Kind::Number, "N")
+        .or(Fallback::Text("100"))
+        .help("The same for a network: a /24 of IPv4, a /56 of IPv6"),
+    Setting::new(Id::AnswerRateTotal, Group::Collected, "answer-rate-total")
+        .key("answer_rate_total")
+        .env(&["SENTRYPEER_ANSWER_RATE_TOTAL"])
+        .takes(Kind::Number, "N")
+        .or(Fallback::Text("2000"))
+        .help("The same for all addresses together"),
     Setting::new(Id::TestAddresses, Group::Collected, "test-addresses")
         .key("test_addresses")
         .env(&["SENTRYPEER_TEST_ADDRESSES"])

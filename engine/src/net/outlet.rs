@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use super::limiter::{Limits, Refusal};
 use crate::counters::Count;
@@ -82,12 +81,20 @@ pub struct Rules {
     /// What the limiter's tables are keyed with.
     pub seed: Seed,
     /// The node's own UDP sockets, of which one bound to all addresses stands for each of them.
-    pub own: Arc<Own>,
+    pub own: Own,
 }
 
 /// A random key of this process.
 #[derive(Clone, Copy, Default)]
 pub struct Seed(pub [u8; 16]);
+
+impl Seed {
+    /// A new one.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(uuid::Uuid::new_v4().into_bytes())
+    }
+}
 
 impl fmt::Debug for Seed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -159,14 +159,20 @@ fn handle(
         verification: Verification::Unverified,
         framing: Anomalies::default(),
     };
-    let proven = meta.verification >= Verification::ReturnPath;
+    let message = sip::parse(datagram.payload);
+    let seen = recorder.look(&message, &meta);
+    let proven = seen.verification >= Verification::ReturnPath;
     if !proven {
         recorder.counters.add(Count::UnprovenBytes, datagram.payload.len() as u64);
     }
+    // What is answered is kept: without room for the event there is no answer either.
+    if !recorder.record(&message, &meta, &seen) {
+        return;
+    }
+    // Not longer than what came: nobody gains anything by forging the source of a request.
+    let limit = if proven { REPLY_BYTES_MAX } else { datagram.payload.len().min(REPLY_BYTES_MAX) };
     let start = text.len();
-    // Never longer than what came: nobody gains anything by forging the source of a request.
-    let limit = datagram.payload.len().min(REPLY_BYTES_MAX);
-    recorder.message(&sip::parse(datagram.payload), &meta, limit, text);
+    recorder.answer(&message, &meta, &seen, limit, text);
     if text.len() == start {
         return;
     }
@@ -193,7 +199,94 @@ fn handle(
 
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
+    use std::num::NonZeroU32;
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::net::limiter::Limits;
+    use crate::net::outlet::Rules;
+    use crate::shard::testing::recorder;
+
+    fn port(source_rate: u32) -> UdpPort {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let limits = Limits { source: NonZeroU32::new(source_rate), ..Limits::default() };
+        let rules = Arc::new(Rules { limits, ..Rules::default() });
+        UdpPort { local: socket.local_addr().unwrap(), socket, rules }
+    }
+
+    /// What is answered to datagrams that come at once from one address, each with its length.
+    fn answers(
+        port: &UdpPort,
+        datagrams: &[Vec<u8>],
+        recorder: &mut Recorder,
+    ) -> Vec<(usize, String)> {
+        let (mut list, mut text, mut limiter) = (Vec::new(), Vec::new(), None);
+        let mut answers = Vec::new();
+        for payload in datagrams {
+            let source = "192.0.2.1:5060".parse().unwrap();
+            let received = Received { payload, source, destination: None, truncated: false };
+            let replies = Replies { list: &mut list, text: &mut text, limiter: &mut limiter };
+            handle(&received, port, Time(1 << 60), recorder, replies);
+            for reply in list.drain(..) {
+                let text = String::from_utf8_lossy(&text[reply.range]).into_owned();
+                answers.push((payload.len(), text));
+            }
+        }
+        answers
+    }
+
+    fn request(method: &str, padding: usize, tag: &str) -> String {
+        format!(
+            "{method} sip:0046500729221@192.0.2.9 SIP/2.0\r\nVia: SIP/2.0/UDP \
+             192.0.2.1:5060;branch=z9hG4bKa{}\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>{tag}\r\n\
+             Call-ID: 1\r\nCSeq: 1 {method}\r\nContact: <sip:a@192.0.2.1>\r\n\
+             Content-Length: 0\r\n\r\n",
+            "x".repeat(padding)
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn who_has_proven_nothing_gets_no_more_bytes_than_came(
+            methods in proptest::collection::vec("INVITE|OPTIONS|REGISTER|BYE|SUBSCRIBE|BREW", 1..20),
+            padding in 0..600_usize, cut in 0..900_usize,
+        ) {
+            let (mut recorder, _) = recorder(true);
+            let whole = methods.iter().map(|method| request(method, padding, "").into_bytes());
+            let cut = whole.clone().map(|bytes| bytes[..cut.min(bytes.len())].to_vec());
+            let datagrams: Vec<Vec<u8>> = whole.chain(cut).collect();
+            for (came, answer) in answers(&port(0), &datagrams, &mut recorder) {
+                prop_assert!(answer.len() <= came, "{came}: {answer}");
+            }
+            let count = |count| recorder.counters.of(count);
+            prop_assert!(count(Count::UnprovenReplyBytes) <= count(Count::UnprovenBytes));
+            prop_assert_eq!(count(Count::UnprovenBytes), count(Count::DatagramBytes));
+        }
+    }
+
+    #[test]
+    fn beyond_its_rate_a_source_is_recorded_and_not_answered() {
+        let (mut recorder, events) = recorder(true);
+        let datagrams = vec![request("OPTIONS", 300, "").into_bytes(); 9];
+        assert_eq!(answers(&port(3), &datagrams, &mut recorder).len(), 3);
+        assert_eq!(recorder.counters.of(Count::UnsentSourceRate), 6);
+        assert_eq!(events(recorder).len(), 9);
+    }
+
+    #[test]
+    fn who_brings_back_our_tag_is_answered_at_any_rate() {
+        let (mut recorder, _) = recorder(true);
+        let port = port(3);
+        let first = answers(&port, &[request("INVITE", 300, "").into_bytes()], &mut recorder);
+        let answer = sip::parse(first[0].1.as_bytes());
+        let tag = String::from_utf8_lossy(answer.to_tag().unwrap()).into_owned();
+        let bye = request("BYE", 0, &format!(";tag={tag}")).into_bytes();
+        assert_eq!(answers(&port, &vec![bye; 9], &mut recorder).len(), 9);
+        assert_eq!(recorder.counters.of(Count::UnsentSourceRate), 0);
+    }
 
     #[test]
     fn naps_begin_at_the_rate_that_makes_them_pay_and_end_with_it() {

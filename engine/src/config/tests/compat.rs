@@ -165,6 +165,38 @@ const ROWS: &[Row] = &[
         "[::1]:83",
         |c| c.dip_listen.as_ref().unwrap().addr.to_string() == "[::1]:83",
     ),
+    row(
+        None,
+        "proxy-protocol-from",
+        &["SENTRYPEER_PROXY_PROTOCOL_FROM"],
+        "proxy_protocol_from = ['10.0.0.0/8']",
+        "10.0.0.0/8",
+        |c| c.proxy_protocol_from == ["10.0.0.0/8".parse().unwrap()],
+    ),
+    row(
+        None,
+        "answer-rate-source",
+        &["SENTRYPEER_ANSWER_RATE_SOURCE"],
+        "answer_rate_source = 7",
+        "7",
+        |c| c.answer_rates.source == std::num::NonZeroU32::new(7),
+    ),
+    row(
+        None,
+        "answer-rate-network",
+        &["SENTRYPEER_ANSWER_RATE_NETWORK"],
+        "answer_rate_network = 0",
+        "0",
+        |c| c.answer_rates.network.is_none(),
+    ),
+    row(
+        None,
+        "answer-rate-total",
+        &["SENTRYPEER_ANSWER_RATE_TOTAL"],
+        "answer_rate_total = 7",
+        "7",
+        |c| c.answer_rates.total == std::num::NonZeroU32::new(7),
+    ),
     row(None, "shards", &["SENTRYPEER_SHARDS"], "shards = 7", "7", |c| c.shards.get() == 7),
     row(None, "driver", &["SENTRYPEER_DRIVER"], "driver = 'poll'", "poll", |c| {
         c.driver == Driver::Poll
