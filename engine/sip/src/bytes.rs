@@ -1,5 +1,7 @@
 //! What the parser does with bytes: spans, white space, tokens, numbers, quoted strings.
 
+use super::limits::VALUE_BYTES_MAX;
+
 /// A part of the input by position, half the size of a slice. Empty at 0 means absent: no value can
 /// stand there, for the start line comes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +69,12 @@ pub(super) fn trim_end(mut bytes: &[u8]) -> &[u8] {
         bytes = rest;
     }
     bytes
+}
+
+/// As much of one value as is taken apart.
+#[inline]
+pub(super) fn readable(value: &[u8]) -> &[u8] {
+    &value[..value.len().min(VALUE_BYTES_MAX)]
 }
 
 /// `bytes` up to the first byte that `stop` accepts, and from there on.

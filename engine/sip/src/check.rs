@@ -8,10 +8,10 @@ use std::net::Ipv6Addr;
 use memchr::memchr;
 
 use super::anomaly::{Anomalies, Anomaly};
-use super::bytes::{Census, decimal, hex_pair, is_lws, quoted_end};
+use super::bytes::{Census, decimal, hex_pair, is_lws, quoted_end, readable};
 use super::class::{HOST, TOKEN, URI_PARAMETERS, USER, VALUE, WORD, all_are, is};
 use super::header::{List, Params};
-use super::limits::LIST_VALUES_MAX;
+use super::limits::{LIST_VALUES_MAX, VALUE_BYTES_MAX};
 use super::message::{Kind, Message};
 use super::name::Name;
 use super::plain;
@@ -61,7 +61,7 @@ pub(super) fn message(message: &Message<'_>) -> Anomalies {
     }
     header_lines(message, &mut found);
     for name in [Name::From, Name::To] {
-        let Some(value) = message.header(name) else {
+        let Some(value) = message.header(name).map(|value| note_length(value, &mut found)) else {
             continue;
         };
         if let Some(tagged) = plain::address(value) {
@@ -123,6 +123,14 @@ fn header_lines(message: &Message<'_>, found: &mut Anomalies) {
     }
 }
 
+/// As much of a value as is taken apart; says so if there is more.
+fn note_length<'a>(value: &'a [u8], found: &mut Anomalies) -> &'a [u8] {
+    if value.len() > VALUE_BYTES_MAX {
+        found.observe(Anomaly::HeaderCap);
+    }
+    readable(value)
+}
+
 /// Visits the values of all lines with this name, as many as are `left`. Only a name that stands on
 /// several lines costs another walk over the head.
 fn each_value(
@@ -139,7 +147,7 @@ fn each_value(
                 return;
             }
             *left -= 1;
-            visit(value, found);
+            visit(note_length(value, found), found);
         }
     };
     if message.again & name.bit() != 0 {
@@ -538,6 +546,16 @@ mod tests {
             "SIP/2.0/UDP h,",
         ] {
             assert_eq!(wrong(&format!("Via: {via}")), [Anomaly::ViaSyntax], "{via}");
+        }
+    }
+
+    #[test]
+    fn of_a_long_value_the_beginning_is_looked_at() {
+        let contact = |length| format!("Contact: <sip:a@h>;x={}", "y".repeat(length - 12));
+        for (length, flagged) in [(VALUE_BYTES_MAX, false), (VALUE_BYTES_MAX + 1, true)] {
+            let text = format!("OPTIONS sip:1@h SIP/2.0\r\n{}\r\n\r\n", contact(length));
+            let found = parse(text.as_bytes()).all_anomalies();
+            assert_eq!(found.observed & Anomaly::HeaderCap.bit() != 0, flagged);
         }
     }
 

@@ -8,6 +8,11 @@ pub const HEADER_LINES_MAX: usize = 256;
 /// may be lines. 64 KB hold 65,000 empty ones, and each costs as much as a whole address.
 pub const LIST_VALUES_MAX: usize = HEADER_LINES_MAX;
 
+/// Bytes of one From, To, Contact or Via value that are taken apart: a dozen looks are taken at some
+/// of them for each message, and 64 KB of quotes would make every one dear. Real ones have a few
+/// hundred. A longer one is flagged.
+pub const VALUE_BYTES_MAX: usize = 4_096;
+
 /// Longest message that a stream may carry, in bytes: as much as a datagram can, so that both make
 /// events of the same size.
 pub const STREAM_MESSAGE_BYTES_MAX: usize = 65_535;

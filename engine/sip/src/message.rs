@@ -5,7 +5,7 @@ use std::fmt;
 use memchr::memchr;
 
 use super::anomaly::{Anomalies, Anomaly};
-use super::bytes::{Span, split_at_first, trim};
+use super::bytes::{Span, readable, split_at_first, trim};
 use super::check;
 use super::digest::Credentials;
 use super::header::{Headers, List, Splitter};
@@ -221,7 +221,7 @@ impl<'a> Message<'a> {
     /// The host in the topmost Via; an IPv6 reference keeps its square brackets.
     #[must_use]
     pub fn via_host(&self) -> Option<&'a [u8]> {
-        let via = self.header(Name::Via)?;
+        let via = readable(self.header(Name::Via)?);
         plain::via_host(via).or_else(|| Via::parse(via).map(|via| via.host))
     }
 

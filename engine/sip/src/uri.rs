@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::bytes::{decimal, is_lws, quoted_end, split_at_first, trim, trim_start};
+use super::bytes::{decimal, is_lws, quoted_end, readable, split_at_first, trim, trim_start};
 use super::header::Params;
 use super::plain;
 
@@ -134,12 +134,14 @@ pub(super) fn user_of(text: &[u8]) -> Option<&[u8]> {
 /// Only the user of the address `value`: what [`Address::parse`] would find.
 #[inline]
 pub(super) fn user_in(value: &[u8]) -> Option<&[u8]> {
+    let value = readable(value);
     plain::user_in(value).or_else(|| Address::parse(value).user())
 }
 
 /// Only the tag of the address `value`: what [`Address::tag`] would find.
 #[inline]
 pub(super) fn tag_in(value: &[u8]) -> Option<&[u8]> {
+    let value = readable(value);
     plain::tag_in(value).unwrap_or_else(|| Address::parse(value).tag())
 }
 
@@ -198,14 +200,15 @@ pub struct Address<'a> {
 }
 
 impl<'a> Address<'a> {
-    /// Takes `value` apart. Never fails: without a URI the URI is empty.
+    /// Takes the first [`VALUE_BYTES_MAX`](super::limits::VALUE_BYTES_MAX) bytes of `value` apart.
+    /// Never fails: without a URI the URI is empty.
     ///
     /// A value that begins with a scheme is an addr-spec, which a `;`, `,` or white space ends
     /// (RFC 3261, 20: otherwise it needs angle brackets). Everything else is a display name until
     /// an angle bracket opens. A quote that is never closed is an ordinary byte.
     #[must_use]
     pub fn parse(value: &'a [u8]) -> Self {
-        let value = trim(value);
+        let value = trim(readable(value));
         if let Some(angle) = plain::angle_of(value) {
             return Self::in_angles(value, angle, false);
         }

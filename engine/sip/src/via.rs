@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::bytes::{decimal, is_lws, split_at_first, trim, trim_start};
+use super::bytes::{decimal, is_lws, readable, split_at_first, trim, trim_start};
 use super::header::Params;
 
 /// `via-parm = sent-protocol LWS sent-by *( SEMI via-params )`, RFC 3261, 25.1.
@@ -23,12 +23,14 @@ pub struct Via<'a> {
 }
 
 impl<'a> Via<'a> {
-    /// Takes one value (of a list that is already split) apart, if it has two slashes and a host.
+    /// Takes the first [`VALUE_BYTES_MAX`](super::limits::VALUE_BYTES_MAX) bytes of one value (of a
+    /// list that is already split) apart, if it has two slashes and a host.
     ///
     /// `sent-protocol = protocol-name SLASH protocol-version SLASH transport`, and
     /// `sent-by = host [ COLON port ]`; SLASH and COLON may have white space on both sides.
     #[must_use]
     pub fn parse(value: &'a [u8]) -> Option<Self> {
+        let value = readable(value);
         let first = memchr(b'/', value)?;
         let second = first + 1 + memchr(b'/', &value[first + 1..])?;
         let (transport, rest) = split_at_first(trim_start(&value[second + 1..]), is_lws);

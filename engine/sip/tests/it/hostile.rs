@@ -9,7 +9,7 @@ use super::slow;
 #[test]
 fn a_slow_reader_reads_expensive_inputs_the_same() {
     // The slow reader needs the square of the length for some of them.
-    for (name, bytes) in inputs(4_000) {
+    for (name, bytes) in inputs(8_000) {
         assert_eq!(slow::of(&parse(&bytes)), slow::read(&bytes), "{name}");
     }
 }

@@ -266,6 +266,7 @@ fn closing(bytes: &[u8], open: usize) -> Option<usize> {
 
 /// The URI and the header parameters of an address.
 fn address(value: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let value = trim(&value[..value.len().min(4_096)]);
     let mut at = 0;
     let mut quotes = true;
     let mut after_quotes = 0;
