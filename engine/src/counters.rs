@@ -78,6 +78,8 @@ pub enum Count {
     RefusedGone,
     /// Connections turned away because their source had as many as it may.
     RefusedSourceFull,
+    /// Connections turned away because as many TLS handshakes went on as may.
+    RefusedHandshakes,
     /// Failed calls to accept, running out of descriptors among them.
     AcceptErrors,
     /// Connections ended by the other side.
@@ -92,6 +94,17 @@ pub enum Count {
     ClosedProtocol,
     /// Connections ended because their other side did not read what it was sent.
     ClosedSlowReader,
+    /// Connections ended because a message took too long to arrive.
+    ClosedSlowSender,
+    /// Connections ended because all buffers together had become too large, and theirs was the
+    /// largest.
+    ClosedMemory,
+    /// Idle connections ended for a new one of their source, which had as many as it may.
+    ClosedForSource,
+    /// Idle connections ended for a new one, for the shard had as many as it may.
+    ClosedForShard,
+    /// TLS handshakes given up for a new one, for as many went on as may.
+    ClosedForHandshake,
     /// Connections ended by the node's own stop.
     ClosedStop,
 }
@@ -206,6 +219,7 @@ const FAMILIES: &[(&str, &str, &[Shown])] = &[
         &[
             (Count::RefusedShardFull, "reason", "shard_full"),
             (Count::RefusedSourceFull, "reason", "source_full"),
+            (Count::RefusedHandshakes, "reason", "handshakes_full"),
             (Count::RefusedGone, "reason", "gone_at_once"),
         ],
     ),
@@ -220,6 +234,11 @@ const FAMILIES: &[(&str, &str, &[Shown])] = &[
             (Count::ClosedHandshake, "reason", "handshake"),
             (Count::ClosedProtocol, "reason", "protocol"),
             (Count::ClosedSlowReader, "reason", "slow_reader"),
+            (Count::ClosedSlowSender, "reason", "slow_sender"),
+            (Count::ClosedMemory, "reason", "memory"),
+            (Count::ClosedForSource, "reason", "for_newer_of_source"),
+            (Count::ClosedForShard, "reason", "for_newer"),
+            (Count::ClosedForHandshake, "reason", "for_newer_handshake"),
             (Count::ClosedStop, "reason", "stopping"),
         ],
     ),

@@ -53,8 +53,29 @@ pub const ANSWER_WAYS: usize = 8;
 /// not complete yet.
 pub const STREAMS_PER_SHARD_MAX: usize = 4_096;
 
-/// Connections that one source may hold on one shard.
-pub const STREAMS_PER_SOURCE_MAX: u32 = 256;
+/// Connections that one source may hold on one shard. The kernel spreads a source's connections over
+/// the shards, which share nothing: on a node of many shards a source may hold that many times more.
+pub const STREAMS_PER_SOURCE_MAX: usize = 256;
+
+/// A connection that was not heard of for this long may be closed for a newcomer. Who talks is not;
+/// and a flood of newcomers does not push out each other before they could say a word.
+pub const STREAM_SPARE_MS: u64 = 1_000;
+
+/// Connections of a shard that are being closed and whose end the driver has not seen yet. It sees
+/// it at its next look; more only means that newcomers come faster than it looks.
+pub const STREAMS_CLOSING_MAX: usize = 64;
+
+/// Bytes that all connections of a shard keep in buffers. Each may keep 64 KiB of a message that is
+/// not complete, and answers that its other side does not read; 4,096 of them would keep 256 MiB.
+pub const STREAM_BUFFERS_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// A message may take this long from its first bytes to its last: a telephone sends it in one go,
+/// and gives up on an answer after 32 s (RFC 3261, 17.1.1.2, timer B).
+pub const STREAM_MESSAGE_MS: u64 = 20_000;
+
+/// TLS handshakes that go on at once in one shard. A handshake takes two round trips and the shard
+/// about a millisecond: more of them at once are stalled ones, and each keeps about 10 KiB.
+pub const TLS_HANDSHAKES_MAX: usize = 256;
 
 /// Bytes read from a connection at a time. What they are answered with is all that can ever wait to
 /// be sent, for a connection whose peer does not read is not read either: the smallest request has
@@ -76,7 +97,7 @@ pub const RETRY_MS: u64 = 10;
 /// See [`RETRY_MS`].
 pub const RETRY_MS_MAX: u64 = 640;
 
-/// A connection whose other side takes nothing for this long is closed.
+/// A connection whose other side does not take all that it was sent for this long is closed.
 pub const STREAM_BLOCKED_MS: u64 = 10_000;
 
 /// Send and receive buffer of a connection, in the kernel. Without a limit of its own the kernel
@@ -190,4 +211,11 @@ const _: () = assert!(DRAIN_MS < STOP_MS);
 const _: () = assert!(ANSWER_SOURCES.is_multiple_of(ANSWER_WAYS));
 const _: () = assert!(ANSWER_NETWORKS.is_multiple_of(ANSWER_WAYS));
 const _: () = assert!(TLS_HANDSHAKE_MS < STREAM_IDLE_MS && STREAM_IDLE_MS < STREAM_TOTAL_MS);
+const _: () = assert!(STREAM_MESSAGE_MS < STREAM_IDLE_MS && STREAM_SPARE_MS < TLS_HANDSHAKE_MS);
+// Idle connections alone, and one that fills its buffers, do not go beyond the budget.
+const _: () = assert!(
+    STREAMS_PER_SHARD_MAX * crate::sip::limits::FRAMER_KEEP_BYTES
+        + crate::sip::limits::STREAM_MESSAGE_BYTES_MAX
+        < STREAM_BUFFERS_BYTES_MAX
+);
 const _: () = assert!(TLS_HEAD_BYTES <= MESSAGE_BYTES_MAX);

@@ -283,7 +283,7 @@ mod tests {
         // Far more sources than there are places, all at one moment.
         let mut limiter = limiter(2, 100, 400);
         let asked = 4 * u32::try_from(ANSWER_SOURCES).unwrap();
-        let one_network = (0..asked).map(|i| v4(0x0a00_0000 | i % 256));
+        let one_network = (0..asked).map(|i| v4(0x0a00_0000 + i % 256));
         assert_eq!(one_network.filter(|s| limiter.allow(*s, Time(START)).is_ok()).count(), 100);
         let mut many = (0..asked).map(|i| v4(0x0b00_0000 + (i << 8)));
         assert_eq!(many.by_ref().filter(|s| limiter.allow(*s, Time(START)).is_ok()).count(), 300);

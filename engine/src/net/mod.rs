@@ -6,6 +6,7 @@ pub mod limiter;
 pub mod listen;
 pub mod outlet;
 pub mod poll;
+pub mod roster;
 pub mod stream;
 pub mod streams;
 pub mod syscall;

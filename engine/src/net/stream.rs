@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use rustls::ServerConnection;
 use sentrypeer_storage::event::{Time, Transport, Verification};
 
+use super::roster::Full;
 use crate::counters::Count;
 use crate::honeypot::Path;
 use crate::limits::{REPLY_BYTES_MAX, STREAM_PLAIN_BYTES, TLS_HEAD_BYTES};
@@ -28,6 +29,12 @@ pub enum Closing {
     Protocol,
     /// The other side did not read what it was sent.
     SlowReader,
+    /// A message took too long to arrive.
+    SlowSender,
+    /// All buffers together had become too large, and its were the largest.
+    Memory,
+    /// It was idle, and a newer one needed its place.
+    Displaced(Full),
     /// The node stops.
     Stopping,
 }
@@ -43,6 +50,11 @@ impl Closing {
             Self::Handshake => Count::ClosedHandshake,
             Self::Protocol => Count::ClosedProtocol,
             Self::SlowReader => Count::ClosedSlowReader,
+            Self::SlowSender => Count::ClosedSlowSender,
+            Self::Memory => Count::ClosedMemory,
+            Self::Displaced(Full::Source) => Count::ClosedForSource,
+            Self::Displaced(Full::Shard) => Count::ClosedForShard,
+            Self::Displaced(Full::Handshakes) => Count::ClosedForHandshake,
             Self::Stopping => Count::ClosedStop,
         }
     }
@@ -59,6 +71,12 @@ pub struct Stream {
     proven: bool,
     /// Something came that gave an event.
     recorded: bool,
+    /// Frames that came so far.
+    frames: u64,
+    /// A part of the next message came.
+    partial: bool,
+    /// It is over: what there was to record is recorded.
+    over: bool,
 }
 
 struct Tls {
@@ -72,7 +90,17 @@ impl Stream {
     #[must_use]
     pub fn new(path: Path, tls: Option<ServerConnection>) -> Self {
         let tls = tls.map(|connection| Tls { connection: Box::new(connection), head: Vec::new() });
-        Self { path, tls, framer: Framer::new(), out: Vec::new(), proven: false, recorded: false }
+        Self {
+            path,
+            tls,
+            framer: Framer::new(),
+            out: Vec::new(),
+            proven: false,
+            recorded: false,
+            frames: 0,
+            partial: false,
+            over: false,
+        }
     }
 
     /// The other side's address.
@@ -85,6 +113,26 @@ impl Stream {
     #[must_use]
     pub fn is_handshaking(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.connection.is_handshaking())
+    }
+
+    /// How many frames came, and whether more bytes came than they had. What comes in one piece
+    /// with the end of a frame counts when the next piece comes.
+    #[must_use]
+    pub fn progress(&self) -> (u64, bool) {
+        (self.frames, self.partial)
+    }
+
+    /// Bytes that its buffers keep, without those inside the TLS library.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        let head = self.tls.as_ref().map_or(0, |tls| tls.head.capacity());
+        self.framer.allocated() + self.out.capacity() + head
+    }
+
+    /// Whether [`Self::end`] was called.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over
     }
 
     /// Bytes that are to be sent.
@@ -166,13 +214,18 @@ impl Stream {
         let mut reply = Vec::new();
         while !bytes.is_empty() {
             let taken = self.framer.feed(bytes);
-            bytes = &bytes[taken..];
+            let (piece, rest) = bytes.split_at(taken);
+            let before = self.frames;
+            bytes = rest;
             while self.frame(now, recorder, &mut reply) {
                 match &mut tls {
                     None => self.out.append(&mut reply),
                     Some(tls) => tls.encrypt(&mut reply, &mut self.out),
                 }
             }
+            // Line ends between messages are no part of one.
+            let part = piece.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
+            self.partial = self.frames == before && (self.partial || part);
             if self.framer.is_over() {
                 return Err(Closing::Protocol);
             }
@@ -182,7 +235,9 @@ impl Stream {
 
     /// Handles the next frame, if there is one, and appends what it is answered with.
     fn frame(&mut self, now: Time, recorder: &mut Recorder, reply: &mut Vec<u8>) -> bool {
-        match self.framer.next() {
+        let frame = self.framer.next();
+        self.frames += u64::from(frame.is_some());
+        match frame {
             None => false,
             Some(Frame::Ping) => {
                 recorder.counters.add(Count::KeepAlives, 1);
@@ -204,8 +259,18 @@ impl Stream {
     }
 
     /// The connection is over: what came in part is an event too, and so is a connection on which
-    /// nothing came.
+    /// nothing came. Its buffers go at once. A second call does nothing.
     pub fn end(&mut self, now: Time, recorder: &mut Recorder) {
+        if std::mem::replace(&mut self.over, true) {
+            return;
+        }
+        self.record_rest(now, recorder);
+        self.framer = Framer::new();
+        self.out = Vec::new();
+        self.tls = None;
+    }
+
+    fn record_rest(&mut self, now: Time, recorder: &mut Recorder) {
         self.framer.finish();
         while let Some(frame) = self.framer.next() {
             if let Frame::Message { bytes, anomalies } = frame {
@@ -301,6 +366,18 @@ mod tests {
         assert!(stream.output().is_empty());
         assert_eq!(recorder.counters.of(Count::KeepAlives), 1);
         stream.end(Time(2), &mut recorder);
+        assert_eq!(events(recorder).len(), 1);
+    }
+
+    #[test]
+    fn an_end_is_recorded_once_and_gives_the_memory_back() {
+        let (mut recorder, events) = recorder(true);
+        let mut stream = stream();
+        stream.feed(&[b'x'; 50_000], Time(1), &mut recorder).unwrap();
+        assert!(stream.buffered() >= 50_000);
+        stream.end(Time(2), &mut recorder);
+        stream.end(Time(3), &mut recorder);
+        assert_eq!((stream.buffered(), stream.is_over()), (0, true));
         assert_eq!(events(recorder).len(), 1);
     }
 
