@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use sentrypeer_storage::arena::Arena;
-use sentrypeer_storage::event::{Anomalies, Collected, EventRef, NumberKind, Time, Verification};
+use sentrypeer_storage::event::{Collected, EventRef, NumberKind, Time, Verification};
 use sentrypeer_storage::intake::ShardIntake;
 
 use crate::counters::{Count, ShardCounters};
@@ -125,7 +125,6 @@ impl Recorder {
     /// Records a message as an event; says whether there was room.
     pub fn record(&mut self, message: &Message<'_>, meta: &Meta, seen: &Seen) -> bool {
         let mut digits = [0; NUMBER_BYTES_MAX];
-        let anomalies = seen.anomalies;
         let (number, kind) = message.called_number(&mut digits);
         let event = EventRef {
             time: meta.time,
@@ -142,10 +141,7 @@ impl Recorder {
                 sip::NumberKind::Called => NumberKind::Called,
                 sip::NumberKind::Account => NumberKind::Account,
             },
-            anomalies: Anomalies {
-                observed: anomalies.observed | meta.framing.observed,
-                invalid: anomalies.invalid | meta.framing.invalid,
-            },
+            anomalies: seen.anomalies | meta.framing,
             method: message.method(),
             number,
             user_agent: message.user_agent().unwrap_or_default(),

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+pub use sentrypeer_sip::{Anomalies, Anomaly};
 use uuid::Uuid;
 
 /// Position of an event in the log. The first event of a database is 1; 0 means "before any event".
@@ -140,16 +141,6 @@ pub enum NumberKind {
     Called = 1,
     /// Somebody tried the extension: REGISTER, SUBSCRIBE, OPTIONS and the rest.
     Account = 2,
-}
-
-/// What was odd or wrong about a message: one bit each. The bits are defined where messages are
-/// parsed; here they are carried.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Anomalies {
-    /// Odd, but allowed, or out of place.
-    pub observed: u64,
-    /// The standard says that it is wrong.
-    pub invalid: u64,
 }
 
 /// One event, borrowed from whatever buffer holds it.

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::event::{Anomalies, Anomaly};
 use crate::log::StoredEvent;
 use crate::number::Target;
 use crate::utc::Utc;
@@ -38,12 +39,13 @@ pub fn to_value(event: &StoredEvent, producer: &Producer) -> Value {
 
 /// The event as one line of JSON, without the newline: the members of [`to_value`], then
 /// `called_number_e164` (`+46500729221`) and `called_number_country` (ISO 3166-1 alpha-2) if the
-/// number has a reading, and a country.
+/// number has a reading, and a country; then `anomalies_observed` and `anomalies_invalid`, the names
+/// of what was odd and of what was wrong with commas between them, if anything was.
 #[must_use]
 pub fn to_line(event: &StoredEvent, producer: &Producer) -> String {
     let mut line = String::with_capacity(event.message.len() * 5 / 4 + 512);
     line.push('{');
-    let members = members(event, producer).into_iter().chain(target(event));
+    let members = members(event, producer).into_iter().chain(target(event)).chain(anomalies(event));
     for (n, (key, value)) in members.enumerate() {
         line.push_str(if n == 0 { "\"" } else { ",\"" });
         line.push_str(key);
@@ -70,6 +72,16 @@ fn members(event: &StoredEvent, producer: &Producer) -> [(&'static str, String);
         ("sip_user_agent", text(&event.user_agent)),
         ("sip_message", text(&event.message)),
     ]
+}
+
+fn anomalies(event: &StoredEvent) -> impl Iterator<Item = (&'static str, String)> {
+    let Anomalies { observed, invalid } = event.anomalies;
+    let names = |set: u64| {
+        let found = Anomaly::ALL.into_iter().filter(|anomaly| anomaly.bit() & set != 0);
+        found.map(Anomaly::name).collect::<Vec<_>>().join(",")
+    };
+    let members = [("anomalies_observed", names(observed)), ("anomalies_invalid", names(invalid))];
+    members.into_iter().filter(|(_, names)| !names.is_empty())
 }
 
 fn target(event: &StoredEvent) -> impl Iterator<Item = (&'static str, String)> {
@@ -139,6 +151,17 @@ mod tests {
             id
         );
         assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn what_was_odd_and_what_was_wrong_are_in_the_log_by_name() {
+        let anomalies = Anomalies {
+            observed: Anomaly::Folded.bit() | Anomaly::ViaSeveral.bit(),
+            invalid: Anomaly::AngleOpen.bit(),
+        };
+        let line = to_line(&StoredEvent { anomalies, ..event(b"") }, &producer());
+        let end = r#","anomalies_observed":"folded,via-several","anomalies_invalid":"angle-open"}"#;
+        assert!(line.ends_with(end), "{line}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::source::Breach;
 /// Each crate of the workspace by its folder, and which of the others it may depend on.
 const CRATES: [(&str, &[&str]); 6] = [
     (SIP, &[]),
-    ("storage", &[]),
+    ("storage", &["sip"]),
     ("http", &["storage"]),
     ("dht", &["storage"]),
     ("engine", &["dht", "http", "sip", "storage"]),
