@@ -164,7 +164,8 @@ anomalies! {
     NoColon = 25, "no-colon";
     /// A header name that is empty or no token. Invalid.
     NameSyntax = 26, "name-syntax";
-    /// More header lines, or more or longer Via, From, To and Contact values, than are read. Observed.
+    /// More header lines, or more or longer Via, From, To and Contact values, or a longer Request-URI,
+    /// than are read. Observed.
     HeaderCap = 27, "header-cap";
     /// The head does not end with an empty line: the message is cut. Invalid.
     NoBlankLine = 28, "no-blank-line";

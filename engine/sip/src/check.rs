@@ -8,7 +8,7 @@ use std::net::Ipv6Addr;
 use memchr::memchr;
 
 use super::anomaly::{Anomalies, Anomaly};
-use super::bytes::{Census, decimal, hex_pair, is_lws, quoted_end, readable};
+use super::bytes::{Census, decimal, hex_pair, is_lws, quoted_end};
 use super::class::{HOST, TOKEN, URI_PARAMETERS, USER, VALUE, WORD, all_are, is};
 use super::header::{List, Params};
 use super::limits::{LIST_VALUES_MAX, VALUE_BYTES_MAX};
@@ -56,14 +56,21 @@ pub(super) fn message(message: &Message<'_>) -> Anomalies {
     if matches!(message.kind(), Kind::NotSip(_)) {
         return found;
     }
-    if message.kind() == Kind::Request && !plain::is_uri(message.request_uri()) {
-        request_uri(message.request_uri(), &mut found);
+    let uri = message.request_uri();
+    note_length(uri, &mut found);
+    let is_short = uri.len() <= VALUE_BYTES_MAX;
+    if message.kind() == Kind::Request && is_short && !plain::is_uri(uri) {
+        request_uri(uri, &mut found);
     }
     header_lines(message, &mut found);
     for name in [Name::From, Name::To] {
-        let Some(value) = message.header(name).map(|value| note_length(value, &mut found)) else {
+        let Some(value) = message.header(name) else {
             continue;
         };
+        note_length(value, &mut found);
+        if value.len() > VALUE_BYTES_MAX {
+            continue;
+        }
         if let Some(tagged) = plain::address(value) {
             if name == Name::From && !tagged {
                 found.observe(Anomaly::TagMissing);
@@ -123,12 +130,11 @@ fn header_lines(message: &Message<'_>, found: &mut Anomalies) {
     }
 }
 
-/// As much of a value as is taken apart; says so if there is more.
-fn note_length<'a>(value: &'a [u8], found: &mut Anomalies) -> &'a [u8] {
+/// Says so if a value is too long to be taken apart. Nothing else is said of such a one.
+fn note_length(value: &[u8], found: &mut Anomalies) {
     if value.len() > VALUE_BYTES_MAX {
         found.observe(Anomaly::HeaderCap);
     }
-    readable(value)
 }
 
 /// Visits the values of all lines with this name, as many as are `left`. Only a name that stands on
@@ -147,7 +153,10 @@ fn each_value(
                 return;
             }
             *left -= 1;
-            visit(note_length(value, found), found);
+            note_length(value, found);
+            if value.len() <= VALUE_BYTES_MAX {
+                visit(value, found);
+            }
         }
     };
     if message.again & name.bit() != 0 {

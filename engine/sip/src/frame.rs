@@ -31,13 +31,32 @@ pub enum Frame<'a> {
 
 /// Cuts one stream into messages.
 ///
+/// Feed it what arrives, and after each piece take frames until there are none; at the end of the
+/// stream [`finish`](Self::finish) it, and take what is left. A head of more lines than are read
+/// makes all that follows one message, for where it ends cannot be known; so does something that is
+/// no SIP.
+///
 /// ```
 /// # use sentrypeer_sip::{Frame, Framer};
+/// let stream = b"ACK sip:7@192.0.2.1 SIP/2.0\r\nContent-Length: 2\r\n\r\nhiACK sip:7@";
 /// let mut framer = Framer::new();
-/// framer.feed(b"ACK sip:7@192.0.2.1 SIP/2.0\r\nContent-Length: 2\r\n\r\nhiACK");
+/// let mut messages = Vec::new();
+/// for mut piece in stream.chunks(10) {
+///     while !piece.is_empty() {
+///         piece = &piece[framer.feed(piece)..];
+///         while let Some(frame) = framer.next() {
+///             if let Frame::Message { bytes, .. } = frame {
+///                 messages.push(bytes.to_vec());
+///             }
+///         }
+///     }
+/// }
+/// assert_eq!(messages.len(), 1);
+/// assert!(messages[0].ends_with(b"hi"));
+///
+/// framer.finish();
 /// let Some(Frame::Message { bytes, .. }) = framer.next() else { panic!() };
-/// assert!(bytes.ends_with(b"hi"));
-/// assert!(framer.next().is_none());
+/// assert_eq!(bytes, b"ACK sip:7@");
 /// ```
 #[derive(Debug, Default)]
 pub struct Framer {
@@ -174,6 +193,13 @@ impl Framer {
             if self.buffer.capacity() > FRAMER_KEEP_BYTES {
                 self.buffer = Vec::new();
             }
+        } else if self.buffer.capacity() > FRAMER_KEEP_BYTES
+            && self.buffer.len() - self.start <= FRAMER_KEEP_BYTES / 2
+        {
+            // The beginning of the next message must not keep the room of a large one.
+            self.buffer = self.buffer[self.start..].to_vec();
+            self.scanned -= self.start;
+            self.start = 0;
         }
     }
 

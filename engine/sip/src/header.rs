@@ -213,7 +213,9 @@ impl<'a> Iterator for List<'a> {
 pub struct Params<'a>(Splitter<'a>);
 
 impl<'a> Params<'a> {
-    /// The parameters that `text` writes. Whatever stands before its first `;` is skipped.
+    /// The parameters that `text` writes, which is what the fields `params` of [`Uri`](super::Uri),
+    /// [`Address`](super::Address) and [`Via`](super::Via) hold. Whatever stands before its first `;`
+    /// is skipped.
     #[must_use]
     pub fn new(text: &'a [u8]) -> Self {
         let mut pieces = Splitter::new(text);

@@ -10,8 +10,12 @@ pub const LIST_VALUES_MAX: usize = HEADER_LINES_MAX;
 
 /// Bytes of one From, To, Contact or Via value that are taken apart: a dozen looks are taken at some
 /// of them for each message, and 64 KB of quotes would make every one dear. Real ones have a few
-/// hundred. A longer one is flagged.
+/// hundred. Of a longer one, or a longer Request-URI, the beginning is read, it is flagged, and what
+/// is in it is not checked; a request with one is not answered.
 pub const VALUE_BYTES_MAX: usize = 4_096;
+
+/// Bytes that a response may copy from its request, in all: as they stand there, with their folds.
+pub const COPIED_BYTES_MAX: usize = 16_384;
 
 /// Longest message that a stream may carry, in bytes: as much as a datagram can, so that both make
 /// events of the same size.

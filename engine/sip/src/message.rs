@@ -35,7 +35,8 @@ pub enum Looks {
     KeepAlive,
     /// A TLS or DTLS record.
     Tls,
-    /// An HTTP request. Its method, target and headers can be read all the same.
+    /// An HTTP request or response. A request's method and target, and the headers of both, can be
+    /// read all the same.
     Http,
     /// RTP or RTCP.
     Rtp,
@@ -197,8 +198,11 @@ impl<'a> Message<'a> {
     /// The values of every line of a known header, in order, trimmed. One line may hold a list
     /// ([`List`]).
     pub fn values(&self, name: Name) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let seen = self.seen & name.bit() != 0;
-        seen.then(|| self.headers().values(name)).into_iter().flatten()
+        // Only a name that stands on several lines costs another walk over the head.
+        let again = self.again & name.bit() != 0;
+        let only = if again { None } else { self.header(name) };
+        let all = again.then(|| self.headers().values(name));
+        only.into_iter().chain(all.into_iter().flatten())
     }
 
     /// The value of every Via line, in order: what a response copies.
@@ -222,7 +226,7 @@ impl<'a> Message<'a> {
     #[must_use]
     pub fn via_host(&self) -> Option<&'a [u8]> {
         let via = readable(self.header(Name::Via)?);
-        plain::via_host(via).or_else(|| Via::parse(via).map(|via| via.host))
+        plain::via_host(via).or_else(|| self.via().map(|via| via.host))
     }
 
     /// From in parts.
@@ -237,7 +241,8 @@ impl<'a> Message<'a> {
         self.header(Name::To).map(Address::parse)
     }
 
-    /// The first Contact in parts.
+    /// The first Contact in parts; of a list whose beginning is no address, the first that can be
+    /// read.
     #[must_use]
     pub fn contact(&self) -> Option<Address<'a>> {
         let mut address = Address::parse(self.header(Name::Contact)?);
@@ -258,7 +263,7 @@ impl<'a> Message<'a> {
         user_in(self.header(Name::To)?)
     }
 
-    /// The user in the first Contact: see [`Uri::user`].
+    /// The user in [`contact`](Self::contact): see [`Uri::user`].
     #[must_use]
     pub fn contact_user(&self) -> Option<&'a [u8]> {
         user_in(self.header(Name::Contact)?)
@@ -307,7 +312,8 @@ impl<'a> Message<'a> {
         self.content_length
     }
 
-    /// The body: what follows the head, up to Content-Length bytes.
+    /// The body: what follows the head, up to Content-Length bytes. Bytes that have no head, such as
+    /// TLS or RTP, have no body either.
     #[must_use]
     pub fn body(&self) -> &'a [u8] {
         let rest = &self.input[self.body_at..];

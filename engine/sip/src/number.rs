@@ -28,10 +28,9 @@ impl<'a> Message<'a> {
         if self.kind != Kind::Request {
             return &[];
         }
-        let names_itself = self.method() != b"REGISTER" && self.to_tag().is_none();
-        let asked = if names_itself { self.request_user() } else { None };
+        let asked = if self.method() == b"REGISTER" { None } else { self.request_user() };
         match asked {
-            Some(user) if !user.is_empty() => user,
+            Some(user) if !user.is_empty() && self.to_tag().is_none() => user,
             _ => self.to_user().unwrap_or_default(),
         }
     }

@@ -13,6 +13,7 @@ use memchr::memchr3;
 use super::anomaly::Anomaly;
 use super::bytes::{split_at_first, starts_with_lower, trim, trim_start};
 use super::header::Splitter;
+use super::limits::{COPIED_BYTES_MAX, VALUE_BYTES_MAX};
 use super::message::{Kind, Message};
 use super::name::Name;
 use super::via::Via;
@@ -20,13 +21,13 @@ use super::via::Via;
 /// A response that is to be written.
 #[derive(Clone, Copy, Debug)]
 pub struct Reply<'a> {
-    /// Response code, from 100 to 699.
+    /// Response code, from 100 to 699; it is written as it is.
     pub status: u16,
     /// Reason phrase.
     pub reason: &'a str,
     /// Our tag, which To gets if the request's has none. `None` for a 100.
     pub to_tag: Option<&'a [u8]>,
-    /// Where the request came from: address and port.
+    /// The source's address.
     pub received: IpAddr,
     /// The source's port.
     pub rport: u16,
@@ -47,7 +48,9 @@ pub enum NoReply {
     Missing(Name),
     /// The request has more header lines than are read, so its Via values are not all known.
     TooManyHeaders,
-    /// What the response must have does not fit into the limit.
+    /// What the response must have does not fit into the limit, or is longer than is copied
+    /// ([`VALUE_BYTES_MAX`](super::limits::VALUE_BYTES_MAX),
+    /// [`COPIED_BYTES_MAX`](super::limits::COPIED_BYTES_MAX)).
     TooLong,
 }
 
@@ -94,6 +97,18 @@ impl Reply<'_> {
         for name in [Name::Via, Name::From, Name::To, Name::CallId, Name::CSeq] {
             if request.header(name).is_none_or(<[u8]>::is_empty) {
                 return Err(NoReply::Missing(name));
+            }
+        }
+        // What is cut when it is read cannot be copied rightly: a second tag would be added to it.
+        let is_long = |value: &[u8]| value.len() > VALUE_BYTES_MAX;
+        let others = [Name::From, Name::To, Name::CallId, Name::CSeq];
+        let copied =
+            request.vias().chain(others.into_iter().filter_map(|name| request.header(name)));
+        let mut bytes = 0;
+        for value in copied {
+            bytes += value.len();
+            if is_long(value) || bytes > COPIED_BYTES_MAX {
+                return Err(NoReply::TooLong);
             }
         }
         let start = out.len();

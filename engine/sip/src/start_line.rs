@@ -22,6 +22,9 @@ pub(super) fn read(message: &mut Message<'_>, lines: &mut Lines<'_>) -> bool {
     let read = if starts_with_lower(line, b"sip/") {
         status_line(message, start, line);
         true
+    } else if starts_with_lower(line, b"http/") {
+        message.set_not_sip(Looks::Http);
+        true
     } else {
         plain_request_line(message, start, line) || request_line(message, start, line)
     };
@@ -332,6 +335,13 @@ mod tests {
         assert_eq!(parse(b"SIP/2.0 404 \r\n\r\n").reason(), b"");
         assert_eq!(line("SIP/2.0 404").3, [Anomaly::StartLineSpace]);
         assert_eq!(line("SIP/3.0 404 No").3, [Anomaly::Version]);
+    }
+
+    #[test]
+    fn an_http_response_is_http_too() {
+        let message = parse(b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\n");
+        assert_eq!(message.kind(), Kind::NotSip(Looks::Http));
+        assert_eq!(message.header(crate::Name::Server), Some(&b"x"[..]));
     }
 
     #[test]

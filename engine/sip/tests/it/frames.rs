@@ -185,3 +185,21 @@ fn an_idle_framer_holds_little() {
     assert!(framer.next().is_none());
     assert!(framer.allocated() <= FRAMER_KEEP_BYTES);
 }
+
+#[test]
+fn the_beginning_of_a_message_does_not_keep_the_room_of_a_large_one() {
+    let mut framer = Framer::new();
+    let large =
+        format!("MESSAGE sip:a@h SIP/2.0\r\nContent-Length: 60000\r\n\r\n{}", "x".repeat(60_000));
+    framer.feed(large.as_bytes());
+    framer.feed(b"AC");
+    assert!(
+        matches!(framer.next(), Some(Frame::Message { bytes, .. }) if bytes.len() == large.len())
+    );
+    assert!(framer.next().is_none());
+    assert!(framer.allocated() <= FRAMER_KEEP_BYTES);
+    framer.feed(b"K sip:a@h SIP/2.0\r\nl: 0\r\n\r\n");
+    assert!(
+        matches!(framer.next(), Some(Frame::Message { bytes, .. }) if bytes.starts_with(b"ACK sip"))
+    );
+}

@@ -57,6 +57,7 @@ proptest! {
     #[test]
     fn the_first_header_of_a_name_is_the_first_of_its_values(input in any_input()) {
         let m = parse(&input);
+        prop_assert!(m.via_host().is_none() || m.via_host() == m.via().map(|via| via.host));
         for name in [Name::Via, Name::To, Name::Contact, Name::Expires, Name::ProxyAuthorization] {
             prop_assert_eq!(m.header(name), m.values(name).next());
         }

@@ -233,3 +233,35 @@ proptest! {
         prop_assert_eq!(answer.trailing(), b"");
     }
 }
+
+#[test]
+fn what_is_too_long_to_be_read_whole_is_not_copied() {
+    let request = |via: &str, to: &str| {
+        format!(
+            "OPTIONS sip:1@h SIP/2.0\r\nVia: SIP/2.0/UDP h;received=9.9.9.9{via}\r\n\
+             From: <sip:a@h>;tag=1\r\nTo: <sip:1@h>{to};tag=ours\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\r\n"
+        )
+    };
+    let long = format!(";x={}", "y".repeat(sentrypeer_sip::limits::VALUE_BYTES_MAX));
+    let answer = |text: &str| {
+        let mut out = Vec::new();
+        let reply = Reply {
+            status: 200,
+            reason: "OK",
+            to_tag: Some(b"new"),
+            received: IpAddr::from([192, 0, 2, 1]),
+            rport: 5060,
+            required: &[],
+            optional: &[],
+            body: None,
+        };
+        reply.write(&parse(text.as_bytes()), usize::MAX, &mut out)
+    };
+    assert_eq!(answer(&request("", "")), Ok(()));
+    assert_eq!(answer(&request(&long, "")), Err(NoReply::TooLong));
+    assert_eq!(answer(&request("", &long)), Err(NoReply::TooLong));
+    let vias = "\r\nVia: SIP/2.0/UDP h".repeat(200);
+    assert_eq!(answer(&request(&vias, "")), Ok(()));
+    let vias = format!("\r\nVia: SIP/2.0/UDP h;x={}", "y".repeat(100)).repeat(200);
+    assert_eq!(answer(&request(&vias, "")), Err(NoReply::TooLong));
+}

@@ -134,6 +134,10 @@ fn start_line(fields: &mut Fields, line: &[u8]) {
     let words: Vec<&[u8]> =
         line.split(|b| *b == b' ' || *b == b'\t').filter(|w| !w.is_empty()).collect();
     let starts = |word: &[u8], with: &str| word.to_ascii_lowercase().starts_with(with.as_bytes());
+    if starts(line, "http/") {
+        fields.kind = "NotSip(Http)".into();
+        return;
+    }
     if starts(line, "sip/") {
         fields.kind = "Response".into();
         let code = words.get(1).filter(|w| w.len() == 3 && w.iter().all(u8::is_ascii_digit));
