@@ -6,6 +6,7 @@
 //! ([`cookie`], [`proof`]).
 
 pub mod binding;
+mod conduct;
 pub mod cookie;
 pub mod persona;
 pub mod proof;
@@ -17,6 +18,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use sentrypeer_storage::event::{Time, Transport, Verification};
 
+use self::conduct::reason_of;
+pub use self::conduct::{Calls, Conduct};
 use self::cookie::{CookieKey, Parties, Slot};
 use self::persona::Persona;
 use self::proof::{Dialog, Seen};
@@ -40,35 +43,6 @@ impl Path {
     #[must_use]
     pub fn parties(&self) -> Parties {
         Parties { source: self.source.ip(), ours: self.destination.ip() }
-    }
-}
-
-/// What a call is answered with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Calls {
-    /// 200, with a session description.
-    Answer,
-    /// 401 or 407, as the persona does; then, with our nonce, 200.
-    Challenge,
-    /// This code, from 400 to 699.
-    Reject(u16),
-}
-
-/// How the honeypot behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Conduct {
-    /// What it pretends to be.
-    pub persona: &'static Persona,
-    /// What calls are answered with.
-    pub calls: Calls,
-    /// Which of the answers to our challenges registers, whatever its password: the first, the
-    /// second, ... 0 asks for none.
-    pub register_tries: u8,
-}
-
-impl Default for Conduct {
-    fn default() -> Self {
-        Self { persona: &persona::FREEPBX, calls: Calls::Answer, register_tries: 3 }
     }
 }
 
@@ -227,7 +201,7 @@ impl Honeypot {
         }
         match method {
             b"INVITE" => self.call(seen),
-            b"UPDATE" if has_sdp(message) => Outcome::Media,
+            b"UPDATE" if message.session().is_some() => Outcome::Media,
             b"REGISTER" => self.register(seen),
             b"OPTIONS" | b"BYE" | b"INFO" | b"MESSAGE" | b"NOTIFY" | b"UPDATE" => {
                 Outcome::Plain(200, "OK")
@@ -332,7 +306,7 @@ impl Honeypot {
     fn media(&self, request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), NoReply> {
         let message = request.message;
         let mut description = Cursor::new([0; sdp::DESCRIPTION_BYTES_MAX]);
-        let offer = if has_sdp(message) { message.body() } else { &[] };
+        let offer = if message.session().is_some() { message.body() } else { &[] };
         let ip = request.path.destination.ip();
         let Persona { session_origin, session_name, .. } = self.conduct.persona;
         let face = sdp::Face { origin: session_origin, name: session_name, ip, port: MEDIA_PORT };
@@ -372,37 +346,6 @@ impl Honeypot {
             ("Supported", supported.as_bytes()),
         ]
     }
-}
-
-/// The reason phrase that RFC 3261, section 21, has for a code with which calls are rejected.
-fn reason_of(status: u16) -> &'static str {
-    match status {
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        408 => "Request Timeout",
-        480 => "Temporarily Unavailable",
-        484 => "Address Incomplete",
-        486 => "Busy Here",
-        487 => "Request Terminated",
-        488 => "Not Acceptable Here",
-        500 => "Server Internal Error",
-        501 => "Not Implemented",
-        503 => "Service Unavailable",
-        600 => "Busy Everywhere",
-        603 => "Decline",
-        604 => "Does Not Exist Anywhere",
-        606 => "Not Acceptable",
-        _ => "Rejected",
-    }
-}
-
-/// Whether the body describes a session.
-fn has_sdp(message: &Message<'_>) -> bool {
-    let kind = message.header(Name::ContentType).unwrap_or_default();
-    !message.body().is_empty()
-        && kind.get(..15).is_some_and(|start| start.eq_ignore_ascii_case(b"application/sdp"))
 }
 
 /// Where requests of the dialog are to go: the address that this one came to.
