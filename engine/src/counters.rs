@@ -80,6 +80,18 @@ pub enum Count {
     RefusedSourceFull,
     /// Connections turned away because as many TLS handshakes went on as may.
     RefusedHandshakes,
+    /// Connections of front ends that did not begin with a sound PROXY protocol header.
+    RefusedProxyBroken,
+    /// Connections of front ends whose header did not come in time.
+    RefusedProxyLate,
+    /// Connections of front ends that ended before their header had come.
+    RefusedProxyMissing,
+    /// Connections of front ends turned away because too many waited for their header.
+    RefusedProxyFull,
+    /// Connections of front ends whose header named a caller.
+    ProxiedConnections,
+    /// Connections of front ends whose header said that they are its own, or nobody's.
+    ProxyLocal,
     /// Failed calls to accept, running out of descriptors among them.
     AcceptErrors,
     /// Connections ended by the other side.
@@ -221,7 +233,16 @@ const FAMILIES: &[(&str, &str, &[Shown])] = &[
             (Count::RefusedSourceFull, "reason", "source_full"),
             (Count::RefusedHandshakes, "reason", "handshakes_full"),
             (Count::RefusedGone, "reason", "gone_at_once"),
+            (Count::RefusedProxyBroken, "reason", "proxy_header_broken"),
+            (Count::RefusedProxyLate, "reason", "proxy_header_late"),
+            (Count::RefusedProxyMissing, "reason", "proxy_header_missing"),
+            (Count::RefusedProxyFull, "reason", "proxy_waiting_full"),
         ],
+    ),
+    (
+        "sentrypeer_proxy_headers_total",
+        "Connections of front ends with a sound PROXY protocol header.",
+        &[(Count::ProxiedConnections, "kind", "proxied"), (Count::ProxyLocal, "kind", "local")],
     ),
     ("sentrypeer_accept_errors_total", "Failed calls to accept.", &[(Count::AcceptErrors, "", "")]),
     (

@@ -77,6 +77,20 @@ pub const STREAM_MESSAGE_MS: u64 = 20_000;
 /// about a millisecond: more of them at once are stalled ones, and each keeps about 10 KiB.
 pub const TLS_HANDSHAKES_MAX: usize = 256;
 
+/// Longest PROXY protocol header of version 1, with its line end (proxy-protocol.txt, 2.1).
+pub const PROXY_V1_BYTES_MAX: usize = 107;
+
+/// Most bytes that a header of version 2 may say follow its first 16. Front ends send some hundred:
+/// addresses, a host name, an identifier; a client's certificate has its place in TLS.
+pub const PROXY_V2_BYTES_MAX: usize = 4_096;
+
+/// Connections from front ends that wait for their header in one shard. A front end sends it with
+/// the first packet, so each waits for as long as the shard takes to look.
+pub const PROXY_WAITING_MAX: usize = 64;
+
+/// A header that takes longer is not waited for, as a TLS handshake is not.
+pub const PROXY_HEADER_MS: u64 = TLS_HANDSHAKE_MS;
+
 /// Bytes read from a connection at a time. What they are answered with is all that can ever wait to
 /// be sent, for a connection whose peer does not read is not read either: the smallest request has
 /// about 100 bytes, its answer 500.

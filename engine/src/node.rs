@@ -89,6 +89,7 @@ impl Node {
             honeypot: shards::honeypot(config, &identity),
             streams_max,
             tls: reloadable.tls(),
+            front_ends: reloadable.front_ends(),
             rules: shards::rules(config, &listening, context::own_addresses()),
             stop: Arc::clone(&stop),
         };

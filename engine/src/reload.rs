@@ -1,4 +1,5 @@
-//! What SIGHUP can change: the log level, the TLS certificate, what the legacy lists demand.
+//! What SIGHUP can change: the log level, the TLS certificate, what the legacy lists demand, who
+//! connects on behalf of others.
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use sentrypeer_storage::policy::Policy;
 use crate::config::{Config, ConfigError, Loaded, restart_keys};
 use crate::context;
 use crate::net::listen::Listening;
+use crate::net::lobby::FrontEnds;
 use crate::net::tls::{self, TlsError};
 
 /// The configuration that holds, and the parts that can be exchanged while the node runs.
@@ -17,6 +19,7 @@ pub struct Reloadable {
     config: Config,
     policy: Arc<ArcSwap<Policy>>,
     tls: Option<Arc<ArcSwap<ServerConfig>>>,
+    front_ends: Arc<ArcSwap<FrontEnds>>,
 }
 
 impl Reloadable {
@@ -30,7 +33,8 @@ impl Reloadable {
         let tls =
             if wants_tls { Some(Arc::new(ArcSwap::new(server_config(&config)?))) } else { None };
         let policy = Arc::new(ArcSwap::from_pointee(context::policy(&config, 0)));
-        Ok(Self { config, policy, tls })
+        let front_ends = Arc::new(ArcSwap::from_pointee(front_ends(&config)));
+        Ok(Self { config, policy, tls, front_ends })
     }
 
     /// The configuration that holds.
@@ -49,6 +53,12 @@ impl Reloadable {
     #[must_use]
     pub fn tls(&self) -> Option<Arc<ArcSwap<ServerConfig>>> {
         self.tls.clone()
+    }
+
+    /// Who connects on behalf of others, as the shards see it.
+    #[must_use]
+    pub fn front_ends(&self) -> Arc<ArcSwap<FrontEnds>> {
+        Arc::clone(&self.front_ends)
     }
 
     /// Takes over what can change at run time, and names what cannot. A configuration with an error
@@ -71,6 +81,8 @@ impl Reloadable {
         self.config.log_level = loaded.config.log_level;
         self.config.certificate = loaded.config.certificate;
         self.config.legacy_min_verification = loaded.config.legacy_min_verification;
+        self.config.proxy_protocol_from = loaded.config.proxy_protocol_from;
+        self.front_ends.store(Arc::new(front_ends(&self.config)));
         log::set_max_level(self.config.log_level);
         // The files may hold something new although their names have not changed.
         self.exchange_certificate();
@@ -91,6 +103,10 @@ impl Reloadable {
         let revision = self.policy.load().revision + 1;
         self.policy.store(Arc::new(context::policy(&self.config, revision)));
     }
+}
+
+fn front_ends(config: &Config) -> FrontEnds {
+    FrontEnds(config.proxy_protocol_from.clone())
 }
 
 fn server_config(config: &Config) -> Result<Arc<ServerConfig>, TlsError> {

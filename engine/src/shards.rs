@@ -18,8 +18,12 @@ use crate::config::{self, Config, Listen};
 use crate::counters::ShardCounters;
 use crate::honeypot::Honeypot;
 use crate::honeypot::cookie::CookieKey;
-use crate::limits::{DESCRIPTORS_RESERVED, STREAMS_PER_SHARD_MAX, STREAMS_PER_SHARD_MIN};
-use crate::net::listen::{Endpoint, Listening, Ports};
+use crate::limits::{
+    DESCRIPTORS_RESERVED, PROXY_WAITING_MAX, STREAMS_CLOSING_MAX, STREAMS_PER_SHARD_MAX,
+    STREAMS_PER_SHARD_MIN,
+};
+use crate::net::listen::{Endpoint, Listening, Ports, StreamPort};
+use crate::net::lobby::{FrontEnds, Lobby};
 use crate::net::outlet::{Own, Rules, Seed};
 use crate::net::{self, Driver, UringRefused};
 use crate::shard::{Parts, Shard};
@@ -41,6 +45,8 @@ pub struct Plan {
     pub tls: Option<Arc<ArcSwap<ServerConfig>>>,
     /// What may be sent over UDP: each shard's share.
     pub rules: Arc<Rules>,
+    /// Who connects on behalf of others.
+    pub front_ends: Arc<ArcSwap<FrontEnds>>,
     /// Set when they are to stop.
     pub stop: Arc<AtomicBool>,
 }
@@ -91,6 +97,8 @@ pub fn driver(wanted: config::Driver) -> Result<Driver, DriverError> {
 pub fn streams_max(descriptors: u64, shards: usize) -> usize {
     let left = descriptors.saturating_sub(DESCRIPTORS_RESERVED);
     let each = usize::try_from(left).unwrap_or(usize::MAX) / shards;
+    // Those that wait for a header, and those that are being closed, have a descriptor too.
+    let each = each.saturating_sub(PROXY_WAITING_MAX + STREAMS_CLOSING_MAX);
     each.clamp(STREAMS_PER_SHARD_MIN, STREAMS_PER_SHARD_MAX)
 }
 
@@ -122,6 +130,9 @@ pub fn spawn(
         for port in &mut ports.udp {
             port.rules = Arc::clone(&plan.rules);
         }
+        for port in &mut ports.streams {
+            port.front_ends = Arc::clone(&plan.front_ends);
+        }
         let counters = Arc::new(ShardCounters::default());
         let shard = Shard::new(Parts {
             intake,
@@ -132,12 +143,13 @@ pub fn spawn(
             udp: ports.udp,
             stop: Arc::clone(&plan.stop),
         });
+        let lobby = Lobby::new(Arc::clone(&counters));
         let processor = processors.get(index % processors.len().max(1)).copied();
         let (driver, end) = (plan.driver, End(Arc::clone(ended)));
         let thread = thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
             let _end = end;
             pin(processor);
-            drive(driver, shard, ports.streams);
+            drive(driver, shard, ports.streams, lobby);
         })?;
         spawned.0.push(thread);
         spawned.1.push(counters);
@@ -154,18 +166,18 @@ impl Drop for End {
     }
 }
 
-fn drive(driver: Driver, shard: Shard, streams: Vec<net::listen::StreamPort>) {
-    let (shard, streams) = match driver {
-        Driver::Poll => (shard, streams),
-        Driver::Uring => match net::uring::run(shard, streams) {
+fn drive(driver: Driver, shard: Shard, streams: Vec<StreamPort>, lobby: Lobby) {
+    let (shard, streams, lobby) = match driver {
+        Driver::Poll => (shard, streams, lobby),
+        Driver::Uring => match net::uring::run(shard, streams, lobby) {
             Ok(()) => return,
             Err(back) => {
                 log::warn!("io_uring: {}; this shard goes on with the poll driver", back.reason);
-                (*back.shard, back.streams)
+                (*back.shard, back.streams, back.lobby)
             }
         },
     };
-    if let Err(error) = net::poll::run(shard, streams) {
+    if let Err(error) = net::poll::run(shard, streams, lobby) {
         log::error!("waiting for the sockets failed: {error}");
     }
 }

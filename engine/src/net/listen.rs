@@ -9,10 +9,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use nix::sys::socket::{setsockopt, sockopt};
 use sentrypeer_storage::event::Transport;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::lobby::FrontEnds;
 use super::outlet::Rules;
 use super::syscall;
 use crate::limits::{
@@ -57,6 +59,16 @@ pub struct StreamPort {
     pub local: SocketAddr,
     /// TCP or TLS.
     pub transport: Transport,
+    /// Who begins with a PROXY protocol header. It can change while the node runs.
+    pub front_ends: Arc<ArcSwap<FrontEnds>>,
+}
+
+impl StreamPort {
+    /// Whether a connection from `source` begins with a PROXY protocol header.
+    #[must_use]
+    pub fn is_front_end(&self, source: SocketAddr) -> bool {
+        self.front_ends.load().contains(source.ip())
+    }
 }
 
 /// The sockets of one shard.
@@ -196,7 +208,13 @@ fn open_streams(
         socket.set_send_buffer_size(STREAM_KERNEL_BYTES).map_err(fail)?;
         socket.bind(&address.into()).map_err(fail)?;
         socket.listen(LISTEN_BACKLOG).map_err(fail)?;
-        shard.streams.push(StreamPort { socket: socket.into(), local: address, transport });
+        let front_ends = Arc::default();
+        shard.streams.push(StreamPort {
+            socket: socket.into(),
+            local: address,
+            transport,
+            front_ends,
+        });
     }
     Ok(Some(address))
 }

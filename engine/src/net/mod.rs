@@ -4,8 +4,10 @@
 
 pub mod limiter;
 pub mod listen;
+pub mod lobby;
 pub mod outlet;
 pub mod poll;
+pub mod proxy;
 pub mod roster;
 pub mod stream;
 pub mod streams;

@@ -11,15 +11,19 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::Turn;
 use super::listen::StreamPort;
+use super::lobby::{Lobby, Step};
 use super::streams::StreamId;
 use crate::honeypot::Path;
-use crate::limits::{ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN, NAP_US, READINESS_PER_CALL};
+use crate::limits::{ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN, NAP_US, READINESS_PER_CALL, SWEEP_MS};
 use crate::shard::Shard;
 
 struct Listener {
     socket: TcpListener,
     port: StreamPort,
 }
+
+/// The token of the first place in the lobby: there are never as many sockets.
+const GUESTS_FROM: usize = usize::MAX / 2;
 
 struct Loop {
     poll: Poll,
@@ -28,6 +32,11 @@ struct Loop {
     listeners: Vec<Listener>,
     /// By stream id; the socket lives exactly as long as the shard knows the stream.
     streams: Vec<Option<TcpStream>>,
+    lobby: Lobby,
+    /// By place in the lobby.
+    guests: Vec<Option<TcpStream>>,
+    /// When the lobby was last looked through for those that wait too long.
+    swept: Instant,
     /// Sockets that had more to give than one turn takes.
     again: Vec<Token>,
     /// Sockets that will have more to give after a nap.
@@ -43,8 +52,8 @@ struct Loop {
 /// # Errors
 ///
 /// If the poller cannot be made, or fails for another reason than a signal.
-pub fn run(shard: Shard, streams: Vec<StreamPort>) -> io::Result<()> {
-    let mut driver = Loop::new(shard, streams)?;
+pub fn run(shard: Shard, streams: Vec<StreamPort>, lobby: Lobby) -> io::Result<()> {
+    let mut driver = Loop::new(shard, streams, lobby)?;
     let mut events = Events::with_capacity(READINESS_PER_CALL);
     while !driver.shard.is_stopping() {
         if !driver.soon.is_empty() {
@@ -56,14 +65,16 @@ pub fn run(shard: Shard, streams: Vec<StreamPort>) -> io::Result<()> {
         }
         driver.handle(&events);
         driver.shard.tick();
+        driver.sweep();
     }
+    driver.lobby.finish();
     let ports: Vec<StreamPort> = driver.listeners.into_iter().map(|l| l.port).collect();
     driver.shard.finish(&ports);
     Ok(())
 }
 
 impl Loop {
-    fn new(shard: Shard, ports: Vec<StreamPort>) -> io::Result<Self> {
+    fn new(shard: Shard, ports: Vec<StreamPort>, lobby: Lobby) -> io::Result<Self> {
         let poll = Poll::new()?;
         let datagram_ports = shard.datagram_ports().len();
         for (i, port) in shard.datagram_ports().iter().enumerate() {
@@ -84,6 +95,9 @@ impl Loop {
             datagram_ports,
             listeners,
             streams: Vec::new(),
+            lobby,
+            guests: Vec::new(),
+            swept: Instant::now(),
             again: Vec::new(),
             soon: Vec::new(),
             resting: HashMap::new(),
@@ -126,7 +140,9 @@ impl Loop {
 
     fn turn(&mut self, token: Token) {
         let streams_from = self.datagram_ports + self.listeners.len();
-        let turn = if token.0 < self.datagram_ports {
+        let turn = if token.0 >= GUESTS_FROM {
+            self.guest(token.0 - GUESTS_FROM)
+        } else if token.0 < self.datagram_ports {
             self.shard.datagrams(token.0)
         } else if token.0 < streams_from {
             self.accept(token)
@@ -158,7 +174,9 @@ impl Loop {
                 Ok((socket, source)) => {
                     let transport = listener.port.transport;
                     let destination = socket.local_addr().unwrap_or(listener.port.local);
-                    self.admit(socket, Path { source, destination, transport });
+                    let is_front_end = listener.port.is_front_end(source);
+                    let path = Path { source, destination, transport };
+                    if is_front_end { self.arrive(socket, path) } else { self.admit(socket, path) }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Turn::Done,
                 Err(error) if is_passing(&error) => {}
@@ -170,6 +188,47 @@ impl Loop {
             }
         }
         Turn::More
+    }
+
+    /// A connection of a front end waits for its header.
+    fn arrive(&mut self, mut socket: TcpStream, path: Path) {
+        let Some(index) = self.lobby.arrive(socket.as_raw_fd(), path) else { return };
+        let token = Token(GUESTS_FROM + index);
+        if let Err(error) = self.poll.registry().register(&mut socket, token, Interest::READABLE) {
+            self.shard.accept_failed(&error);
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+        }
+        if self.guests.len() <= index {
+            self.guests.resize_with(index + 1, || None);
+        }
+        self.guests[index] = Some(socket);
+        // What came with its first packet is there already.
+        self.guest(index);
+    }
+
+    fn guest(&mut self, index: usize) -> Turn {
+        if self.guests.get(index).is_none_or(Option::is_none) {
+            return Turn::Done;
+        }
+        match self.lobby.look(index) {
+            Step::Wait => {}
+            Step::Gone => self.guests[index] = None,
+            Step::Enter(path) => {
+                if let Some(mut socket) = self.guests[index].take()
+                    && self.poll.registry().deregister(&mut socket).is_ok()
+                {
+                    self.admit(socket, path);
+                }
+            }
+        }
+        Turn::Done
+    }
+
+    fn sweep(&mut self) {
+        if self.swept.elapsed() >= Duration::from_millis(SWEEP_MS) {
+            self.swept = Instant::now();
+            self.lobby.sweep(self.swept);
+        }
     }
 
     fn admit(&mut self, mut socket: TcpStream, path: Path) {

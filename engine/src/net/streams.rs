@@ -13,6 +13,7 @@ use sentrypeer_storage::event::{SourceKey, Time, Transport};
 
 use super::Turn;
 use super::listen::StreamPort;
+use super::lobby;
 use super::roster::{Bounds, Full, Roster};
 use super::stream::{Closing, Stream};
 use crate::counters::{Count, ShardCounters};
@@ -202,6 +203,11 @@ impl Streams {
             let Ok((socket, source)) = port.socket.accept() else { return };
             let destination = socket.local_addr().unwrap_or(port.local);
             let path = Path { source, destination, transport: port.transport };
+            let path = match port.is_front_end(source) {
+                true => lobby::at_once(socket.as_raw_fd(), path, &recorder.counters),
+                false => Some(path),
+            };
+            let Some(path) = path else { continue };
             if let Some(id) = self.admit(socket.as_raw_fd(), path, recorder) {
                 self.finish_one(id, recorder);
             }

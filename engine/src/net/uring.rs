@@ -6,18 +6,18 @@
 use std::cell::RefCell;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use glommio::net::{TcpListener, TcpStream, UdpSocket};
 use glommio::{GlommioError, LocalExecutorBuilder, Placement};
-use sentrypeer_storage::event::Transport;
 
 use super::Turn;
 use super::listen::StreamPort;
+use super::lobby::{Lobby, Step};
 use super::streams::StreamId;
 use super::syscall::adopt;
 use crate::honeypot::Path;
-use crate::limits::{ACCEPT_PAUSE_MS, NAP_US, RING_ENTRIES, RING_IO_BYTES};
+use crate::limits::{ACCEPT_PAUSE_MS, NAP_US, RING_ENTRIES, RING_IO_BYTES, SWEEP_MS};
 use crate::shard::Shard;
 
 type Shared = Rc<RefCell<Shard>>;
@@ -28,6 +28,8 @@ pub struct NotStarted {
     pub shard: Box<Shard>,
     /// Its listeners, untouched.
     pub streams: Vec<StreamPort>,
+    /// Its lobby, untouched.
+    pub lobby: Lobby,
     /// What glommio said.
     pub reason: String,
 }
@@ -38,7 +40,7 @@ pub struct NotStarted {
 /// # Errors
 ///
 /// If glommio cannot start here.
-pub fn run(shard: Shard, streams: Vec<StreamPort>) -> Result<(), NotStarted> {
+pub fn run(shard: Shard, streams: Vec<StreamPort>, lobby: Lobby) -> Result<(), NotStarted> {
     let executor = LocalExecutorBuilder::new(Placement::Unbound)
         .io_memory(RING_IO_BYTES)
         .ring_depth(RING_ENTRIES)
@@ -47,14 +49,14 @@ pub fn run(shard: Shard, streams: Vec<StreamPort>) -> Result<(), NotStarted> {
         Ok(executor) => executor,
         Err(error) => {
             let reason = error.to_string();
-            return Err(NotStarted { shard: Box::new(shard), streams, reason });
+            return Err(NotStarted { shard: Box::new(shard), streams, lobby, reason });
         }
     };
     let (sockets, listeners) = match duplicates(&shard, &streams) {
         Ok(duplicates) => duplicates,
         Err(error) => {
             let reason = error.to_string();
-            return Err(NotStarted { shard: Box::new(shard), streams, reason });
+            return Err(NotStarted { shard: Box::new(shard), streams, lobby, reason });
         }
     };
     executor.run(async move {
@@ -62,11 +64,19 @@ pub fn run(shard: Shard, streams: Vec<StreamPort>) -> Result<(), NotStarted> {
         for (index, socket) in sockets.into_iter().enumerate() {
             glommio::spawn_local(datagrams(Rc::clone(&shard), index, adopt(socket))).detach();
         }
-        for (socket, port) in listeners.into_iter().zip(&streams) {
-            glommio::spawn_local(listener(Rc::clone(&shard), adopt(socket), port.transport))
-                .detach();
+        let streams = Rc::new(streams);
+        let lobby = Rc::new(RefCell::new(lobby));
+        for (index, socket) in listeners.into_iter().enumerate() {
+            let door = Door {
+                shard: Rc::clone(&shard),
+                lobby: Rc::clone(&lobby),
+                ports: Rc::clone(&streams),
+                index,
+            };
+            glommio::spawn_local(listener(door, adopt(socket))).detach();
         }
-        ticks(&shard).await;
+        ticks(&shard, &lobby).await;
+        lobby.borrow_mut().finish();
         shard.borrow_mut().finish(&streams);
     });
     Ok(())
@@ -83,8 +93,13 @@ fn duplicates(
 }
 
 /// Looks at the shard's clock until it is to stop.
-async fn ticks(shard: &Shared) {
+async fn ticks(shard: &Shared, lobby: &RefCell<Lobby>) {
+    let mut swept = Instant::now();
     loop {
+        if swept.elapsed() >= Duration::from_millis(SWEEP_MS) {
+            swept = Instant::now();
+            lobby.borrow_mut().sweep(swept);
+        }
         let interval = {
             let mut shard = shard.borrow_mut();
             shard.tick();
@@ -120,26 +135,62 @@ async fn datagrams(shard: Shared, index: usize, socket: UdpSocket) {
     }
 }
 
-async fn listener(shard: Shared, socket: TcpListener, transport: Transport) {
+/// What a listener's task knows.
+struct Door {
+    shard: Shared,
+    lobby: Rc<RefCell<Lobby>>,
+    ports: Rc<Vec<StreamPort>>,
+    /// Which of the ports is its own.
+    index: usize,
+}
+
+async fn listener(door: Door, socket: TcpListener) {
     loop {
         match socket.accept().await {
-            Ok(stream) => admit(&shard, stream, transport),
+            Ok(stream) => take(&door, stream),
             Err(error) => {
-                shard.borrow_mut().accept_failed(&io_error(error));
+                door.shard.borrow_mut().accept_failed(&io_error(error));
                 glommio::timer::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
             }
         }
     }
 }
 
-fn admit(shard: &Shared, stream: TcpStream, transport: Transport) {
+fn take(door: &Door, stream: TcpStream) {
     // Either fails only if the connection has gone already.
     let (Ok(source), Ok(destination)) = (stream.peer_addr(), stream.local_addr()) else {
-        shard.borrow().accepted_too_late();
+        door.shard.borrow().accepted_too_late();
         return;
     };
+    let port = &door.ports[door.index];
+    let path = Path { source, destination, transport: port.transport };
+    if !port.is_front_end(source) {
+        admit(&door.shard, stream, path);
+        return;
+    }
+    let place = door.lobby.borrow_mut().arrive(stream.as_raw_fd(), path);
+    if let Some(place) = place {
+        let (shard, lobby) = (Rc::clone(&door.shard), Rc::clone(&door.lobby));
+        glommio::spawn_local(guest(shard, lobby, place, stream)).detach();
+    }
+}
+
+/// A connection of a front end, until its header has come.
+async fn guest(shard: Shared, lobby: Rc<RefCell<Lobby>>, place: usize, stream: TcpStream) {
+    let mut byte = [0];
+    loop {
+        let step = lobby.borrow_mut().look(place);
+        match step {
+            Step::Enter(path) => return admit(&shard, stream, path),
+            Step::Gone => return,
+            // An error is found again by the look.
+            Step::Wait => drop(stream.peek(&mut byte).await),
+        }
+    }
+}
+
+fn admit(shard: &Shared, stream: TcpStream, path: Path) {
     let _ = stream.set_nodelay(true);
-    let path = Path { source, destination, transport };
     let id = shard.borrow_mut().admit(stream.as_raw_fd(), path);
     if let Some(id) = id {
         glommio::spawn_local(connection(Rc::clone(shard), id, stream)).detach();

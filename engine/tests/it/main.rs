@@ -5,6 +5,7 @@
 mod crash;
 mod drivers;
 mod export;
+mod front_ends;
 mod harness;
 mod lifecycle;
 mod odd;

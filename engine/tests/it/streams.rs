@@ -279,7 +279,7 @@ fn a_thousand_idle_connections_do_not_keep_datagrams_from_being_served() {
     }
 }
 
-fn connect_from(source: SocketAddr, target: SocketAddr) -> TcpStream {
+pub fn connect_from(source: SocketAddr, target: SocketAddr) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&source.into()).unwrap();
     socket.connect(&target.into()).unwrap();
