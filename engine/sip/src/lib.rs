@@ -49,8 +49,8 @@
 //! - It needs `memchr` and nothing else.
 //!
 //! To read the source: `bytes`, `class`, `name`, `header`, `start_line`, `parse`, `message` for the
-//! scan; then `uri`, `via`, `number`, `digest` and `session` for what is inside; `anomaly`, `check`
-//! and `plain` for what can be wrong; `frame` for streams; `reply` for answers. Bounds are in
+//! scan; then `uri`, `via`, `number`, `digest` and `session` for what is inside; `anomaly`, `check`,
+//! `grammar` and `plain` for what can be wrong; `frame` for streams; `reply` for answers. Bounds are in
 //! [`limits`].
 #![forbid(unsafe_code)]
 
@@ -60,6 +60,7 @@ mod check;
 mod class;
 mod digest;
 pub mod frame;
+mod grammar;
 mod header;
 pub mod limits;
 mod message;
