@@ -12,7 +12,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sentrypeer_storage::arena::Arena;
 use sentrypeer_storage::event::{
     Anomalies, Collected, EventRef, NumberKind, Time, Transport, Verification,
 };
@@ -75,7 +74,8 @@ impl Load {
         let end = begin + Duration::from_secs(self.seconds);
         let (mut sent, mut waits) = (0u64, 0u64);
         let mut random = 88_172_645_463_325_252u64;
-        let mut arena = Arena::new(0);
+        // One that counts among those that may exist: the channel has room for no other.
+        let mut arena = intake.take().unwrap_or_default();
         while Instant::now() < end {
             let due = begin.elapsed().as_micros() as u64 * self.rate / 1_000_000;
             if self.rate > 0 && sent >= due {
