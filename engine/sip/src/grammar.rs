@@ -11,6 +11,7 @@ use super::uri::Uri;
 
 /// `telephone-subscriber = global-number / local-number`, RFC 3966, section 3; a local number says
 /// where it is one (5.1.5).
+#[inline]
 pub(super) fn is_telephone(uri: &Uri<'_>) -> bool {
     let number = uri.user.unwrap_or_default();
     let digits = number.strip_prefix(b"+").unwrap_or(number);
@@ -27,6 +28,7 @@ pub(super) fn is_telephone(uri: &Uri<'_>) -> bool {
 }
 
 /// `host = hostname / IPv4address / IPv6reference`; of a name only the letters are looked at.
+#[inline]
 pub(super) fn is_host(host: &[u8]) -> bool {
     match host {
         [b'[', address @ .., b']'] => {
@@ -37,6 +39,7 @@ pub(super) fn is_host(host: &[u8]) -> bool {
 }
 
 /// `scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )`, and its colon.
+#[inline]
 pub(super) fn has_scheme(uri: &[u8]) -> bool {
     let end = uri.iter().position(|byte| *byte == b':');
     end.is_some_and(|end| {
@@ -48,6 +51,7 @@ pub(super) fn has_scheme(uri: &[u8]) -> bool {
 }
 
 /// `display-name = *( token LWS ) / quoted-string`. What is quoted has been looked at before.
+#[inline]
 pub(super) fn is_display_name(name: &[u8]) -> bool {
     match name {
         [b'"', ..] => quoted_end(name, 0) == Some(name.len()),
@@ -56,6 +60,7 @@ pub(super) fn is_display_name(name: &[u8]) -> bool {
 }
 
 /// `rfc1123-date = wkday "," SP date1 SP time SP "GMT"`, as in `Sat, 13 Nov 2010 23:29:00 GMT`.
+#[inline]
 pub(super) fn is_date(date: &[u8]) -> bool {
     const DAYS: [&[u8]; 7] = [b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun"];
     const MONTHS: [&[u8]; 12] = [
@@ -75,6 +80,7 @@ pub(super) fn is_date(date: &[u8]) -> bool {
 }
 
 /// `callid = word [ "@" word ]`.
+#[inline]
 pub(super) fn is_call_id(id: &[u8]) -> bool {
     let is_word = |part: &[u8]| !part.is_empty() && all_are(part, WORD);
     match memchr(b'@', id) {
