@@ -8,11 +8,12 @@ use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 
 use crate::aggregate::{CountRow, NumberRow, Row, SourceRow, Totals};
+use crate::bucket::Decision;
 use crate::event::{EventRef, Seq, SourceKey};
 use crate::key::{AgentKey, Key, NumberKey};
 use crate::limits::{AGENTS_MAX, NUMBERS_MAX, PROVEN_FACTOR, SOURCES_MAX};
 use crate::method::Method;
-use crate::snapshot::{BucketKey, Decision, Table};
+use crate::snapshot::{BucketKey, Table};
 
 /// What one commit does to one key.
 pub(crate) struct Pending<R> {

@@ -32,6 +32,7 @@ pub mod aggregate;
 pub mod arena;
 pub mod block;
 pub mod blocklist;
+mod bucket;
 mod counts;
 pub mod event;
 pub mod event_json;
