@@ -184,6 +184,13 @@ fn open_udp(endpoint: &Endpoint, ports: &mut [Ports]) -> Result<Option<SocketAdd
                 IpAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true),
             };
             asked.map_err(|e| fail(e.into()))?;
+            // A subnet may be routed to this machine without being on an interface. IPv4 answers from
+            // such an address as it is; IPv6 wants to be told. Old kernels do not know the option.
+            if address.is_ipv6()
+                && let Err(error) = socket.set_freebind_v6(true)
+            {
+                log::debug!("{address}: answers leave only from addresses of interfaces: {error}");
+            }
         }
         socket.bind(&address.into()).map_err(fail)?;
         let rules = Arc::default();

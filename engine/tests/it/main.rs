@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod crash;
+mod crowd;
 mod drivers;
 mod export;
 mod front_ends;
 mod harness;
 mod lifecycle;
+mod many_addresses;
 mod odd;
 mod sipp;
 mod streams;
