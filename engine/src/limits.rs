@@ -196,6 +196,14 @@ pub const SDP_MEDIA_MAX: usize = 8;
 /// Longest word of an offer that comes back in the answer.
 pub const SDP_WORD_BYTES_MAX: usize = 32;
 
+/// Calls of proven sources that ring, or wait for an ACK, on one shard. With what they remember that
+/// is 32 MiB; when there are more, the final answer comes at once.
+pub const CALLS_PER_SHARD_MAX: usize = 8_192;
+/// Bytes of the three answers that a call is remembered by. Those of a telephone have 2,000; a call
+/// through a long chain of proxies is answered at once.
+pub const CALL_ANSWERS_BYTES_MAX: usize = 4_096;
+/// Answers of calls that are sent at one look at the clock, so that they do not hold up the sockets.
+pub const CALL_ANSWERS_PER_TICK: usize = 1_024;
 /// Record-Route lines that an answer copies; a call that came through more proxies is busy.
 pub const RECORD_ROUTES_MAX: usize = 8;
 

@@ -11,13 +11,18 @@ use rustls::ServerConfig;
 use sentrypeer_storage::arena::Arena;
 use sentrypeer_storage::event::{Collected, EventRef, NumberKind, Time, Verification};
 use sentrypeer_storage::intake::ShardIntake;
+use uuid::Uuid;
 
 use crate::counters::{Count, ShardCounters};
+use crate::honeypot::calls::Calls;
 use crate::honeypot::proof::Seen;
 use crate::honeypot::{Honeypot, Path};
-use crate::limits::{ARENA_AGE_MS, DRAIN_MS, SWEEP_MS, TICK_BUSY_MS, TICK_IDLE_MS};
+use crate::limits::{
+    ARENA_AGE_MS, CALL_ANSWERS_PER_TICK, DRAIN_MS, SWEEP_MS, TICK_BUSY_MS, TICK_IDLE_MS,
+};
 use crate::net::Turn;
 use crate::net::listen::{StreamPort, UdpPort};
+use crate::net::outlet;
 use crate::net::streams::{StreamId, Streams};
 use crate::net::syscall;
 use crate::net::udp::Datagrams;
@@ -68,6 +73,8 @@ pub struct Recorder {
     /// When the first event came into the arena.
     arena_since: Instant,
     honeypot: Option<Arc<Honeypot>>,
+    /// The calls that ring.
+    calls: Calls,
 }
 
 impl Recorder {
@@ -105,7 +112,7 @@ impl Recorder {
     /// Appends the answer to a message that was recorded, at most `limit` bytes of it, to `reply`, if
     /// the node answers.
     pub fn answer(
-        &self,
+        &mut self,
         message: &Message<'_>,
         meta: &Meta,
         seen: &Seen,
@@ -113,7 +120,8 @@ impl Recorder {
         reply: &mut Vec<u8>,
     ) {
         let Some(honeypot) = &self.honeypot else { return };
-        match honeypot.answer(message, &meta.path, (seen, meta.time), limit, reply) {
+        let now = meta.time;
+        match honeypot.respond(&mut self.calls, message, &meta.path, (seen, now), limit, reply) {
             Ok(()) | Err(NoReply::NotDue) => {}
             Err(NoReply::Missing(_) | NoReply::TooManyHeaders) => {
                 self.counters.add(Count::UnsentIncomplete, 1);
@@ -227,6 +235,7 @@ impl Shard {
                 next: None,
                 arena_since: Instant::now(),
                 honeypot: parts.honeypot,
+                calls: Calls::new(Uuid::new_v4().as_u64_pair()),
             },
             streams: Streams::new(parts.streams_max, parts.tls),
             datagrams: Datagrams::default(),
@@ -280,10 +289,36 @@ impl Shard {
     /// asked what it dropped.
     pub fn tick(&mut self) {
         self.recorder.hand_over_if_due();
+        self.send_due();
         if self.swept.elapsed() >= Duration::from_millis(SWEEP_MS) {
             self.swept = Instant::now();
             self.streams.sweep();
             self.read_drops(Count::KernelDrops);
+        }
+    }
+
+    /// Sends the answers that calls wait for.
+    fn send_due(&mut self) {
+        if self.recorder.calls.is_empty() {
+            return;
+        }
+        let (ports, datagrams) = (&self.udp, &mut self.datagrams);
+        let counters = Arc::clone(&self.recorder.counters);
+        let mut last = None;
+        self.recorder.calls.due(Time::now(), CALL_ANSWERS_PER_TICK, |due| {
+            let Some(port) = ports.iter().find(|port| port.is_for(due.ours)) else { return };
+            if let Some(last) = last.replace(port)
+                && !std::ptr::eq(last, port)
+            {
+                datagrams.flush(last, &counters);
+            }
+            match outlet::check(due.to, due.ours.ip(), &port.rules.own) {
+                Ok(()) => datagrams.add(port, due.to, due.ours.ip(), due.bytes),
+                Err(withheld) => counters.add(withheld.count(), 1),
+            }
+        });
+        if let Some(port) = last {
+            datagrams.flush(port, &counters);
         }
     }
 
@@ -360,6 +395,7 @@ pub mod testing {
             next: None,
             arena_since: Instant::now(),
             honeypot: responsive.then(|| Arc::new(honeypot)),
+            calls: Calls::new((1, 2)),
         };
         let events = |recorder: Recorder| {
             let arena = recorder.arena.unwrap_or_default();

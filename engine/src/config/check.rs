@@ -13,7 +13,8 @@ use super::error::{Fault, Problem, Shown, Warning};
 use super::file::{self, Content};
 use super::layer::{Item, Layer};
 use super::limits::{
-    ADDRESSES_PER_SETTING_MAX, ANSWER_RATE_MAX, REGISTER_TRIES_MAX, SECRET_BYTES_MAX, SHARDS_MAX,
+    ADDRESSES_PER_SETTING_MAX, ANSWER_RATE_MAX, REGISTER_TRIES_MAX, RING_MS_MAX, SECRET_BYTES_MAX,
+    SHARDS_MAX,
 };
 use super::origin::Origin;
 use super::secret::{Secret, WebhookUrl};
@@ -242,6 +243,7 @@ impl Checker<'_> {
             persona: self.persona().unwrap_or(usual.persona),
             calls: self.calls().unwrap_or(usual.calls),
             register_tries: self.register_tries().unwrap_or(usual.register_tries),
+            rings_ms: self.rings_ms().unwrap_or(usual.rings_ms),
         }
     }
 
@@ -270,6 +272,11 @@ impl Checker<'_> {
     fn register_tries(&mut self) -> Option<u8> {
         let tries = self.number(Id::RegisterTries, 0, REGISTER_TRIES_MAX)?;
         u8::try_from(tries).ok()
+    }
+
+    fn rings_ms(&mut self) -> Option<u32> {
+        let ms = self.number(Id::RingMs, 0, RING_MS_MAX)?;
+        u32::try_from(ms).ok()
     }
 
     fn driver(&mut self) -> Driver {

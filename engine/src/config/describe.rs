@@ -71,6 +71,7 @@ impl Config {
             Id::AnswerRateSource => rate(self.answer_rates.source),
             Id::AnswerRateNetwork => rate(self.answer_rates.network),
             Id::AnswerRateTotal => rate(self.answer_rates.total),
+            Id::RingMs => Effective::Shown(self.conduct.rings_ms.to_string()),
             Id::TestAddresses => on(self.test_addresses),
             Id::JsonLog => on(self.json_log.is_some()),
             Id::JsonLogFile => path(self.json_log.as_deref()),

@@ -20,6 +20,10 @@ pub(super) const REGISTER_TRIES_MAX: usize = 9;
 /// Most answers a second that a limit may name; more than any shard can send is no limit.
 pub(super) const ANSWER_RATE_MAX: usize = 1_000_000;
 
+/// Longest that a call may ring, in milliseconds: callers hang up after a minute at the latest, and
+/// until then each takes a place of its shard's table.
+pub(super) const RING_MS_MAX: usize = 60_000;
+
 /// Most problems that are shown, so that a file of the wrong kind does not fill the screen. The
 /// rest is counted.
 pub(super) const PROBLEMS_SHOWN_MAX: usize = 40;

@@ -18,6 +18,7 @@ pub enum Id {
     Persona,
     Calls,
     RegisterTries,
+    RingMs,
     AnswerRateSource,
     AnswerRateNetwork,
     AnswerRateTotal,

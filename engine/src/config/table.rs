@@ -101,6 +101,15 @@ pub const SETTINGS: &[Setting] = &[
             "Which password of a caller registers it, whatever it is: the first, the second, ... \
              up to 9; 0 asks for none",
         ),
+    Setting::new(Id::RingMs, Group::Collected, "ring-ms")
+        .key("ring_ms")
+        .env(&["SENTRYPEER_RING_MS"])
+        .takes(Kind::Number, "MS")
+        .or(Fallback::Text("2000"))
+        .help(
+            "How long a call rings before it is answered, where the caller has proven its address \
+             (behind a challenge, say), in milliseconds, up to 60000; 0: not at all",
+        ),
     Setting::new(Id::AnswerRateSource, Group::Collected, "answer-rate-source")
         .key("answer_rate_source")
         .env(&["SENTRYPEER_ANSWER_RATE_SOURCE"])

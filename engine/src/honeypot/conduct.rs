@@ -23,11 +23,19 @@ pub struct Conduct {
     /// Which of the answers to our challenges registers, whatever its password: the first, the
     /// second, ... 0 asks for none.
     pub register_tries: u8,
+    /// How long a call rings before it is answered, in milliseconds, where more than one answer may
+    /// be sent at all; 0: not at all.
+    pub rings_ms: u32,
 }
 
 impl Default for Conduct {
     fn default() -> Self {
-        Self { persona: &persona::FREEPBX, calls: Calls::Answer, register_tries: 3 }
+        Self {
+            persona: &persona::FREEPBX,
+            calls: Calls::Answer,
+            register_tries: 3,
+            rings_ms: 2_000,
+        }
     }
 }
 

@@ -389,3 +389,53 @@ fn a_dialog_goes_the_way_that_its_call_came() {
     let many = "Record-Route: <sip:p;lr>\r\n".repeat(RECORD_ROUTES_MAX + 1);
     assert_eq!(status(&request("INVITE", &many, "")), 486);
 }
+
+#[test]
+fn a_call_of_a_proven_source_rings_and_nobody_elses_does() {
+    use super::calls::{Calls as CallTable, Known};
+    let mut caller = Caller::over(Transport::Udp);
+    caller.conduct.calls = Calls::Challenge;
+    let mut table = CallTable::new((1, 2));
+    let mut respond = |caller: &Caller, text: &str| {
+        let mut out = Vec::new();
+        let (message, seen) = (sip::parse(text.as_bytes()), caller.look(text));
+        let at = (&seen, caller.now);
+        let answered =
+            caller.honeypot().respond(&mut table, &message, &caller.path, at, ROOM, &mut out);
+        (answered.map(|()| String::from_utf8(out).unwrap()), table.len())
+    };
+    let (challenge, calls) = respond(&caller, &direct("INVITE", ""));
+    let challenge = challenge.unwrap();
+    assert_eq!(calls, 0);
+    let given = credentials(&challenge, "Authorization") + "Supported: 100rel\r\n";
+    let invite = direct("INVITE", &given);
+    let (ringing, calls) = respond(&caller, &invite);
+    let ringing = ringing.unwrap();
+    assert!(ringing.starts_with("SIP/2.0 180 Ringing\r\n") && calls == 1, "{ringing}");
+    assert!(ringing.contains("Require: 100rel\r\nRSeq: 1\r\n"), "{ringing}");
+    assert_eq!(sip::parse(ringing.as_bytes()).all_anomalies().invalid, 0);
+    // Again, it is the same call, and rings on.
+    assert_eq!(respond(&caller, &invite), (Ok(ringing.clone()), 1));
+    let prack = inside(&direct("PRACK", "RAck: 1 7 INVITE\r\n"), &ringing);
+    assert!(respond(&caller, &prack).0.unwrap().starts_with("SIP/2.0 200 "));
+    assert!(respond(&caller, &prack).0.unwrap().starts_with("SIP/2.0 481 "));
+    assert!(respond(&caller, &direct("CANCEL", "")).0.unwrap().starts_with("SIP/2.0 200 "));
+    let ack = inside(&direct("ACK", ""), &ringing);
+    assert_eq!(respond(&caller, &ack), (Err(NoReply::NotDue), 0));
+
+    // Over TCP, unproven, or with no time to ring, the call is answered at once.
+    let over_tcp =
+        Caller { path: Path { transport: Transport::Tcp, ..caller.path }, ..caller.clone() };
+    let mut at_once = caller.clone();
+    at_once.conduct.rings_ms = 0;
+    let mut unproven = caller.clone();
+    unproven.conduct.calls = Calls::Answer;
+    for (caller, invite) in
+        [(over_tcp, &invite), (at_once, &invite), (unproven, &direct("INVITE", ""))]
+    {
+        let (answer, calls) = respond(&caller, invite);
+        assert!(answer.unwrap().starts_with("SIP/2.0 200 ") && calls == 0);
+    }
+    let key = table.key(caller.path.source.ip(), b"c1", b"abc");
+    assert_eq!(table.again(key), Known::No);
+}

@@ -48,6 +48,14 @@ impl UdpPort {
     pub fn is_wildcard(&self) -> bool {
         self.local.ip().is_unspecified()
     }
+
+    /// Whether what is sent to `address` arrives here.
+    #[must_use]
+    pub fn is_for(&self, address: SocketAddr) -> bool {
+        let same_family = self.local.is_ipv4() == address.is_ipv4();
+        let takes = self.local.ip() == address.ip() || (self.is_wildcard() && same_family);
+        takes && self.local.port() == address.port()
+    }
 }
 
 /// A listening socket of one shard.

@@ -1,6 +1,6 @@
 //! Datagrams: taken from the kernel in batches, answered in batches.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 
 use sentrypeer_storage::event::{Time, Transport, Verification};
@@ -10,7 +10,7 @@ use super::limiter::Limiter;
 use super::listen::UdpPort;
 use super::outlet::{self, Withheld};
 use super::syscall::{Outgoing, ReceiveBatch, Received, SendBatch};
-use crate::counters::Count;
+use crate::counters::{Count, ShardCounters};
 use crate::honeypot::Path;
 use crate::limits::{
     BUSY_DATAGRAMS, BUSY_WINDOW_MS, CALLS_PER_TURN, DATAGRAMS_PER_CALL, REPLY_BATCH_BYTES,
@@ -80,11 +80,11 @@ impl Datagrams {
                     None => recorder.counters.add(Count::ShedNoAddress, 1),
                 }
                 if self.text.len() > REPLY_BATCH_BYTES - REPLY_BYTES_MAX {
-                    self.flush(port, recorder);
+                    self.flush(port, &recorder.counters);
                 }
             }
             recorder.counters.add(Count::Datagrams, count as u64);
-            self.flush(port, recorder);
+            self.flush(port, &recorder.counters);
             self.rate.add(count, now);
             if count < DATAGRAMS_PER_CALL {
                 let came = call > 0 || count > 0;
@@ -101,23 +101,32 @@ impl Datagrams {
         }
     }
 
+    /// Adds something that is due without having been asked for just now: an answer that a call waits
+    /// for. [`flush`](Self::flush) sends it.
+    pub fn add(&mut self, port: &UdpPort, to: SocketAddr, ours: IpAddr, bytes: &[u8]) {
+        let start = self.text.len();
+        self.text.extend_from_slice(bytes);
+        let from = port.is_wildcard().then_some(ours);
+        self.replies.push(Outgoing { to, from, range: start..self.text.len() });
+    }
+
     /// Sends the replies gathered so far; what the kernel does not take is dropped and counted.
-    fn flush(&mut self, port: &UdpPort, recorder: &Recorder) {
+    pub fn flush(&mut self, port: &UdpPort, counters: &ShardCounters) {
         let mut rest = self.replies.as_slice();
         while !rest.is_empty() {
             match self.send.send(port.socket.as_raw_fd(), &self.text, rest) {
                 Ok(0) => {
-                    recorder.counters.add(Count::UnsentNoRoom, rest.len() as u64);
+                    counters.add(Count::UnsentNoRoom, rest.len() as u64);
                     break;
                 }
                 Ok(sent) => {
                     let bytes: usize = rest[..sent].iter().map(|r| r.range.len()).sum();
-                    recorder.counters.add(Count::RepliesSent, sent as u64);
-                    recorder.counters.add(Count::ReplyBytes, bytes as u64);
+                    counters.add(Count::RepliesSent, sent as u64);
+                    counters.add(Count::ReplyBytes, bytes as u64);
                     rest = &rest[sent..];
                 }
                 Err(error) => {
-                    recorder.counters.add(Count::UnsentRefused, 1);
+                    counters.add(Count::UnsentRefused, 1);
                     log::debug!("replying to {}: {error}", rest[0].to);
                     rest = &rest[1..];
                 }

@@ -107,6 +107,52 @@ fn calls_with_credentials() -> String {
     )
 }
 
+/// A call behind a challenge that rings, with a provisional answer that is acknowledged, and is then
+/// answered, or given up while it rings.
+fn rings(cancel: bool) -> String {
+    let begin = format!(
+        r#"<?xml version="1.0" encoding="ISO-8859-1" ?>
+<scenario name="rings">
+  <send retrans="500">{}</send>
+  <recv response="401" auth="true"/>
+  <send>{}</send>
+  <send retrans="500">{}</send>
+  <recv response="180"/>
+"#,
+        message("INVITE", "", ""),
+        message("ACK", "[peer_tag_param]", ""),
+        message("INVITE", "", &format!("{CREDENTIALS}Supported: 100rel\n    ")),
+    );
+    let end = if cancel {
+        // The CANCEL has the branch of what it cancels (RFC 3261, 9.1).
+        format!(
+            r#"  <send retrans="500">{}</send>
+  <recv response="200"/>
+  <recv response="487"/>
+  <send>{}</send>
+</scenario>
+"#,
+            message("CANCEL", "", "").replace("[branch]", "[branch-2]").replace("[cseq]", "2"),
+            message("ACK", "[peer_tag_param]", "").replace("[cseq]", "2"),
+        )
+    } else {
+        format!(
+            r#"  <send retrans="500">{}</send>
+  <recv response="200"/>
+  <recv response="200"/>
+  <send>{}</send>
+  <send retrans="500">{}</send>
+  <recv response="200"/>
+</scenario>
+"#,
+            message("PRACK", "[peer_tag_param]", "RAck: 1 2 INVITE\n    "),
+            message("ACK", "[peer_tag_param]", ""),
+            message("BYE", "[peer_tag_param]", ""),
+        )
+    };
+    begin + &end
+}
+
 /// Runs sipp to its end; it fails if one call fails or one message is unexpected.
 fn sipp(target: SocketAddr, transport: &str, folder: &Path, method: &str) {
     let mut command = Command::new("sipp");
@@ -114,6 +160,8 @@ fn sipp(target: SocketAddr, transport: &str, folder: &Path, method: &str) {
         "INVITE" => None,
         "registers" => Some(registers()),
         "calls with credentials" => Some(calls_with_credentials()),
+        "rings" => Some(rings(false)),
+        "rings and is given up" => Some(rings(true)),
         method => Some(scenario(method)),
     };
     if let Some(text) = text {
@@ -198,7 +246,8 @@ fn sipp_brings_back_our_challenges_and_proves_its_address() {
     }
     for driver in DRIVERS {
         let driver = format!("--driver={driver}");
-        let arguments = [&driver, "--register-tries=1", "--calls=challenge", RATES[0], RATES[1]];
+        let [a, b] = RATES;
+        let arguments = [&driver, "--register-tries=1", "--calls=challenge", "--ring-ms=0", a, b];
         for (transport, level) in [("u1", "return-path"), ("t1", "connected")] {
             for scenario in ["registers", "calls with credentials"] {
                 let node = plan(&arguments).start();
@@ -208,6 +257,21 @@ fn sipp_brings_back_our_challenges_and_proves_its_address() {
                 let source = &node.json("/ip-addresses")["ip_addresses"][0];
                 assert_eq!(source["verification"], level, "{scenario}");
             }
+        }
+    }
+}
+
+#[test]
+fn sipp_hears_it_ring_and_may_hang_up_before() {
+    if !has("sipp") {
+        return;
+    }
+    for driver in DRIVERS {
+        let driver = format!("--driver={driver}");
+        let arguments = [&driver, "--calls=challenge", "--ring-ms=300", RATES[0], RATES[1]];
+        for scenario in ["rings", "rings and is given up"] {
+            let node = plan(&arguments).start();
+            sipp(node.udp.unwrap(), "u1", node.folder.path(), scenario);
         }
     }
 }

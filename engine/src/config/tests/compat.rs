@@ -210,6 +210,9 @@ const ROWS: &[Row] = &[
     row(None, "register-tries", &["SENTRYPEER_REGISTER_TRIES"], "register_tries = 7", "7", |c| {
         c.conduct.register_tries == 7
     }),
+    row(None, "ring-ms", &["SENTRYPEER_RING_MS"], "ring_ms = 70", "70", |c| {
+        c.conduct.rings_ms == 70
+    }),
     row(None, "test-addresses", &["SENTRYPEER_TEST_ADDRESSES"], "test_addresses = true", "", |c| {
         c.test_addresses
     }),

@@ -171,6 +171,22 @@ fn numbers_have_their_range() {
 }
 
 #[test]
+fn rates_and_front_ends_have_their_remedy() {
+    assert_eq!(
+        env("SENTRYPEER_ANSWER_RATE_SOURCE", "1000001").error(),
+        "SENTRYPEER_ANSWER_RATE_SOURCE: \"1000001\" is not between 0 and 1000000"
+    );
+    assert_eq!(
+        file("proxy_protocol_from = ['10.0.0.0/8',\n  'balancer']").error(),
+        "config.toml:2:3: proxy_protocol_from: \"balancer\" is neither an address nor a prefix; \
+         write one like \"10.0.0.0/8\""
+    );
+    let many: Vec<String> = (1..=33).map(|host| format!("10.0.0.{host}")).collect();
+    let error = env("SENTRYPEER_PROXY_PROTOCOL_FROM", &many.join(",")).error();
+    assert!(error.contains("33 addresses are named, and 32 is the most"), "{error}");
+}
+
+#[test]
 fn the_api_is_not_opened_to_other_machines_by_accident() {
     for addr in ["0.0.0.0:8082", "[::]:8082", "192.0.2.1:8082"] {
         assert_eq!(
