@@ -136,10 +136,17 @@ fn of_writer(out: &mut String, stats: &WriterStats) {
         let seconds = ns.get() as f64 / 1e9;
         single(out, &format!("sentrypeer_writer_{name}"), kind, help, seconds);
     }
-    let name = "sentrypeer_writer_rows_refused_total";
-    family(out, name, Counter, "Events counted in no row of a table because it was full.");
-    for (table, refused) in TABLES.into_iter().zip(&stats.rows_refused) {
-        sample(out, name, &[("table", table)], refused.get());
+    let name = "sentrypeer_writer_rows_evicted_total";
+    family(out, name, Counter, "Rows that left a full table, by whether they were ever proven.");
+    for (table, rows) in TABLES.into_iter().zip(&stats.rows_evicted) {
+        for (proven, rows) in ["no", "yes"].into_iter().zip(rows) {
+            sample(out, name, &[("table", table), ("proven", proven)], rows.get());
+        }
+    }
+    let name = "sentrypeer_writer_events_evicted_total";
+    family(out, name, Counter, "Events that those rows counted.");
+    for (table, events) in TABLES.into_iter().zip(&stats.events_evicted) {
+        sample(out, name, &[("table", table)], events.get());
     }
 }
 

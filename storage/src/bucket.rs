@@ -6,6 +6,19 @@ use crate::aggregate::Row;
 use crate::event::Time;
 use crate::key::Key;
 
+/// Whether a row's key has ever been proven, which decides what a full table gives up first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Unproven = 0,
+    Proven = 1,
+}
+
+impl Standing {
+    fn of(row: &impl Row) -> Self {
+        if row.is_proven() { Self::Proven } else { Self::Unproven }
+    }
+}
+
 /// What becomes of a key.
 pub(crate) enum Decision<R> {
     /// It has this row now.
@@ -20,8 +33,13 @@ pub(crate) struct Bucket<K, R> {
     /// Newer rows of keys in `base`, and new keys. Keys leave only when a bucket is made anew.
     delta: Arc<[(K, R)]>,
     pub(crate) len: usize,
+    /// How many of the rows are proven.
+    pub(crate) proven: usize,
     /// The publication in which the bucket last changed.
     pub(crate) publication: u32,
+    /// Rows that last changed in this publication or before are stored, beside those that a sweep
+    /// has written.
+    pub(crate) stored: u32,
     /// Nothing in a row expires as long as what is older than this does.
     pub(crate) oldest: Time,
 }
@@ -32,7 +50,9 @@ impl<K, R> Default for Bucket<K, R> {
             base: Arc::new([]),
             delta: Arc::new([]),
             len: 0,
+            proven: 0,
             publication: 0,
+            stored: 0,
             oldest: Time(u64::MAX),
         }
     }
@@ -42,8 +62,10 @@ impl<K: Key, R: Row> Bucket<K, R> {
     /// A bucket of sorted rows.
     pub(crate) fn of(rows: Vec<(K, R)>, publication: u32) -> Self {
         let oldest = rows.iter().map(|(_, row)| row.oldest()).min();
+        let proven = rows.iter().filter(|(_, row)| row.is_proven()).count();
         Self {
             len: rows.len(),
+            proven,
             base: rows.into(),
             publication,
             oldest: oldest.unwrap_or(Time(u64::MAX)),
@@ -86,10 +108,10 @@ impl<K: Key, R: Row> Bucket<K, R> {
         &self,
         changes: &[(u16, K, D)],
         publication: u32,
-        mut decide: impl FnMut(Option<&R>, &D, usize) -> Decision<R>,
+        mut decide: impl FnMut(Option<&R>, &D) -> Decision<R>,
     ) -> Self {
         let mut delta = Vec::with_capacity(self.delta.len() + changes.len());
-        let (mut len, mut oldest) = (self.len, self.oldest);
+        let (mut len, mut proven, mut oldest) = (self.len, self.proven, self.oldest);
         let mut old = self.delta.iter().peekable();
         for (_, key, change) in changes {
             while let Some(entry) = old.next_if(|(k, _)| k < key) {
@@ -100,9 +122,11 @@ impl<K: Key, R: Row> Bucket<K, R> {
                 Some((_, row)) => Some(row),
                 None => self.base_row(key),
             };
-            match decide(current, change, len) {
+            match decide(current, change) {
                 Decision::Put(row) => {
                     len += usize::from(current.is_none());
+                    proven += usize::from(row.is_proven());
+                    proven -= usize::from(current.is_some_and(R::is_proven));
                     oldest = oldest.min(row.oldest());
                     delta.push((key.clone(), row));
                 }
@@ -110,7 +134,15 @@ impl<K: Key, R: Row> Bucket<K, R> {
             }
         }
         delta.extend(old.cloned());
-        let next = Self { base: self.base.clone(), delta: delta.into(), len, publication, oldest };
+        let next = Self {
+            base: self.base.clone(),
+            delta: delta.into(),
+            len,
+            proven,
+            publication,
+            stored: self.stored,
+            oldest,
+        };
         if next.delta.len() * 4 > next.base.len() { next.merged(publication) } else { next }
     }
 
@@ -123,7 +155,45 @@ impl<K: Key, R: Row> Bucket<K, R> {
     fn merged(&self, publication: u32) -> Self {
         let mut rows = Vec::with_capacity(self.len);
         rows.extend(self.iter().map(|(key, row)| (key.clone(), row.clone())));
-        Self::of(rows, publication)
+        Self { stored: self.stored, ..Self::of(rows, publication) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn delta_len(&self) -> usize {
+        self.delta.len()
+    }
+
+    /// How many rows have this standing.
+    pub(crate) fn count(&self, standing: Standing) -> usize {
+        match standing {
+            Standing::Unproven => self.len - self.proven,
+            Standing::Proven => self.proven,
+        }
+    }
+
+    /// The bucket without `number` of the rows of this standing, those that were last seen the
+    /// longest ago; and their keys and counts. `number` is at least 1 and there are as many.
+    pub(crate) fn evict(
+        &self,
+        standing: Standing,
+        number: usize,
+        publication: u32,
+    ) -> (Self, Vec<(K, u64)>) {
+        let candidates =
+            self.iter().enumerate().filter(|(_, (_, row))| Standing::of(*row) == standing);
+        let mut order: Vec<_> = candidates.map(|(at, (_, row))| (row.seen().last, at)).collect();
+        let (_, last_out, _) = order.select_nth_unstable(number - 1);
+        let last_out = *last_out;
+        let mut rows = Vec::with_capacity(self.len - number);
+        let mut gone = Vec::with_capacity(number);
+        for (at, (key, row)) in self.iter().enumerate() {
+            if Standing::of(row) == standing && (row.seen().last, at) <= last_out {
+                gone.push((key.clone(), row.seen().count));
+            } else {
+                rows.push((key.clone(), row.clone()));
+            }
+        }
+        (Self { stored: self.stored, ..Self::of(rows, publication) }, gone)
     }
 
     /// The bucket without the rows that were last seen before `oldest` and without proofs that are
@@ -147,6 +217,49 @@ impl<K: Key, R: Row> Bucket<K, R> {
         }
         let publication =
             if changed || !removed.is_empty() { publication } else { self.publication };
-        (Self::of(rows, publication), removed)
+        (Self { stored: self.stored, ..Self::of(rows, publication) }, removed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::aggregate::SourceRow;
+    use crate::event::{Seq, SourceKey, Verification};
+    use crate::method::Method;
+    use crate::testing::proven;
+
+    proptest! {
+        #[test]
+        fn those_leave_that_were_not_seen_for_the_longest_time_and_no_others(
+            lasts in prop::collection::vec((0..20u64, any::<bool>()), 1..40),
+            part in 0..1000usize,
+            standing in prop::sample::select(vec![Standing::Unproven, Standing::Proven]),
+        ) {
+            let rows: Vec<_> = lasts.iter().enumerate().map(|(at, (last, is_proven))| {
+                let source = format!("198.18.0.{at}:5060");
+                let verification = Verification::ALL[usize::from(*is_proven) * 3];
+                let event = proven(&source, *last * 1_000_000_000, verification);
+                let mut row = SourceRow::nothing();
+                row.add(Seq(1), &event, Method::Invite);
+                (SourceKey::of(event.source.ip()), row)
+            }).collect();
+            let bucket = Bucket::of(rows, 1);
+            let there = bucket.count(standing);
+            prop_assume!(there > 0);
+            let number = 1 + part % there;
+            let (after, gone) = bucket.evict(standing, number, 2);
+            prop_assert_eq!((gone.len(), after.len), (number, bucket.len - number));
+            prop_assert_eq!(after.count(standing), there - number);
+            let of_standing = |bucket: &Bucket<SourceKey, SourceRow>| -> Vec<Time> {
+                let rows = bucket.iter().filter(|(_, row)| Standing::of(*row) == standing);
+                rows.map(|(_, row)| row.seen.last).collect()
+            };
+            let last_of = |key: &SourceKey| bucket.get(key).unwrap().seen.last;
+            let latest_gone = gone.iter().map(|(key, _)| last_of(key)).max().unwrap();
+            prop_assert!(of_standing(&after).iter().all(|last| *last >= latest_gone));
+        }
     }
 }

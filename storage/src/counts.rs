@@ -11,7 +11,7 @@ use crate::aggregate::{CountRow, NumberRow, Row, SourceRow, Totals};
 use crate::bucket::Decision;
 use crate::event::{EventRef, Seq, SourceKey};
 use crate::key::{AgentKey, Key, NumberKey};
-use crate::limits::{AGENTS_MAX, NUMBERS_MAX, PROVEN_FACTOR, SOURCES_MAX};
+use crate::limits::{AGENTS_MAX, NUMBERS_MAX, SOURCES_MAX};
 use crate::method::Method;
 use crate::snapshot::{BucketKey, Table};
 
@@ -33,16 +33,8 @@ impl<R: Row> Pending<R> {
 pub(crate) struct Gathered<K, R> {
     pub(crate) table: Table<K, R>,
     pending: HashMap<K, Pending<R>, RandomState>,
-    max: usize,
-}
-
-/// What one [`Gathered::apply`] did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Applied {
-    /// A row changed.
-    pub(crate) changed: bool,
-    /// Events that were not counted because the table is full.
-    pub(crate) refused: u64,
+    /// Rows that it is meant for; what is beyond them leaves it again, see `evict.rs`.
+    pub(crate) max: usize,
 }
 
 impl<K: Key, R: Row> Gathered<K, R> {
@@ -64,8 +56,8 @@ impl<K: Key, R: Row> Gathered<K, R> {
         }
     }
 
-    /// Merges what has come into the table.
-    fn apply(&mut self, publication: u32) -> Applied {
+    /// Merges what has come into the table. Whether a row changed.
+    fn apply(&mut self, publication: u32) -> bool {
         let bucket_key = self.table.bucket_key();
         let mut changes: Vec<_> = self
             .pending
@@ -75,23 +67,18 @@ impl<K: Key, R: Row> Gathered<K, R> {
         // What one large burst needed is not kept for ever.
         self.pending.shrink_to(2 * changes.len());
         changes.sort_unstable_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-        let mut applied = Applied::default();
-        let max = self.max;
-        self.table = self.table.apply(&changes, publication, |row, change, len| {
+        let mut changed = false;
+        self.table = self.table.apply(&changes, publication, |row, change| {
             let mut next = match row {
                 Some(row) => merged(row, change),
                 None if change.added.seen().count == 0 => return Decision::Keep,
-                None if !admits(max, len, change.added.is_proven()) => {
-                    applied.refused += change.added.seen().count;
-                    return Decision::Keep;
-                }
                 None => change.added.clone(),
             };
-            applied.changed = true;
+            changed = true;
             next.set_publication(publication);
             Decision::Put(next)
         });
-        applied
+        changed
     }
 }
 
@@ -102,11 +89,6 @@ fn merged<R: Row>(row: &R, change: &Pending<R>) -> R {
     debug_assert!(change.expired <= seen.count, "more expired than was counted");
     seen.count = seen.count.saturating_sub(change.expired);
     next
-}
-
-/// Whether a newcomer finds room among `len` others.
-fn admits(max: usize, len: usize, proven: bool) -> bool {
-    len < if proven { max * PROVEN_FACTOR } else { max }
 }
 
 /// All aggregates.
@@ -123,14 +105,12 @@ pub(crate) struct Changed {
     pub(crate) sources: bool,
     pub(crate) numbers: bool,
     agents: bool,
-    /// Events that found a table full, in the order of [`Totals::refused`].
-    pub(crate) refused: [u64; 3],
 }
 
 impl Changed {
     /// Whether there is anything new to see.
     pub(crate) fn any(&self) -> bool {
-        self.sources || self.numbers || self.agents || self.refused != [0; 3]
+        self.sources || self.numbers || self.agents
     }
 }
 
@@ -197,18 +177,10 @@ impl Counts {
 
     /// Makes the tables of the next generation.
     pub(crate) fn apply(&mut self, publication: u32) -> Changed {
-        let sources = self.sources.apply(publication);
-        let numbers = self.numbers.apply(publication);
-        let agents = self.agents.apply(publication);
-        let refused = [sources.refused, numbers.refused, agents.refused];
-        for (total, refused) in self.totals.refused.iter_mut().zip(refused) {
-            *total += refused;
-        }
         Changed {
-            sources: sources.changed,
-            numbers: numbers.changed,
-            agents: agents.changed,
-            refused,
+            sources: self.sources.apply(publication),
+            numbers: self.numbers.apply(publication),
+            agents: self.agents.apply(publication),
         }
     }
 }
@@ -233,30 +205,6 @@ mod tests {
             user_agent: b"scan",
             message: b"",
         }
-    }
-
-    fn small() -> Counts {
-        let mut counts = Counts::new(BucketKey([1, 2]));
-        counts.sources.max = 3;
-        counts
-    }
-
-    #[test]
-    fn a_full_table_refuses_the_unproven_and_counts_them_and_admits_the_proven_up_to_twice() {
-        let mut counts = small();
-        for source in 0..5 {
-            counts.add(Seq(u64::from(source) + 1), &event(source, Verification::Unverified));
-        }
-        let changed = counts.apply(1);
-        assert_eq!(counts.sources.table.len(), 3);
-        assert_eq!(changed.refused, [2, 0, 0]);
-        for source in 10..20 {
-            counts.add(Seq(u64::from(source)), &event(source, Verification::Connected));
-        }
-        assert_eq!(counts.apply(2).refused, [7, 0, 0]);
-        assert_eq!(counts.sources.table.len(), 6);
-        assert_eq!(counts.totals.refused, [9, 0, 0]);
-        assert_eq!(counts.totals.events(), 15);
     }
 
     #[test]

@@ -22,8 +22,8 @@
 //! - Every bound is in [`limits`], and what it turns away is counted.
 //!
 //! To read it: [`event`], [`arena`], [`intake`]; [`block`] and `tables` for what is stored;
-//! [`aggregate`], [`snapshot`] and `counts` for what is known; `writer`, `sweep` and `retain` for how
-//! it changes, `load` for how it starts, `run` for the thread; [`policy`] and [`blocklist`] for what
+//! [`aggregate`], [`snapshot`] and `counts` for what is known; `writer`, `sweep`, `retain` and `evict`
+//! for how it changes, `load` for how it starts, `run` for the thread; [`policy`] and [`blocklist`] for what
 //! is made of it.
 
 #![forbid(unsafe_code)]
@@ -36,6 +36,7 @@ mod bucket;
 mod counts;
 pub mod event;
 pub mod event_json;
+mod evict;
 pub mod identity;
 pub mod intake;
 pub mod key;

@@ -114,19 +114,31 @@ pub const AGE_OUT_INTERVAL_NS: u64 = NS_PER_S;
 /// Buckets that a table is divided into: an update copies one bucket in the worst case.
 pub const BUCKETS: usize = 1024;
 
-/// Sources that are kept, at most: about 100 bytes each. An unproven newcomer is refused and
-/// counted beyond it; a proven source is admitted up to [`PROVEN_FACTOR`] times as many, so that
-/// a flood of forged addresses cannot keep real ones out.
+/// Sources that are kept: about 100 bytes each. Beyond it those go that have proven nothing, the
+/// longest not seen first (see `evict.rs`), and proven sources only when they are
+/// [`PROVEN_FACTOR`] times as many, so that a flood of forged addresses cannot push real ones out.
 pub const SOURCES_MAX: usize = 2_000_000;
 
-/// Numbers that are kept, at most. See [`SOURCES_MAX`].
+/// Numbers that are kept. See [`SOURCES_MAX`].
 pub const NUMBERS_MAX: usize = 2_000_000;
 
-/// User agents that are kept, at most. There are some hundred honest ones; the rest is random.
+/// User agents that are kept. There are some hundred honest ones; the rest is random.
 pub const AGENTS_MAX: usize = 65_536;
 
 /// By how much proven entries may exceed the size of a table.
 pub const PROVEN_FACTOR: usize = 2;
+
+/// The part of a table's size, as a divisor, that is kept for entries that have proven nothing,
+/// however many others there are: what happens now must be seen.
+pub const UNPROVEN_SHARE: usize = 16;
+
+/// The part of a bucket's rows, as a divisor, that leaves when the table is full. A smaller part would
+/// copy more rows for each that leaves, a larger one would let rows go that are not old.
+pub const EVICT_SHARE: usize = 16;
+
+/// Buckets that one commit takes rows from because a table is full, about: with two million rows each
+/// is a copy of some 200 KiB. When more would be needed, each gives up more.
+pub const EVICT_BUCKETS_MAX: usize = 256;
 
 /// Memory that redb may use to keep pages, in bytes. It fills up only when pages are read or
 /// written; its own default of 1 GiB would be the largest part of the program.
@@ -147,7 +159,8 @@ pub(crate) const NS_PER_S: u64 = 1_000_000_000;
 const _: () = assert!(EVENT_BLOB_MAX + crate::arena::HEADER_BYTES <= ARENA_BYTES);
 const _: () = assert!(TAIL_RAW_BYTES < BLOCK_RAW_BYTES);
 const _: () = assert!(BLOCK_COLUMNS_MAX + BLOCK_MESSAGES_MAX <= 4 * 1024 * 1024);
-const _: () = assert!(BUCKETS <= u16::MAX as usize + 1);
+const _: () = assert!(3 * BUCKETS <= u16::MAX as usize + 1);
+const _: () = assert!(EVICT_BUCKETS_MAX <= BUCKETS && UNPROVEN_SHARE > 1);
 const _: () = assert!(STOP_RETRY_INTERVAL.as_millis() < STOP_PATIENCE.as_millis());
 const _: () = assert!(ARENAS_KEPT < ARENAS_PER_SHARD_MIN);
 const _: () = assert!(ARENAS_IN_ALL_MIN * ARENA_BYTES >= 128 * 1024 * 1024);

@@ -14,11 +14,12 @@ use crate::aggregate::Row;
 use crate::block::Block;
 use crate::counts::{CountIn, Counts, Gathered};
 use crate::event::{EventRef, Seq, SourceKey};
+use crate::evict::Floors;
 use crate::key::{AgentKey, Key, NumberKey};
 use crate::limits::{BUCKETS, REPLAY_EVENTS_MAX};
 use crate::method::Method;
 use crate::row_bytes::decode_row;
-use crate::snapshot::Table;
+use crate::snapshot::{BucketKey, Table};
 use crate::tables::{self, Origin, RowTable, State, View};
 
 /// A database as it was when the process started.
@@ -35,8 +36,14 @@ const LOADED: u32 = 0;
 /// See [`LOADED`].
 pub(crate) const REPLAYED: u32 = LOADED + 1;
 
-/// Rows that include events beyond the watermark, and up to which.
-type Ahead<K> = HashMap<K, Seq, RandomState>;
+/// What the stored rows of one table include beyond the watermark.
+struct Ahead<K> {
+    /// Rows that include more, and up to which event.
+    rows: HashMap<K, Seq, RandomState>,
+    /// Buckets that include everything, whether there is a row or not, and up to which event.
+    floors: Floors,
+    bucket_key: BucketKey,
+}
 
 /// Reads the rows and replays the log.
 pub(crate) fn load(db: &Database) -> Result<Loaded, Error> {
@@ -50,9 +57,9 @@ pub(crate) fn load(db: &Database) -> Result<Loaded, Error> {
         load_rows(&view, RowTable::Agents, &mut counts.agents, state.watermark)?,
     );
     let replayed = replay(&view, &mut counts, state, |seq, event| CountIn {
-        source: is_after(&ahead.0, &SourceKey::of(event.source.ip()), seq),
-        number: ahead.1.is_empty() || is_after(&ahead.1, &NumberKey::of(event.number), seq),
-        agent: ahead.2.is_empty() || is_after(&ahead.2, &AgentKey::of(event.user_agent), seq),
+        source: ahead.0.lacks(seq, || SourceKey::of(event.source.ip())),
+        number: ahead.1.lacks(seq, || NumberKey::of(event.number)),
+        agent: ahead.2.lacks(seq, || AgentKey::of(event.user_agent)),
     })?;
     expire_again(&view, &mut counts, state)?;
     // They are stored with every commit, so all that was counted again is in them already.
@@ -60,8 +67,17 @@ pub(crate) fn load(db: &Database) -> Result<Loaded, Error> {
     Ok(Loaded { origin, state, counts, replayed })
 }
 
-fn is_after<K: Key>(ahead: &Ahead<K>, key: &K, seq: Seq) -> bool {
-    ahead.get(key).is_none_or(|through| seq > *through)
+impl<K: Key> Ahead<K> {
+    /// Whether event `seq`, which is after the watermark, is not yet counted for this key.
+    fn lacks(&self, seq: Seq, key: impl FnOnce() -> K) -> bool {
+        if self.rows.is_empty() && self.floors.is_empty() {
+            return true;
+        }
+        let key = key();
+        self.rows.get(&key).is_none_or(|through| seq > *through)
+            && (self.floors.is_empty()
+                || seq > self.floors.get(self.bucket_key.bucket_of(key.as_bytes())))
+    }
 }
 
 fn load_rows<K: Key, R: Row>(
@@ -70,19 +86,21 @@ fn load_rows<K: Key, R: Row>(
     into: &mut Gathered<K, R>,
     watermark: Seq,
 ) -> Result<Ahead<K>, Error> {
-    let mut ahead = Ahead::default();
+    let bucket_key = into.table.bucket_key();
+    let floors = Floors::of(&view.floors()?, table, watermark);
+    let mut ahead = Ahead { rows: HashMap::default(), floors, bucket_key };
     let mut rows = Vec::new();
     view.rows(table, |bucket, key, bytes| {
         let key = K::from_bytes(key)?;
         let (mut row, through) = decode_row::<R>(bytes)?;
         row.set_publication(LOADED);
         if through > watermark {
-            ahead.insert(key.clone(), through);
+            ahead.rows.insert(key.clone(), through);
         }
         rows.push((bucket, key, row));
         (usize::from(bucket) < BUCKETS).then_some(())
     })?;
-    into.table = Table::load(into.table.bucket_key(), rows.into_iter());
+    into.table = Table::load(bucket_key, rows.into_iter());
     Ok(ahead)
 }
 

@@ -119,11 +119,12 @@ pub struct Table<K, R> {
     buckets: Arc<[Arc<Bucket<K, R>>]>,
     key: BucketKey,
     len: usize,
+    proven: usize,
 }
 
 impl<K, R> Clone for Table<K, R> {
     fn clone(&self) -> Self {
-        Self { buckets: self.buckets.clone(), key: self.key, len: self.len }
+        Self { buckets: self.buckets.clone(), key: self.key, len: self.len, proven: self.proven }
     }
 }
 
@@ -138,7 +139,7 @@ pub struct Place {
 impl<K: Key, R: Row> Table<K, R> {
     pub(crate) fn new(key: BucketKey) -> Self {
         let empty = Arc::new(Bucket::default());
-        Self { buckets: (0..BUCKETS).map(|_| empty.clone()).collect(), key, len: 0 }
+        Self { buckets: (0..BUCKETS).map(|_| empty.clone()).collect(), key, len: 0, proven: 0 }
     }
 
     /// A table of rows that come in the order in which they are stored.
@@ -151,6 +152,7 @@ impl<K: Key, R: Row> Table<K, R> {
         }
         let full = |rows: Vec<_>| Arc::new(Bucket::of(rows, 0));
         table.buckets = buckets.into_iter().map(full).collect();
+        table.proven = table.buckets.iter().map(|bucket| bucket.proven).sum();
         table
     }
 
@@ -190,6 +192,11 @@ impl<K: Key, R: Row> Table<K, R> {
         self.len == 0
     }
 
+    /// How many keys are proven.
+    pub(crate) fn proven(&self) -> usize {
+        self.proven
+    }
+
     pub(crate) fn bucket_key(&self) -> BucketKey {
         self.key
     }
@@ -199,28 +206,19 @@ impl<K: Key, R: Row> Table<K, R> {
     }
 
     /// The table after `changes`, which are sorted by bucket and key, each key once. `decide` says
-    /// what becomes of a key, given its row, the change and how many keys there are by then.
+    /// what becomes of a key, given its row and the change.
     pub(crate) fn apply<D>(
         &self,
         changes: &[(u16, K, D)],
         publication: u32,
-        mut decide: impl FnMut(Option<&R>, &D, usize) -> Decision<R>,
+        mut decide: impl FnMut(Option<&R>, &D) -> Decision<R>,
     ) -> Self {
-        if changes.is_empty() {
-            return self.clone();
-        }
-        let mut buckets = self.buckets.to_vec();
-        let mut len = self.len;
-        for group in changes.chunk_by(|a, b| a.0 == b.0) {
-            let bucket = &mut buckets[usize::from(group[0].0)];
-            let before = bucket.len;
-            let after = bucket.apply(group, publication, |row, change, here| {
-                decide(row, change, len - before + here)
-            });
-            len = len - before + after.len;
-            *bucket = Arc::new(after);
-        }
-        Self { buckets: buckets.into(), key: self.key, len }
+        let groups = changes.chunk_by(|a, b| a.0 == b.0);
+        let replaced = groups.map(|group| {
+            let at = usize::from(group[0].0);
+            (at, self.buckets[at].apply(group, publication, &mut decide))
+        });
+        self.with_buckets(replaced.collect())
     }
 
     /// The table with some buckets replaced.
@@ -229,12 +227,13 @@ impl<K: Key, R: Row> Table<K, R> {
             return self.clone();
         }
         let mut buckets = self.buckets.to_vec();
-        let mut len = self.len;
+        let (mut len, mut proven) = (self.len, self.proven);
         for (at, bucket) in replaced {
             len = len - buckets[at].len + bucket.len;
+            proven = proven - buckets[at].proven + bucket.proven;
             buckets[at] = Arc::new(bucket);
         }
-        Self { buckets: buckets.into(), key: self.key, len }
+        Self { buckets: buckets.into(), key: self.key, len, proven }
     }
 }
 
@@ -277,7 +276,7 @@ mod tests {
             })
             .collect();
         list.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-        let table = table.apply(&list, publication, |_, count, _| match count {
+        let table = table.apply(&list, publication, |_, count| match count {
             Some(count) => Decision::Put(row(*count)),
             None => Decision::Keep,
         });
@@ -352,8 +351,8 @@ mod tests {
         rows.sort_by(|a, b| a.0.cmp(&b.0));
         let bucket = Bucket::of(rows, 0);
         let changes = [(0, key(5), ()), (0, key(500), ())];
-        let bucket = bucket.apply(&changes, 1, |_, (), _| Decision::Put(row(9)));
-        assert_eq!(bucket.delta.len(), 2);
+        let bucket = bucket.apply(&changes, 1, |_, ()| Decision::Put(row(9)));
+        assert_eq!(bucket.delta_len(), 2);
         assert_eq!(bucket.get(&key(5)).unwrap().seen().count, 9);
         assert_eq!(bucket.get(&key(500)).unwrap().seen().count, 9);
         assert_eq!(bucket.get(&key(6)).unwrap().seen().count, 6);

@@ -114,9 +114,11 @@ pub struct WriterStats {
     pub raw_bytes: Stat,
     /// Commits that failed.
     pub commit_errors: Stat,
-    /// Events that were counted in no row because the table of sources, numbers or user agents was
-    /// full, in this order.
-    pub rows_refused: [Stat; 3],
+    /// Rows that left the full table of sources, numbers or user agents, in this order: those that
+    /// were never proven, and the others.
+    pub rows_evicted: [[Stat; 2]; 3],
+    /// Events that those rows counted.
+    pub events_evicted: [Stat; 3],
     /// Events that retention took out of the log.
     pub events_expired: Stat,
     /// Rows that were removed because of their age.

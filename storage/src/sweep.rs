@@ -7,6 +7,7 @@
 //! watermark. And none includes an event that had expired by then, so those may be deleted.
 
 use crate::aggregate::Row;
+use crate::bucket::Bucket;
 use crate::counts::{Counts, Gathered};
 use crate::event::{Seq, Time};
 use crate::key::Key;
@@ -56,7 +57,8 @@ impl Sweeper {
     }
 
     /// Adds the next rows to a commit that leaves `state`, and moves the watermark when a sweep ends.
-    /// A bucket is not interrupted, so it may be some thousand rows more than [`SWEEP_ROWS_MAX`].
+    /// A bucket is not interrupted, so it may be some thousand rows more than [`SWEEP_ROWS_MAX`]. What
+    /// is in the commit already counts, but for a quarter: no flood may hold up the watermark.
     pub(crate) fn slice(
         &mut self,
         counts: &Counts,
@@ -72,7 +74,8 @@ impl Sweeper {
                 Some(Sweep { publication, last: state.last, expired: state.expired, done: 0 });
         }
         let Some(mut sweep) = self.active else { return };
-        while rows.len() < self.rows_max && sweep.done < ALL_BUCKETS {
+        let rows_max = self.rows_max.max(rows.len() + self.rows_max / 4);
+        while rows.len() < rows_max && sweep.done < ALL_BUCKETS {
             let at = sweep.done % BUCKETS;
             match sweep.done / BUCKETS {
                 0 => self.bucket(&counts.sources, RowTable::Sources, at, state, rows),
@@ -99,11 +102,23 @@ impl Sweeper {
         state: &State,
         rows: &mut Vec<RowWrite>,
     ) {
-        let bucket = of.table.bucket(at);
-        if bucket.publication <= self.swept {
+        self.write_changed(of.table.bucket(at), table, at, state, rows);
+    }
+
+    /// The rows of bucket `at` that have changed since they were last stored.
+    pub(crate) fn write_changed<K: Key, R: Row>(
+        &self,
+        bucket: &Bucket<K, R>,
+        table: RowTable,
+        at: usize,
+        state: &State,
+        rows: &mut Vec<RowWrite>,
+    ) {
+        let stored = self.swept.max(bucket.stored);
+        if bucket.publication <= stored {
             return;
         }
-        let changed = bucket.iter().filter(|(_, row)| row.publication() > self.swept);
+        let changed = bucket.iter().filter(|(_, row)| row.publication() > stored);
         rows.extend(changed.map(|(key, row)| RowWrite {
             table,
             key: row_key(at as u16, key.as_bytes()),

@@ -2,7 +2,7 @@
 //! `docs/storage.md`.
 
 use redb::{
-    Database, Error, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    Database, Error, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError,
     WriteTransaction,
 };
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::aggregate::Totals;
 use crate::block::{Block, Damaged, Head, Packed};
 use crate::event::Seq;
-use crate::limits::{BLOCK_PARTS_MAX, DELETE_BLOCKS_MAX, PAGE_SLACK, VALUE_BYTES_MAX};
+use crate::limits::{BLOCK_PARTS_MAX, BUCKETS, DELETE_BLOCKS_MAX, PAGE_SLACK, VALUE_BYTES_MAX};
 use crate::row_bytes::Encoder;
 use crate::snapshot::BucketKey;
 
@@ -30,12 +30,20 @@ const ROWS: [TableDefinition<'_, &[u8], &[u8]>; 3] = [
     TableDefinition::new("agents"),
 ];
 
+/// Up to which event the stored rows of a bucket include everything: written when a row leaves a full
+/// table. By [`floor_key`].
+const FLOORS: TableDefinition<'_, u16, u64> = TableDefinition::new("floors");
+
 /// Which aggregate a row belongs to: its place in [`ROWS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RowTable {
     Sources = 0,
     Numbers = 1,
     Agents = 2,
+}
+
+impl RowTable {
+    const ALL: [Self; 3] = [Self::Sources, Self::Numbers, Self::Agents];
 }
 
 /// How far the log and the rows are. It changes with every commit.
@@ -103,6 +111,8 @@ pub(crate) struct Batch {
     pub(crate) blocks: Vec<Packed>,
     pub(crate) rows: Vec<RowWrite>,
     pub(crate) removed: Vec<(RowTable, Vec<u8>)>,
+    /// Buckets that rows left, with the last event that their stored rows include.
+    pub(crate) floors: Vec<(RowTable, u16, Seq)>,
     pub(crate) state: State,
     pub(crate) totals: Totals,
 }
@@ -120,6 +130,11 @@ pub(crate) fn row_key(bucket: u16, key: &[u8]) -> Vec<u8> {
     stored.extend_from_slice(&bucket.to_be_bytes());
     stored.extend_from_slice(key);
     stored
+}
+
+/// Buckets are counted over all tables.
+fn floor_key(table: RowTable, bucket: u16) -> u16 {
+    (table as usize * BUCKETS) as u16 + bucket
 }
 
 fn corrupted(what: &str) -> Error {
@@ -155,6 +170,7 @@ pub(crate) fn initialise(db: &Database, origin: Origin) -> Result<(), Error> {
         for table in ROWS {
             write.open_table(table)?;
         }
+        write.open_table(FLOORS)?;
     }
     write.commit()?;
     Ok(())
@@ -214,6 +230,26 @@ impl View {
             read.ok_or_else(|| corrupted("a row of its aggregates cannot be read"))?;
         }
         Ok(())
+    }
+
+    /// Up to which event the stored rows of buckets include everything, where that was written down.
+    pub(crate) fn floors(&self) -> Result<Vec<(RowTable, u16, Seq)>, Error> {
+        let floors = match self.0.open_table(FLOORS) {
+            Ok(floors) => floors,
+            // A database from before tables gave up rows.
+            Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut read = Vec::new();
+        for entry in floors.iter()? {
+            let (key, through) = entry?;
+            let key = usize::from(key.value());
+            let table = *RowTable::ALL
+                .get(key / BUCKETS)
+                .ok_or_else(|| corrupted("a floor of its aggregates cannot be read"))?;
+            read.push((table, (key % BUCKETS) as u16, Seq(through.value())));
+        }
+        Ok(read)
     }
 
     /// The head of the first block that has an event after `after`.
@@ -333,7 +369,7 @@ fn part_len(rest: usize) -> usize {
 }
 
 fn write_rows(write: &WriteTransaction, batch: &Batch) -> Result<(), Error> {
-    for table in [RowTable::Sources, RowTable::Numbers, RowTable::Agents] {
+    for table in RowTable::ALL {
         let mut rows = write.open_table(ROWS[table as usize])?;
         for (_, key) in batch.removed.iter().filter(|(of, _)| *of == table) {
             rows.remove(&key[..])?;
@@ -341,6 +377,10 @@ fn write_rows(write: &WriteTransaction, batch: &Batch) -> Result<(), Error> {
         for change in batch.rows.iter().filter(|change| change.table == table) {
             rows.insert(&change.key[..], change.row.as_bytes())?;
         }
+    }
+    let mut floors = write.open_table(FLOORS)?;
+    for (table, bucket, through) in &batch.floors {
+        floors.insert(floor_key(*table, *bucket), through.0)?;
     }
     Ok(())
 }

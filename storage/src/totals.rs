@@ -13,9 +13,10 @@ pub struct Totals {
     pub by_verification: [u64; Verification::ALL.len()],
     /// Events by method, in the order of [`Method::ALL`].
     pub by_method: [u64; Method::ALL.len()],
-    /// Events whose source, number or user agent found its table full and was not counted there,
-    /// in this order.
-    pub refused: [u64; 3],
+    /// Events that were counted in the row of a source, number or user agent that left its full
+    /// table, in this order. With those that the rows count they are all there were, less what has
+    /// expired.
+    pub evicted: [u64; 3],
     /// Events that retention has taken out of the log.
     pub expired: u64,
 }
@@ -35,7 +36,7 @@ impl Totals {
 
     pub(crate) fn encode(&self) -> Vec<u8> {
         let numbers = self.by_transport.iter().chain(&self.by_verification).chain(&self.by_method);
-        let numbers = numbers.chain(&self.refused).chain([&self.expired]);
+        let numbers = numbers.chain(&self.evicted).chain([&self.expired]);
         numbers.flat_map(|number| number.to_le_bytes()).collect()
     }
 
@@ -43,7 +44,7 @@ impl Totals {
         let mut bytes = Decoder(bytes);
         let mut totals = Self::default();
         let numbers = totals.by_transport.iter_mut().chain(&mut totals.by_verification);
-        let numbers = numbers.chain(&mut totals.by_method).chain(&mut totals.refused);
+        let numbers = numbers.chain(&mut totals.by_method).chain(&mut totals.evicted);
         for number in numbers.chain([&mut totals.expired]) {
             *number = u64::from_le_bytes(bytes.take()?);
         }
@@ -60,7 +61,7 @@ mod tests {
     fn totals_read_back() {
         let mut totals = Totals::default();
         totals.add(&event("192.0.2.7:1", 10, Verification::Connected), Method::Invite);
-        totals.refused[2] = 5;
+        totals.evicted[2] = 5;
         totals.expired = 9;
         assert_eq!(Totals::decode(&totals.encode()), Some(totals.clone()));
         assert_eq!(totals.events(), 1);

@@ -15,6 +15,7 @@ use crate::arena::Arena;
 use crate::block::{Builder, Packed};
 use crate::counts::{Changed, Counts};
 use crate::event::{Seq, Time};
+use crate::evict::{Eviction, Evictor, Left};
 use crate::limits::{PENDING_PACKED_BYTES_MAX, TAIL_AGE_MAX_NS, TAIL_RAW_BYTES};
 use crate::load::{Loaded, REPLAYED};
 use crate::retain::{AgeOut, Aged, Expiry};
@@ -49,6 +50,7 @@ pub(crate) struct Writer {
     pub(crate) sweeper: Sweeper,
     expiry: Expiry,
     age_out: AgeOut,
+    evictor: Evictor,
     /// Whether there are more blocks to delete than the last commit did.
     deletes_more: bool,
     prepared: Option<Prepared>,
@@ -93,6 +95,7 @@ impl Writer {
             sweeper: Sweeper::new(),
             expiry: Expiry::new(state.expired, retention_ns),
             age_out: AgeOut::default(),
+            evictor: Evictor::default(),
             deletes_more: false,
             prepared: None,
         };
@@ -190,12 +193,15 @@ impl Writer {
         let oldest = now.minus_ns(self.retention_ns);
         let aged =
             self.age_out.slice(&mut self.counts, oldest, publication, &mut batch.removed, now);
-        let publishes = changed.any() || aged.any() || state.expired > self.state.expired;
+        let left = self.make_room(publication, state, &mut batch);
+        let has_left = left != [Left::default(); 3];
+        let publishes =
+            changed.any() || aged.any() || has_left || state.expired > self.state.expired;
         if publishes {
             self.publication = publication;
             state.generation += 1;
             self.generation = state.generation;
-            self.note(changed, aged, state.generation);
+            self.note(changed, aged, &left, state.generation);
         }
         self.sweeper.slice(&self.counts, self.publication, &mut state, &mut batch.rows, now);
         if state == self.state && batch.is_empty() && !self.deletes_more {
@@ -219,28 +225,41 @@ impl Writer {
         is_old || self.builder.message_bytes() >= TAIL_RAW_BYTES
     }
 
-    fn note(&mut self, changed: Changed, aged: Aged, generation: u64) {
-        if changed.sources || aged.sources {
+    /// Takes rows out of full tables.
+    fn make_room(&mut self, publication: u32, state: State, batch: &mut Batch) -> [Left; 3] {
+        let mut eviction = Eviction { sweeper: &self.sweeper, publication, state, batch };
+        let left = self.evictor.slice(&mut self.counts, &mut eviction);
+        for (total, left) in self.counts.totals.evicted.iter_mut().zip(&left) {
+            *total += left.events;
+        }
+        left
+    }
+
+    fn note(&mut self, changed: Changed, aged: Aged, left: &[Left; 3], generation: u64) {
+        if changed.sources || aged.sources || left[0] != Left::default() {
             self.changed.sources = generation;
         }
-        if changed.numbers || aged.numbers {
+        if changed.numbers || aged.numbers || left[1] != Left::default() {
             self.changed.numbers = generation;
         }
         let stats = &self.shared.stats;
-        for ((stat, refused), table) in stats.rows_refused.iter().zip(changed.refused).zip([
-            "sources",
-            "numbers",
-            "user agents",
-        ]) {
-            if refused > 0 && stat.get() == 0 {
+        stats.rows_expired.add(aged.rows);
+        for (at, (left, table)) in
+            left.iter().zip(["sources", "numbers", "user agents"]).enumerate()
+        {
+            let stat = &stats.events_evicted[at];
+            if left.events > 0 && stat.get() == 0 {
                 log::warn!(
-                    "the table of {table} is full: events of newcomers are kept, but not listed \
-                     (sentrypeer_writer_rows_refused_total counts them)"
+                    "the table of {table} is full: for newcomers those leave it that were never \
+                     proven and not seen for the longest time; their events stay in the log \
+                     (sentrypeer_writer_rows_evicted_total counts them)"
                 );
             }
-            stat.add(refused);
+            stat.add(left.events);
+            for (stat, rows) in stats.rows_evicted[at].iter().zip(left.rows) {
+                stat.add(rows);
+            }
         }
-        stats.rows_expired.add(aged.rows);
     }
 
     fn snapshot(&self, state: State, now: Time) -> Snapshot {
@@ -298,7 +317,7 @@ mod tests {
     use crate::aggregate::Row;
     use crate::event::{EventRef, SourceKey, Verification};
     use crate::key::{AgentKey, Key, NumberKey};
-    use crate::limits::{AGENTS_MAX, BLOCK_RAW_BYTES, NS_PER_S};
+    use crate::limits::{AGENTS_MAX, BLOCK_RAW_BYTES, NS_PER_S, PROVEN_FACTOR};
     use crate::load;
     use crate::log::{Log, StoredEvent};
     use crate::open::{self, Opening};
@@ -316,6 +335,8 @@ mod tests {
         now: Time,
         given: Vec<StoredEvent>,
         committed: usize,
+        /// Rows that each table is meant for.
+        rows_max: Option<usize>,
     }
 
     impl Bench {
@@ -325,7 +346,20 @@ mod tests {
             options.retention_ns = retention_ns;
             let (db, writer) = Self::open(&options, START);
             let (db, now, given) = (Some(db), START, Vec::new());
-            Self { folder, options, db, writer, now, given, committed: 0 }
+            Self { folder, options, db, writer, now, given, committed: 0, rows_max: None }
+        }
+
+        /// The same with tables that are soon full.
+        fn with_rows(rows_max: usize) -> Self {
+            let mut bench = Self { rows_max: Some(rows_max), ..Self::new(u64::MAX) };
+            bench.limit_rows();
+            bench
+        }
+
+        fn limit_rows(&mut self) {
+            let Some(max) = self.rows_max else { return };
+            let counts = &mut self.writer.counts;
+            (counts.sources.max, counts.numbers.max, counts.agents.max) = (max, max, max);
         }
 
         fn open(options: &Options, now: Time) -> (Arc<Database>, Writer) {
@@ -379,6 +413,7 @@ mod tests {
             std::fs::rename(copy, &self.options.path).unwrap();
             let (db, writer) = Self::open(&self.options, self.now);
             (self.db, self.writer) = (Some(db), writer);
+            self.limit_rows();
             self.given.truncate(self.committed);
         }
 
@@ -648,18 +683,132 @@ mod tests {
         }
     }
 
+    #[derive(Clone, Debug)]
+    enum Filling {
+        /// An event of this source, proven or not.
+        Event(u8, bool),
+        Commit,
+        Restart,
+    }
+
+    fn filling() -> impl Strategy<Value = Filling> {
+        prop_oneof![
+            20 => (0..60u8, prop::bool::weighted(0.2)).prop_map(|(s, p)| Filling::Event(s, p)),
+            6 => Just(Filling::Commit),
+            1 => Just(Filling::Restart),
+        ]
+    }
+
+    /// The keys of a table's proven rows.
+    fn proven_in<K: Key, R: Row>(table: &Table<K, R>) -> Vec<K> {
+        table.iter().filter(|(_, row)| row.is_proven()).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Each row counts the events of its key since it began, and with those that left they are all.
+    fn check_full(bench: &Bench, before: &Snapshot) {
+        let snapshot = bench.snapshot();
+        let max = bench.rows_max.unwrap();
+        let (len, proven) = (snapshot.sources.len(), proven_in(&snapshot.sources));
+        assert!(proven.len() < max * PROVEN_FACTOR, "{} are proven", proven.len());
+        assert!(len - proven.len() <= max.saturating_sub(proven.len()).max(1), "{len} rows");
+        if proven.len() < max * PROVEN_FACTOR - 1 {
+            let stayed = |key: &SourceKey| snapshot.sources.get(key).is_some();
+            assert!(proven_in(&before.sources).iter().all(stayed), "a proven source had to go");
+        }
+        let events = &bench.given[..bench.committed];
+        for (key, row) in snapshot.sources.iter() {
+            let of_key = events.iter().filter(|event| SourceKey::of(event.source.ip()) == *key);
+            let counted = of_key.filter(|event| event.seq >= row.seen.since).count();
+            assert_eq!(row.seen.count, counted as u64, "{key:?}");
+        }
+        let all = bench.committed as u64;
+        let sum = |counts: &mut dyn Iterator<Item = u64>| counts.sum::<u64>();
+        let sources = sum(&mut snapshot.sources.iter().map(|(_, row)| row.seen.count));
+        let agents = sum(&mut snapshot.agents.iter().map(|(_, row)| row.seen.count));
+        let evicted = snapshot.totals.evicted;
+        assert_eq!((sources + evicted[0], agents + evicted[2]), (all, all));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn what_left_a_full_table_is_counted_once_and_no_start_brings_it_back(
+            steps in prop::collection::vec(filling(), 1..150),
+            rows_max in 2..12usize,
+        ) {
+            let mut bench = Bench::with_rows(rows_max);
+            let mut before = bench.snapshot();
+            for step in &steps {
+                match step {
+                    Filling::Event(source, proven) => {
+                        let verification = Verification::ALL[usize::from(*proven) * 3];
+                        let user_agent = format!("agent {}", source / 2);
+                        let user_agent = user_agent.as_bytes();
+                        bench.now.0 += NS_PER_S / 100;
+                        let time = bench.now;
+                        let event = EventRef { time, verification, user_agent, ..event(*source) };
+                        bench.ingest(&event);
+                        continue;
+                    }
+                    Filling::Commit => bench.commit(),
+                    Filling::Restart => {
+                        let kept = bench.snapshot();
+                        bench.restart();
+                        let again = bench.snapshot();
+                        prop_assert_eq!(seen_in(&kept.sources), seen_in(&again.sources));
+                        prop_assert_eq!(seen_in(&kept.agents), seen_in(&again.agents));
+                        prop_assert_eq!(&kept.totals, &again.totals);
+                    }
+                }
+                check_full(&bench, &before);
+                before = bench.snapshot();
+            }
+            bench.commit();
+            let recount = recount(&bench.killed()).unwrap();
+            prop_assert!(recount.is_exact(), "{:?}", recount);
+        }
+    }
+
     #[test]
-    fn what_a_full_table_refused_is_counted_once_also_after_a_restart() {
+    fn rows_leave_a_full_table_while_their_events_expire_and_all_counts_stay_exact() {
+        let mut bench = Bench { rows_max: Some(3), ..Bench::new(60 * NS_PER_S) };
+        bench.limit_rows();
+        for n in 0..200u8 {
+            let time = bench.now;
+            bench.ingest(&EventRef { time, ..event(n % 11) });
+            bench.ingest(&EventRef { time, ..event(n % 5) });
+            bench.now.0 += 2 * NS_PER_S;
+            bench.commit();
+            if n % 23 == 0 {
+                bench.restart();
+            }
+            let recount = recount(&bench.killed()).unwrap();
+            assert!(recount.is_exact(), "{recount:?}");
+        }
+        assert!(bench.snapshot().totals.evicted[0] > 100);
+        assert!(bench.snapshot().totals.expired > 100);
+    }
+
+    #[test]
+    fn a_flood_of_new_user_agents_leaves_a_full_table_full() {
         let mut bench = Bench::new(u64::MAX);
-        for n in 0..AGENTS_MAX + 7 {
+        for n in 0..AGENTS_MAX + 3000 {
             let user_agent = format!("agent {n}");
-            bench.ingest(&EventRef { user_agent: user_agent.as_bytes(), ..event(1) });
+            let time = Time(START.0 + n as u64);
+            bench.ingest(&EventRef { time, user_agent: user_agent.as_bytes(), ..event(1) });
         }
         bench.commit();
-        assert_eq!(bench.snapshot().totals.refused, [0, 0, 7]);
-        bench.restart();
-        assert_eq!(bench.snapshot().totals.refused, [0, 0, 7]);
-        assert_eq!(bench.snapshot().agents.len(), AGENTS_MAX);
+        let snapshot = bench.snapshot();
+        let (rows, gone) = (snapshot.agents.len(), snapshot.totals.evicted[2] as usize);
+        assert_eq!(rows + gone, AGENTS_MAX + 3000);
+        assert!(rows <= AGENTS_MAX && rows > AGENTS_MAX * 99 / 100, "{rows}");
+        let is_there = |n: usize| {
+            snapshot.agents.get(&AgentKey::of(format!("agent {n}").as_bytes())).is_some()
+        };
+        assert!((AGENTS_MAX..AGENTS_MAX + 3000).all(is_there), "a newcomer is not listed");
+        let old = (0..AGENTS_MAX / 2).filter(|n| is_there(*n)).count();
+        assert!(old >= AGENTS_MAX / 2 - gone, "{old}");
     }
 
     #[test]
