@@ -6,6 +6,7 @@ mod crash;
 mod crowd;
 mod drivers;
 mod export;
+mod forged;
 mod front_ends;
 mod harness;
 mod lifecycle;
