@@ -50,6 +50,7 @@ mod open_error;
 mod overlay;
 mod pack;
 pub mod policy;
+pub mod prefix;
 mod proofs;
 pub mod recount;
 mod retain;

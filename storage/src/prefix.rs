@@ -1,11 +1,12 @@
-//! Prefixes of addresses, as the configuration names them.
+//! Prefixes of addresses, as people write them.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
 /// A network: an address and how many of its leading bits count. A lone address is a network of one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Sorts by its first address, and a larger network before those in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Prefix {
     /// The bits that count, and zeros.
     network: IpAddr,
@@ -13,10 +14,31 @@ pub struct Prefix {
 }
 
 /// A text that is neither an address nor a prefix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("neither an address nor a prefix")]
 pub struct NotAPrefix;
 
 impl Prefix {
+    /// The network of the `length` leading bits of `ip`: no more than its family has.
+    #[must_use]
+    pub fn new(ip: IpAddr, length: u8) -> Self {
+        let ip = ip.to_canonical();
+        let length = length.min(width(ip));
+        Self { network: mask(ip, length), length }
+    }
+
+    /// The first address.
+    #[must_use]
+    pub fn network(&self) -> IpAddr {
+        self.network
+    }
+
+    /// How many leading bits count: 0 to 32, or 128 for IPv6.
+    #[must_use]
+    pub fn length(&self) -> u8 {
+        self.length
+    }
+
     /// Whether `ip` is in the network. IPv4 in IPv6's clothes is IPv4.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
