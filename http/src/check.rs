@@ -49,6 +49,9 @@ struct Source {
 struct Number {
     number: String,
     listed: bool,
+    /// Why it is in no list, for one on the allow-list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", flatten)]
     seen: Option<Seen>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,6 +121,7 @@ fn number(view: &View, asked: &[u8], now: Time) -> Number {
     Number {
         number: String::from_utf8_lossy(asked).into_owned(),
         listed: row.is_some(),
+        allowed: policy.allow.number_reason(asked).map(|reason| reason.to_string()),
         kinds: row.map(kinds),
         reading: Reading::of(asked),
         seen: row.map(|row| Seen::of(&row.seen, row.verification(oldest))),

@@ -1,7 +1,7 @@
 //! What every output uses: snapshot + policy + now give the list.
 //!
-//! Nothing else decides whether something acts on an address. An address on the allow-list is in
-//! none of these lists.
+//! Nothing else decides whether something acts on an address or a number. What is on the allow-list is
+//! in none of these lists.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -127,13 +127,14 @@ pub fn listed<'a>(
     is_listed(&key, row, policy, now).then_some(row)
 }
 
-/// Whether a number with this row is in the list that SentryPeer 4.x has: seen within the retention, and by a
-/// source that had proven what [`Policy::legacy_min_verification`] demands.
-fn is_listed_number(row: &NumberRow, policy: &Policy, now: Time) -> bool {
+/// Whether a number is in the list that SentryPeer 4.x has: seen within the retention, by a source that had
+/// proven what [`Policy::legacy_min_verification`] demands, and not on the allow-list.
+fn is_listed_number(key: &NumberKey, row: &NumberRow, policy: &Policy, now: Time) -> bool {
     let oldest = now.minus_ns(policy.retention_ns);
     let min = policy.legacy_min_verification;
     row.seen.last > oldest
         && (min == Verification::Unverified || row.proofs.last(min).is_some_and(|at| at > oldest))
+        && policy.allow.number_reason(key.as_bytes()).is_none()
 }
 
 /// Whether this number is in the list that SentryPeer 4.x has, and its row.
@@ -144,8 +145,9 @@ pub fn listed_number<'a>(
     number: &[u8],
     now: Time,
 ) -> Option<&'a NumberRow> {
-    let row = snapshot.numbers.get(&NumberKey::of(number))?;
-    is_listed_number(row, policy, now).then_some(row)
+    let key = NumberKey::of(number);
+    let row = snapshot.numbers.get(&key)?;
+    is_listed_number(&key, row, policy, now).then_some(row)
 }
 
 /// The rows of every listed source and where they are in their table, in no useful order.
@@ -163,7 +165,7 @@ pub fn listed_numbers<'a>(
     policy: &'a Policy,
     now: Time,
 ) -> impl Iterator<Item = (Place, &'a NumberRow)> {
-    places(&snapshot.numbers, move |_, row| is_listed_number(row, policy, now))
+    places(&snapshot.numbers, move |key, row| is_listed_number(key, row, policy, now))
 }
 
 /// The rows that are wanted, and where they are.

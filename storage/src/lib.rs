@@ -23,12 +23,13 @@
 //!
 //! To read it: [`event`], [`arena`], [`intake`]; [`block`] and `tables` for what is stored;
 //! [`aggregate`], [`snapshot`] and `counts` for what is known; `writer`, `sweep`, `retain` and `evict`
-//! for how it changes, `load` for how it starts, `run` for the thread; [`policy`] and [`blocklist`] for what
-//! is made of it.
+//! for how it changes, `load` for how it starts, `run` for the thread; [`policy`], [`allow`] and [`blocklist`]
+//! for what is made of it.
 
 #![forbid(unsafe_code)]
 
 pub mod aggregate;
+pub mod allow;
 pub mod arena;
 pub mod block;
 pub mod blocklist;

@@ -3,8 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::aggregate::SourceRow;
-use crate::event::{SourceKey, Time, Verification, canonical};
+use crate::event::{Time, Verification, canonical};
 use crate::limits::{NS_PER_S, RETENTION_NS};
+
+pub use crate::allow::{AllowList, AllowReason, NumberPattern, NumberReason};
 
 /// The score at which a source is blocked when nothing else is said. One proven event scores
 /// log2(1 + 1) = 1; halved every 3.5 days that is 0.25 after 7 days.
@@ -26,7 +28,7 @@ pub struct Policy {
     pub score_threshold: f64,
     /// Whether private addresses may be blocked.
     pub block_private: bool,
-    /// Addresses that nothing may act on.
+    /// Addresses and numbers that nothing may act on.
     pub allow: AllowList,
     /// Grows with every change, for the ETag.
     pub revision: u64,
@@ -81,59 +83,6 @@ pub fn expires(
     // `as` saturates; a threshold of 0 gives infinity, and so the retention.
     let until_score = (half_lives * HALF_LIFE_NS as f64) as u64;
     Some(Time(at.0.saturating_add(until_score.min(retention_ns))))
-}
-
-/// Why an address is on the allow-list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AllowReason {
-    /// A special-purpose range, by its name in RFC 6890 or the RFC that reserves it.
-    SpecialPurpose(&'static str),
-    /// This node's own address.
-    OwnAddress,
-}
-
-impl std::fmt::Display for AllowReason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::SpecialPurpose(name) => write!(f, "special-purpose range ({name})"),
-            Self::OwnAddress => f.write_str("this node's own address"),
-        }
-    }
-}
-
-/// Addresses that are in no output that anything acts on.
-#[derive(Clone, Debug, Default)]
-pub struct AllowList {
-    own: Vec<SourceKey>,
-    test_addresses: bool,
-}
-
-impl AllowList {
-    /// The allow-list of a node with these addresses. An IPv6 address protects its whole /64, for
-    /// that is what would be blocked. With `test_addresses` nothing is on it.
-    #[must_use]
-    pub fn new(own: impl IntoIterator<Item = IpAddr>, test_addresses: bool) -> Self {
-        Self { own: own.into_iter().map(SourceKey::of).collect(), test_addresses }
-    }
-
-    /// Why `ip` must not be acted on; `None` if it may be. Private ranges are not special here: see
-    /// [`is_private`].
-    #[must_use]
-    pub fn reason(&self, ip: IpAddr) -> Option<AllowReason> {
-        if self.test_addresses {
-            return None;
-        }
-        if self.own.contains(&SourceKey::of(ip)) {
-            return Some(AllowReason::OwnAddress);
-        }
-        special_purpose(ip).map(AllowReason::SpecialPurpose)
-    }
-
-    /// Whether private addresses are treated like any other: only for tests on one machine.
-    #[must_use]
-    pub fn test_addresses(&self) -> bool {
-        self.test_addresses
-    }
 }
 
 /// Whether the address is inside a private network: RFC 1918, shared address space (RFC 6598), or

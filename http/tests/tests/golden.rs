@@ -226,6 +226,54 @@ fn what_is_on_the_allow_list_is_nowhere() {
     );
 }
 
+/// Whether each output that something acts on names the source, or the number that it called.
+fn acted_on(node: &Node, ip: &str, number: &str) -> [bool; 7] {
+    let get = |path: &str| node.get(path, at(60));
+    let check: serde_json::Value =
+        serde_json::from_str(&get(&format!("/api/v1/check?ip={ip}&number={number}")).body).unwrap();
+    let family = if ip.contains(':') { 6 } else { 4 };
+    let feed = get(&format!("/ip-addresses/ipset?family={family}&allow_empty=1")).body;
+    [
+        get("/ip-addresses").body.contains(&format!("\"{ip}\"")),
+        get(&format!("/ip-addresses/{ip}")).status == 200,
+        check["ip"]["listed"] == true || check["ip"]["blocked"] == true,
+        feed.lines().any(|line| line.starts_with("add ") && line.contains(&ip[..8])),
+        get("/numbers").body.contains(&format!("\"{number}\"")),
+        get(&format!("/numbers/{number}")).status == 200,
+        check["number"]["listed"] == true,
+    ]
+}
+
+#[test]
+fn no_acting_output_names_an_address_a_prefix_or_a_number_that_the_operator_lists() {
+    let cases: [(&str, &str, &[&str], &[&str]); 4] = [
+        ("198.18.0.7", "00442071234567", &["198.18.0.7"], &["+442071234567"]),
+        ("198.18.9.9", "+44800123456", &["198.18.0.0/16"], &["+44800*"]),
+        ("2a00:1450:1:2::9", "7000", &["2a00:1450:1:2:ffff::1"], &["70*"]),
+        ("2a00:1450:7::1", "911", &["2a00:1450::/32"], &[]),
+    ];
+    for (ip, number, addresses, numbers) in cases {
+        let events = [proven(ip, number, at(1)), proven("198.51.100.1", "+46500729221", at(2))];
+        let node = Node::with(&events);
+        let emergency = numbers.is_empty();
+        let [sources @ .., c, d, e] = acted_on(&node, ip, number);
+        assert_eq!((sources, [c, d, e]), ([true; 4], [!emergency; 3]), "{ip} {number}");
+        node.set_policy(|policy| {
+            policy.allow = AllowList::new([], true)
+                .with_prefixes(addresses.iter().map(|text| text.parse().unwrap()))
+                .with_numbers(numbers.iter().map(|text| text.parse().unwrap()));
+        });
+        assert_eq!(acted_on(&node, ip, number), [false; 7], "{ip} {number}");
+        assert_eq!(acted_on(&node, "198.51.100.1", "+46500729221"), [true; 7]);
+        let check = node.get(&format!("/api/v1/check?ip={ip}&number={number}"), at(60)).body;
+        assert!(check.contains("\"allowed\": \"the allow-list ("), "{check}");
+        let reason = if emergency { "an emergency number" } else { "the allow-list" };
+        assert!(check.contains(&format!("\"allowed\": \"{reason}\"")), "{check}");
+        let kept = node.ctx.store.snapshot().unwrap();
+        assert_eq!((kept.sources.len(), kept.numbers.len()), (2, 2), "it is no longer recorded");
+    }
+}
+
 #[test]
 fn what_was_seen_longer_ago_than_the_retention_is_not_listed() {
     let node = seen();
