@@ -11,7 +11,7 @@ use sentrypeer_storage::policy::{AllowList, Policy};
 use sentrypeer_storage::{Options, Store};
 use serde_json::json;
 
-use crate::config::Config;
+use crate::config::{Allowed, Config};
 use crate::counters::{self, ShardCounters};
 use crate::net::listen::Listening;
 
@@ -29,10 +29,19 @@ pub fn storage_options(config: &Config, identity: &Identity) -> Options {
 pub fn policy(config: &Config, revision: u64) -> Policy {
     Policy {
         legacy_min_verification: config.legacy_min_verification,
-        allow: AllowList::new(own_addresses(), config.test_addresses),
+        block_private: config.block_private,
+        allow: allow_list(config),
         revision,
         ..Policy::default()
     }
+}
+
+/// What nothing may act on: the node's own addresses, and what the operator lists.
+fn allow_list(config: &Config) -> AllowList {
+    let Allowed { addresses, from_file, numbers, .. } = &config.allowed;
+    AllowList::new(own_addresses(), config.test_addresses)
+        .with_prefixes(addresses.iter().chain(from_file).copied())
+        .with_numbers(numbers.iter().cloned())
 }
 
 /// The addresses of this machine's interfaces.

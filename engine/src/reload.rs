@@ -1,5 +1,5 @@
-//! What SIGHUP can change: the log level, the TLS certificate, what the legacy lists demand, who
-//! connects on behalf of others.
+//! What SIGHUP can change: the log level, the TLS certificate, the allow-list, what the legacy lists
+//! demand, who connects on behalf of others.
 
 use std::sync::Arc;
 
@@ -81,6 +81,8 @@ impl Reloadable {
         self.config.log_level = loaded.config.log_level;
         self.config.certificate = loaded.config.certificate;
         self.config.legacy_min_verification = loaded.config.legacy_min_verification;
+        self.config.allowed = loaded.config.allowed;
+        self.config.block_private = loaded.config.block_private;
         self.config.proxy_protocol_from = loaded.config.proxy_protocol_from;
         self.front_ends.store(Arc::new(front_ends(&self.config)));
         log::set_max_level(self.config.log_level);

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use sentrypeer_storage::event::Verification;
 use sentrypeer_storage::{Phase, Store};
 
-use crate::config::Config;
+use crate::config::{Allowed, Config};
 use crate::context::{Facts, VERSION};
 use crate::fronts::Fronts;
 use crate::limits::STREAMS_PER_SHARD_MAX;
@@ -36,7 +36,19 @@ pub fn say(config: &Config, facts: &Facts, fronts: &Fronts, streams_max: usize) 
             "/ip-addresses and /numbers list every source, proven or not (--strict demands proof)"
         );
     }
+    if let Some(allowed) = allowed(&config.allowed) {
+        log::info!("{allowed}");
+    }
     warn(config, streams_max);
+}
+
+/// What the operator has listed, if anything.
+fn allowed(allowed: &Allowed) -> Option<String> {
+    let addresses = allowed.addresses.len() + allowed.from_file.len();
+    let numbers = allowed.numbers.len();
+    (addresses + numbers > 0).then(|| {
+        format!("never acted on: {addresses} addresses and prefixes, {numbers} numbers (allow)")
+    })
 }
 
 fn mode(config: &Config) -> &'static str {

@@ -90,6 +90,8 @@ impl AllowList {
     #[must_use]
     pub fn with_numbers(mut self, patterns: impl IntoIterator<Item = NumberPattern>) -> Self {
         patterns.into_iter().for_each(|pattern| self.numbers.add(pattern));
+        self.numbers.begins.sort_unstable();
+        self.numbers.begins.dedup_by(|longer, begin| longer.starts_with(begin));
         self
     }
 
@@ -190,6 +192,7 @@ impl fmt::Display for NumberPattern {
 struct Numbers {
     keys: HashSet<Box<[u8]>, RandomState>,
     targets: HashSet<u64, RandomState>,
+    /// In order, and none the begin of another.
     begins: Vec<Box<[u8]>>,
 }
 
@@ -207,13 +210,17 @@ impl Numbers {
         if self.keys.is_empty() && self.begins.is_empty() {
             return false;
         }
-        let begins_so = |key: &[u8]| self.begins.iter().any(|begin| key.starts_with(begin));
-        if self.keys.contains(key) || begins_so(key) {
+        if self.keys.contains(key) || self.begins_so(key) {
             return true;
         }
         Target::read(key).is_some_and(|target| {
-            self.targets.contains(&target.digits()) || begins_so(target.to_string().as_bytes())
+            self.targets.contains(&target.digits()) || self.begins_so(target.to_string().as_bytes())
         })
+    }
+
+    fn begins_so(&self, key: &[u8]) -> bool {
+        let after = self.begins.partition_point(|begin| **begin <= *key);
+        after.checked_sub(1).is_some_and(|at| key.starts_with(&self.begins[at]))
     }
 }
 

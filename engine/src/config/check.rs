@@ -13,16 +13,15 @@ use super::error::{Fault, Problem, Shown, Warning};
 use super::file::{self, Content};
 use super::layer::{Item, Layer};
 use super::limits::{
-    ADDRESSES_PER_SETTING_MAX, ANSWER_RATE_MAX, REGISTER_TRIES_MAX, RING_MS_MAX, SECRET_BYTES_MAX,
-    SHARDS_MAX,
+    ANSWER_RATE_MAX, REGISTER_TRIES_MAX, RING_MS_MAX, SECRET_BYTES_MAX, SHARDS_MAX,
 };
 use super::origin::Origin;
 use super::secret::{Secret, WebhookUrl};
 use super::setting::{Fallback, Id};
 use super::table::SETTINGS;
 use super::{
-    Bootstrap, Certificate, Config, Credentials, Driver, Listen, Prefix, Webhook, address,
-    relations,
+    Allowed, Bootstrap, Certificate, Config, Credentials, Driver, Listen, Prefix, Webhook, address,
+    allowed, relations,
 };
 use crate::honeypot::persona::{self, Persona};
 use crate::honeypot::{Calls, Conduct};
@@ -66,6 +65,8 @@ impl Checker<'_> {
             conduct: self.conduct(),
             answer_rates: self.answer_rates(),
             test_addresses: on(Id::TestAddresses),
+            allowed: self.allowed(),
+            block_private: on(Id::BlockPrivate),
             json_log: self.path(Id::JsonLogFile).filter(|_| on(Id::JsonLog)),
             syslog: on(Id::Syslog),
             webhook: self.webhook(),
@@ -139,8 +140,8 @@ impl Checker<'_> {
     fn listens(&mut self, id: Id) -> Vec<Listen> {
         let layer = self.layer;
         let items = layer.texts(id);
-        if items.len() > ADDRESSES_PER_SETTING_MAX {
-            self.at(id, Fault::TooManyAddresses { count: items.len() });
+        if items.len() > id.items_max() {
+            self.at(id, Fault::TooMany { count: items.len(), id });
             return Vec::new();
         }
         items.iter().filter_map(|item| self.listen(id, item)).collect()
@@ -219,22 +220,39 @@ impl Checker<'_> {
     }
 
     fn prefixes(&mut self, id: Id) -> Vec<Prefix> {
+        self.each(id, |text| text.parse().map_err(|_| Fault::NotAPrefix(Shown::text(text))))
+    }
+
+    /// What is read from each text of a list; what cannot be is a problem.
+    fn each<T>(&mut self, id: Id, read: impl Fn(&str) -> Result<T, Fault>) -> Vec<T> {
         let layer = self.layer;
         let items = layer.texts(id);
-        if items.len() > ADDRESSES_PER_SETTING_MAX {
-            self.at(id, Fault::TooManyAddresses { count: items.len() });
+        if items.len() > id.items_max() {
+            self.at(id, Fault::TooMany { count: items.len(), id });
             return Vec::new();
         }
-        let mut prefixes = Vec::new();
+        let mut values = Vec::new();
         for item in items {
-            let text = item.text.to_str();
-            match text.map(|text| text.parse().map_err(|_| Fault::NotAPrefix(Shown::text(text)))) {
-                Some(Ok(prefix)) => prefixes.push(prefix),
-                Some(Err(fault)) => self.problem(item.origin.clone(), id, fault),
-                None => self.problem(item.origin.clone(), id, Fault::NotUtf8),
+            match item.text.to_str().ok_or(Fault::NotUtf8).and_then(&read) {
+                Ok(value) => values.push(value),
+                Err(fault) => self.problem(item.origin.clone(), id, fault),
             }
         }
-        prefixes
+        values
+    }
+
+    fn allowed(&mut self) -> Allowed {
+        let addresses = self.prefixes(Id::Allow);
+        let numbers = self.each(Id::AllowNumbers, |text| {
+            text.parse().map_err(|_| Fault::NotANumberPattern(Shown::text(text)))
+        });
+        let file = self.path(Id::AllowFile);
+        let (from_file, problems) = file.as_deref().map(allowed::read).unwrap_or_default();
+        for (place, fault) in problems {
+            let origin = place.unwrap_or_else(|| self.layer.origin(Id::AllowFile));
+            self.problem(origin, Id::AllowFile, fault);
+        }
+        Allowed { addresses, file, from_file, numbers }
     }
 
     fn conduct(&mut self) -> Conduct {

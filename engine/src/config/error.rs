@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::address::AddressFault;
-use super::limits::{ADDRESSES_PER_SETTING_MAX, PROBLEMS_SHOWN_MAX, TEXT_SHOWN_CHARS_MAX};
+use super::limits::{PROBLEMS_SHOWN_MAX, TEXT_SHOWN_CHARS_MAX};
 use super::origin::Origin;
 use super::setting::Id;
 use super::similar::nearest;
@@ -110,8 +110,12 @@ pub enum Fault {
     Address(#[from] AddressFault),
     #[error("{0} is neither an address nor a prefix; write one like \"10.0.0.0/8\"")]
     NotAPrefix(Shown),
-    #[error("{count} addresses are named, and {ADDRESSES_PER_SETTING_MAX} is the most")]
-    TooManyAddresses { count: usize },
+    #[error(
+        "{0} is no number; write one like \"+442071234567\", or \"+44800*\" for all that begin so"
+    )]
+    NotANumberPattern(Shown),
+    #[error("{count} {} are named, and {} is the most", .id.items(), .id.items_max())]
+    TooMany { count: usize, id: Id },
     #[error("\"{addr}\" is named by {other} too; give each a port of its own, or leave one out")]
     SameAddress { addr: SocketAddr, other: String },
     #[error(

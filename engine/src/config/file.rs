@@ -10,7 +10,6 @@ use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::error::{Fault, Problem, Shown};
 use super::layer::{Item, Layer};
-use super::limits::ADDRESSES_PER_SETTING_MAX;
 use super::origin::{Cursor, Origin, Place};
 use super::setting::{Fallback, Id, Kind, Setting};
 use super::table::SETTINGS;
@@ -131,8 +130,8 @@ impl Reader<'_> {
         start: usize,
         array: &[Spanned<DeValue<'_>>],
     ) -> Option<Vec<Item>> {
-        if array.len() > ADDRESSES_PER_SETTING_MAX {
-            let fault = Fault::TooManyAddresses { count: array.len() };
+        if array.len() > setting.id.items_max() {
+            let fault = Fault::TooMany { count: array.len(), id: setting.id };
             self.problem(start, Some(setting.id), fault);
             return None;
         }

@@ -10,6 +10,13 @@ pub(super) const SECRET_BYTES_MAX: u64 = 8 * 1024;
 /// Most addresses that one setting may name. Each costs a socket per shard and transport.
 pub(super) const ADDRESSES_PER_SETTING_MAX: usize = 32;
 
+/// Most addresses, or numbers, of the allow-list that one setting may name. Each takes some bytes; a
+/// longer list belongs into a file.
+pub(super) const ALLOWED_PER_SETTING_MAX: usize = 1024;
+
+/// Largest file of the allow-list, in bytes: some 60,000 prefixes.
+pub(super) const ALLOW_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
 /// Most shards. More threads than any machine of today has processors would only cost memory.
 pub(super) const SHARDS_MAX: usize = 256;
 

@@ -9,6 +9,7 @@
 //! `environment.rs` and `flags.rs` (what was written), `check.rs` and `relations.rs` (what holds).
 
 mod address;
+mod allowed;
 mod bootstrap;
 mod check;
 mod command;
@@ -39,6 +40,7 @@ use log::LevelFilter;
 use sentrypeer_storage::event::Verification;
 
 pub use address::{AddressFault, Listen};
+pub use allowed::Allowed;
 pub use bootstrap::Bootstrap;
 pub use command::{Command, ExportIpset, IpsetDocument, IpsetFamily};
 pub use error::{ConfigError, Fault, Problem, Problems, Shown, Warning};
@@ -84,6 +86,10 @@ pub struct Config {
     pub answer_rates: Limits,
     /// Whether special-purpose addresses and the node's own count like any other.
     pub test_addresses: bool,
+    /// What the operator wants nothing to act on.
+    pub allowed: Allowed,
+    /// Whether feeds block private addresses too.
+    pub block_private: bool,
     /// How it behaves if it answers.
     pub conduct: Conduct,
     /// The JSON log. `None`: off.

@@ -12,7 +12,19 @@ pub fn restart_keys(old: &Config, new: &Config) -> Vec<&'static str> {
 }
 
 fn needs_restart(id: Id) -> bool {
-    !matches!(id, Id::Verbose | Id::Debug | Id::Cert | Id::Key | Id::Strict | Id::ProxyProtocolFrom)
+    let at_once = [
+        Id::Verbose,
+        Id::Debug,
+        Id::Cert,
+        Id::Key,
+        Id::Strict,
+        Id::ProxyProtocolFrom,
+        Id::Allow,
+        Id::AllowFile,
+        Id::AllowNumbers,
+        Id::BlockPrivate,
+    ];
+    !at_once.contains(&id)
 }
 
 /// Whether both have the same value. Hidden parts count, although they are not shown.

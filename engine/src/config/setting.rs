@@ -1,5 +1,7 @@
 //! What one setting is. The settings themselves stand in `table.rs`.
 
+use super::limits::{ADDRESSES_PER_SETTING_MAX, ALLOWED_PER_SETTING_MAX};
+
 /// Every setting, in the order of [`SETTINGS`](super::SETTINGS).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the table says what each is")]
@@ -23,6 +25,10 @@ pub enum Id {
     AnswerRateNetwork,
     AnswerRateTotal,
     TestAddresses,
+    Allow,
+    AllowFile,
+    AllowNumbers,
+    BlockPrivate,
     JsonLog,
     JsonLogFile,
     Syslog,
@@ -45,6 +51,21 @@ pub enum Id {
 
 /// How many settings there are.
 pub(super) const COUNT: usize = Id::Debug as usize + 1;
+
+impl Id {
+    /// What the items of a list are.
+    pub(super) fn items(self) -> &'static str {
+        if self == Self::AllowNumbers { "numbers" } else { "addresses" }
+    }
+
+    /// How many of them there may be.
+    pub(super) fn items_max(self) -> usize {
+        match self {
+            Self::Allow | Self::AllowNumbers => ALLOWED_PER_SETTING_MAX,
+            _ => ADDRESSES_PER_SETTING_MAX,
+        }
+    }
+}
 
 /// What a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +97,7 @@ pub enum Fallback {
 pub enum Group {
     Listening,
     Collected,
+    Acted,
     Outputs,
     Sharing,
     Http,
@@ -84,8 +106,15 @@ pub enum Group {
 
 impl Group {
     /// Every group, in the order in which they are shown.
-    pub const ALL: [Self; 6] =
-        [Self::Listening, Self::Collected, Self::Outputs, Self::Sharing, Self::Http, Self::General];
+    pub const ALL: [Self; 7] = [
+        Self::Listening,
+        Self::Collected,
+        Self::Acted,
+        Self::Outputs,
+        Self::Sharing,
+        Self::Http,
+        Self::General,
+    ];
 
     /// The heading.
     #[must_use]
@@ -93,6 +122,7 @@ impl Group {
         match self {
             Self::Listening => "Listening",
             Self::Collected => "What is collected",
+            Self::Acted => "What is never acted on",
             Self::Outputs => "Outputs (not in this version yet)",
             Self::Sharing => "Sharing (not in this version yet)",
             Self::Http => "HTTP",

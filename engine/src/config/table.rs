@@ -138,6 +138,31 @@ pub const SETTINGS: &[Setting] = &[
             "Treat special-purpose addresses (127.0.0.1, say) and this node's own like any \
              other; for trying things out on one machine",
         ),
+    Setting::new(Id::Allow, Group::Acted, "allow")
+        .key("allow")
+        .env(&["SENTRYPEER_ALLOW"])
+        .takes(Kind::List, "PREFIX")
+        .help(
+            "An address or a prefix that is recorded and never acted on: it is in no list, dip or \
+             feed; may be repeated",
+        ),
+    Setting::new(Id::AllowFile, Group::Acted, "allow-file")
+        .key("allow_file")
+        .env(&["SENTRYPEER_ALLOW_FILE"])
+        .takes(Kind::Value, "FILE")
+        .help("File with more of them, one a line; # begins a comment. SIGHUP reads it again"),
+    Setting::new(Id::AllowNumbers, Group::Acted, "allow-numbers")
+        .key("allow_numbers")
+        .env(&["SENTRYPEER_ALLOW_NUMBERS"])
+        .takes(Kind::List, "NUMBER")
+        .help(
+            "A number that is recorded and in no list or dip, however it was dialled; with * at \
+             its end all that begin so; may be repeated. Emergency numbers always are",
+        ),
+    Setting::new(Id::BlockPrivate, Group::Acted, "block-private")
+        .key("block_private")
+        .env(&["SENTRYPEER_BLOCK_PRIVATE"])
+        .help("Let feeds block private addresses (RFC 1918, 100.64.0.0/10, fc00::/7) too"),
     Setting::new(Id::JsonLog, Group::Outputs, "json-log")
         .key("json_log.enabled")
         .short('j')

@@ -159,6 +159,46 @@ fn sighup_takes_over_what_can_change_and_names_what_cannot() {
 }
 
 #[test]
+fn sighup_takes_over_the_allow_list_from_the_configuration_and_its_file() {
+    let plan = plan(&[]);
+    let folder = plan.folder.path().to_owned();
+    let (config, list) = (folder.join("c.toml"), folder.join("allow.txt"));
+    let named = format!("allow_file = '{}'\n", list.display());
+    fs::write(&list, "# nobody yet\n").unwrap();
+    fs::write(&config, &named).unwrap();
+    let mut command = plan.command();
+    command.arg("--config").arg(&config);
+    let mut node = plan.start_as(command);
+    exchange(node.udp.unwrap(), request("INVITE", "0046500729221", "allow", "UDP").as_bytes());
+    node.await_events(1);
+    let listed = |node: &crate::harness::Node| {
+        ["/ip-addresses", "/ip-addresses/127.0.0.1", "/numbers", "/numbers/0046500729221"]
+            .map(|path| node.get(path).0)
+    };
+    assert_eq!(listed(&node), [200; 4]);
+
+    fs::write(&list, "127.0.0.0/8 # this machine\n").unwrap();
+    fs::write(&config, format!("{named}allow_numbers = ['+46500*']\n")).unwrap();
+    node.signal(Signal::SIGHUP);
+    await_that(|| listed(&node) == [404; 4], "the allow-list to hold");
+    let check = node.json("/api/v1/check?ip=127.0.0.1&number=0046500729221");
+    assert_eq!(check["ip"]["allowed"], "the allow-list (127.0.0.0/8)");
+    assert_eq!(check["number"]["allowed"], "the allow-list");
+    assert_eq!(node.events(), 1);
+
+    // A mistake changes nothing, and is named with its line.
+    fs::write(&list, "127.0.0.0/8\n127.0.0.0/80\n").unwrap();
+    node.signal(Signal::SIGHUP);
+    node.await_line("allow.txt:2:1: allow_file: ");
+    assert_eq!(listed(&node), [404; 4]);
+
+    fs::write(&list, "").unwrap();
+    fs::write(&config, &named).unwrap();
+    node.signal(Signal::SIGHUP);
+    await_that(|| listed(&node) == [200; 4], "the allow-list to be empty again");
+}
+
+#[test]
 fn a_renewed_certificate_is_shown_after_sighup() {
     let plan = plan(&[]);
     let folder = plan.folder.path().to_owned();

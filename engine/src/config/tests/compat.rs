@@ -216,6 +216,20 @@ const ROWS: &[Row] = &[
     row(None, "test-addresses", &["SENTRYPEER_TEST_ADDRESSES"], "test_addresses = true", "", |c| {
         c.test_addresses
     }),
+    row(None, "allow", &["SENTRYPEER_ALLOW"], "allow = ['10.0.0.0/8']", "10.0.0.0/8", |c| {
+        c.allowed.addresses == ["10.0.0.0/8".parse().unwrap()]
+    }),
+    row(
+        None,
+        "allow-numbers",
+        &["SENTRYPEER_ALLOW_NUMBERS"],
+        "allow_numbers = ['+44800*']",
+        "+44800*",
+        |c| c.allowed.numbers == ["+44800*".parse().unwrap()],
+    ),
+    row(None, "block-private", &["SENTRYPEER_BLOCK_PRIVATE"], "block_private = true", "", |c| {
+        c.block_private
+    }),
     row(None, "strict", &["SENTRYPEER_STRICT"], "strict = true", "", |c| {
         c.legacy_min_verification == Verification::ReturnPath
     }),
@@ -224,8 +238,8 @@ const ROWS: &[Row] = &[
 #[test]
 fn every_setting_is_in_this_files_table() {
     let mut named: Vec<&str> = ROWS.iter().map(|row| row.long).collect();
-    // These three are tested on their own.
-    named.extend(["config", "check-config", "oauth2-client-secret-file"]);
+    // These four are tested on their own.
+    named.extend(["config", "check-config", "oauth2-client-secret-file", "allow-file"]);
     named.sort_unstable();
     let mut known: Vec<&str> = SETTINGS.iter().map(|setting| setting.long).collect();
     known.sort_unstable();

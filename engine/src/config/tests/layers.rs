@@ -263,6 +263,7 @@ fn the_description_is_a_file_that_gives_the_same_configuration() {
         "-aN --api-listen 0.0.0.0:82 --insecure-api --dip-listen none -d -p -b [2001:db8::1]:5",
         "-R -t a -k b",
         "--proxy-protocol-from 10.0.0.0/8,2001:db8::7 --answer-rate-source 0 --answer-rate-total 9",
+        "--allow 10.0.0.0/8,2001:db8::7 --allow-numbers +44800*,112 --block-private",
         "--sip-listen [fe80::1%2]:5060 -z 127.0.0.1:0 -z 127.0.0.1:0",
     ] {
         let args: Vec<&str> = args.split_whitespace().collect();
@@ -282,6 +283,8 @@ fn a_reload_names_what_needs_a_restart() {
     assert_eq!(restart_keys(&old, &flags(&[]).config()), [""; 0]);
     let at_once = ["-v", "--strict", "-t", "a", "-k", "b", "--proxy-protocol-from", "10.0.0.1"];
     assert_eq!(restart_keys(&old, &flags(&at_once).config()), [""; 0]);
+    let allowed = ["--allow", "10.0.0.1", "--allow-numbers", "112", "--block-private"];
+    assert_eq!(restart_keys(&old, &flags(&allowed).config()), [""; 0]);
     let args = ["-v", "--strict", "-t", "a", "-k", "b", "--sip-listen", "127.0.0.1:1", "-r"];
     assert_eq!(restart_keys(&old, &flags(&args).config()), ["sip_listen", "responsive"]);
 }

@@ -187,6 +187,47 @@ fn rates_and_front_ends_have_their_remedy() {
 }
 
 #[test]
+fn the_allow_list_is_read_from_its_file_and_what_is_wrong_there_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("allow.txt");
+    let name = path.display().to_string();
+    let start = flags(&["--allow-file", &name, "--allow", "192.0.2.7"]);
+    fs::write(&path, "# the exchange\n2001:db8::/32\n").unwrap();
+    let allowed = start.config().allowed;
+    assert_eq!(allowed.from_file, ["2001:db8::/32".parse().unwrap()]);
+    assert_eq!(allowed.addresses, ["192.0.2.7".parse().unwrap()]);
+    fs::write(&path, "10.0.0.0/8\n 10.0.0.0/33\n").unwrap();
+    assert_eq!(
+        start.error(),
+        format!(
+            "{name}:2:2: allow_file: \"10.0.0.0/33\" is neither an address nor a prefix; write one \
+             like \"10.0.0.0/8\""
+        )
+    );
+    fs::write(&path, [0xff]).unwrap();
+    assert_eq!(start.error(), "--allow-file: the text is not UTF-8");
+    fs::remove_file(&path).unwrap();
+    let error = start.error();
+    assert!(error.starts_with("--allow-file: cannot read ") && error.contains(&name), "{error}");
+}
+
+#[test]
+fn an_allowed_number_has_its_remedy_and_a_long_list_its_bound() {
+    assert_eq!(
+        file("allow_numbers = ['+44800*', 'alice']").error(),
+        "config.toml:1:29: allow_numbers: \"alice\" is no number; write one like \
+         \"+442071234567\", or \"+44800*\" for all that begin so"
+    );
+    let many: Vec<String> = (0..1025).map(|n| format!("70{n}")).collect();
+    let error = env("SENTRYPEER_ALLOW_NUMBERS", &many.join(",")).error();
+    assert!(error.contains("1025 numbers are named, and 1024 is the most"), "{error}");
+    assert_eq!(
+        env("SENTRYPEER_ALLOW_NUMBERS", &many[1..].join(",")).config().allowed.numbers.len(),
+        1024
+    );
+}
+
+#[test]
 fn the_api_is_not_opened_to_other_machines_by_accident() {
     for addr in ["0.0.0.0:8082", "[::]:8082", "192.0.2.1:8082"] {
         assert_eq!(
