@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use sentrypeer::honeypot::cookie::{CookieKey, Slot, Way};
-use sentrypeer::honeypot::{Conduct, Honeypot, Path};
+use sentrypeer::honeypot::{Asked, Conduct, Honeypot, Path};
 use sentrypeer::sip;
 use sentrypeer_storage::event::{Time, Transport, Verification};
 
@@ -42,7 +42,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let invite = request("INVITE", "");
     let mut answer = Vec::new();
     let seen = look(&invite);
-    honeypot.answer(&sip::parse(invite.as_bytes()), &path, (&seen, now), 4_096, &mut answer)?;
+    let message = sip::parse(invite.as_bytes());
+    let asked = Asked { message: &message, path: &path, seen: &seen, now };
+    honeypot.answer(asked, 4_096, &mut answer)?;
     let tag = String::from_utf8(sip::parse(&answer).to_tag().unwrap_or_default().to_vec())?;
     let ours = request("BYE", &format!(";tag={tag}"));
     let foreign = request("BYE", ";tag=0f8fad5b-d9cb-469f-a165-70867728950e");
@@ -58,7 +60,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         answer.clear();
         let message = sip::parse(invite.as_bytes());
         let seen = honeypot.look(&message, &path, Verification::Unverified, now);
-        let _ = honeypot.answer(&message, &path, (&seen, now), 4_096, &mut answer);
+        let asked = Asked { message: &message, path: &path, seen: &seen, now };
+        let _ = honeypot.answer(asked, 4_096, &mut answer);
         answer.len() as u8
     });
     Ok(())

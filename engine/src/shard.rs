@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::counters::{Count, ShardCounters};
 use crate::honeypot::calls::Calls;
 use crate::honeypot::proof::Seen;
-use crate::honeypot::{Honeypot, Path};
+use crate::honeypot::{Asked, Honeypot, Path};
 use crate::limits::{
     ARENA_AGE_MS, CALL_ANSWERS_PER_TICK, DRAIN_MS, SWEEP_MS, TICK_BUSY_MS, TICK_IDLE_MS,
 };
@@ -120,8 +120,8 @@ impl Recorder {
         reply: &mut Vec<u8>,
     ) {
         let Some(honeypot) = &self.honeypot else { return };
-        let now = meta.time;
-        match honeypot.respond(&mut self.calls, message, &meta.path, (seen, now), limit, reply) {
+        let asked = Asked { message, path: &meta.path, seen, now: meta.time };
+        match honeypot.respond(&mut self.calls, asked, limit, reply) {
             Ok(()) | Err(NoReply::NotDue) => {}
             Err(NoReply::Missing(_) | NoReply::TooManyHeaders) => {
                 self.counters.add(Count::UnsentIncomplete, 1);

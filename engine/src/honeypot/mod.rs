@@ -11,6 +11,7 @@ mod conduct;
 pub mod cookie;
 pub mod persona;
 pub mod proof;
+mod ringing;
 pub mod sdp;
 pub mod style;
 
@@ -19,14 +20,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use sentrypeer_storage::event::{Time, Transport, Verification};
 
-use self::calls::{Calls as CallTable, Known, NewCall};
 use self::conduct::reason_of;
 pub use self::conduct::{Calls, Conduct};
 use self::cookie::{CookieKey, Parties, Slot};
 use self::persona::Persona;
 use self::proof::{Dialog, Seen};
 use self::style::Text;
-use crate::limits::{RECORD_ROUTES_MAX, REPLY_BYTES_MAX};
+use crate::limits::RECORD_ROUTES_MAX;
 use crate::sip::{Anomaly, Kind, Message, Name, NoReply, Reply};
 
 /// The way of a message: from where, to which of our addresses, and how.
@@ -68,6 +68,19 @@ const CHALLENGE_BYTES_MAX: usize = 256;
 
 /// Longest option tag of a Require header that is told back.
 const OPTION_TAG_BYTES_MAX: usize = 64;
+
+/// A message that asks for an answer, with all that the decision needs to know of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The message.
+    pub message: &'a Message<'a>,
+    /// How it came.
+    pub path: &'a Path,
+    /// What a look at it told.
+    pub seen: &'a Seen,
+    /// When it came.
+    pub now: Time,
+}
 
 /// A request that is being answered.
 struct Request<'a> {
@@ -129,26 +142,20 @@ impl Honeypot {
         proof::look(message, path, level, now, (&self.key, self.conduct.persona))
     }
 
-    /// Appends the answer to `message`, at most `limit` bytes of it, to `out`.
+    /// Appends the answer to a message, at most `limit` bytes of it, to `out`.
     ///
     /// # Errors
     ///
     /// Why there is none; `out` is then as it was.
-    pub fn answer(
-        &self,
-        message: &Message<'_>,
-        path: &Path,
-        (seen, now): (&Seen, Time),
-        limit: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<(), NoReply> {
+    pub fn answer(&self, asked: Asked<'_>, limit: usize, out: &mut Vec<u8>) -> Result<(), NoReply> {
+        let Asked { message, seen, .. } = asked;
         if message.kind() != Kind::Request || message.method() == b"ACK" {
             return Err(NoReply::NotDue);
         }
         let outcome = self.outcome(message, seen);
         let mut written = Err(NoReply::TooLong);
         for lean in [false, true] {
-            let request = self.request(message, path, (seen, now), lean, limit);
+            let request = self.request(asked, lean, limit);
             written = self.write(outcome, &request, out);
             if written != Err(NoReply::TooLong) {
                 break;
@@ -158,14 +165,8 @@ impl Honeypot {
     }
 
     /// A request with the tag that its answer has.
-    fn request<'a>(
-        &self,
-        message: &'a Message<'a>,
-        path: &'a Path,
-        (seen, now): (&'a Seen, Time),
-        lean: bool,
-        limit: usize,
-    ) -> Request<'a> {
+    fn request<'a>(&self, asked: Asked<'a>, lean: bool, limit: usize) -> Request<'a> {
+        let Asked { message, path, seen, now } = asked;
         let slot = Slot::of(now);
         let call_id = message.call_id().unwrap_or_default();
         let from_tag = message.from_tag().unwrap_or_default();
@@ -192,98 +193,6 @@ impl Honeypot {
             Outcome::Registration => self.registration(request, out),
             Outcome::Media => self.media(request, out),
         }
-    }
-
-    /// Like [`answer`](Self::answer), with a memory: calls of proven sources over UDP ring first, and
-    /// what is about such a call is answered out of `calls`.
-    ///
-    /// # Errors
-    ///
-    /// Why there is no answer; `out` is then as it was.
-    pub fn respond(
-        &self,
-        calls: &mut CallTable,
-        message: &Message<'_>,
-        path: &Path,
-        (seen, now): (&Seen, Time),
-        limit: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<(), NoReply> {
-        let method = message.method();
-        let rings = method == b"INVITE" && self.rings(message, path, seen);
-        if rings || !calls.is_empty() {
-            let call_id = message.call_id().unwrap_or_default();
-            let from_tag = message.from_tag().unwrap_or_default();
-            let key = calls.key(path.source.ip(), call_id, from_tag);
-            match method {
-                b"INVITE" if rings => {
-                    if let Known::Send(bytes) = calls.again(key) {
-                        out.extend_from_slice(bytes);
-                        return Ok(());
-                    }
-                    if let Some(call) = self.new_call(message, path, seen, now) {
-                        let start = out.len();
-                        out.extend_from_slice(&call.ringing);
-                        if calls.ring(key, call, now) {
-                            return Ok(());
-                        }
-                        out.truncate(start);
-                    }
-                }
-                b"CANCEL" => calls.cancel(key, now),
-                b"ACK" | b"BYE" => calls.finish(key),
-                b"PRACK" if calls.acknowledge_ringing(key) => {
-                    let request = self.request(message, path, (seen, now), false, limit);
-                    return self.plain(&request, 200, "OK", out);
-                }
-                _ => {}
-            }
-        }
-        self.answer(message, path, (seen, now), limit, out)
-    }
-
-    /// Whether a call rings before it is answered: the design lets only those that have proven their
-    /// source be sent more than one answer.
-    fn rings(&self, message: &Message<'_>, path: &Path, seen: &Seen) -> bool {
-        self.conduct.rings_ms > 0
-            && path.transport == Transport::Udp
-            && seen.verification >= Verification::ReturnPath
-            && seen.dialog == Dialog::New
-            && self.outcome(message, seen) == Outcome::Media
-    }
-
-    /// The answers of a call; none if it is not going to be accepted.
-    fn new_call(
-        &self,
-        message: &Message<'_>,
-        path: &Path,
-        seen: &Seen,
-        now: Time,
-    ) -> Option<NewCall> {
-        let request = self.request(message, path, (seen, now), false, REPLY_BYTES_MAX);
-        let mut answer = Vec::new();
-        self.media(&request, &mut answer).ok()?;
-        if !answer.starts_with(b"SIP/2.0 200 ") {
-            return None;
-        }
-        let knows = |name: Name| {
-            let tags = message.values(name).flat_map(|value| value.split(|b| *b == b','));
-            tags.map(<[u8]>::trim_ascii).any(|tag| tag.eq_ignore_ascii_case(b"100rel"))
-        };
-        let reliable = self.conduct.persona.supported.contains("100rel")
-            && (knows(Name::Require) || knows(Name::Supported));
-        let mut ringing = Vec::new();
-        let contact = contact(path);
-        let required = [("Contact", filled(&contact)), ("Require", b"100rel"), ("RSeq", b"1")];
-        let required = if reliable { &required[..] } else { &required[..1] };
-        Reply { required, ..request.reply(180, "Ringing", &self.face()) }
-            .write(message, REPLY_BYTES_MAX, &mut ringing)
-            .ok()?;
-        let mut terminated = Vec::new();
-        self.plain(&request, 487, "Request Terminated", &mut terminated).ok()?;
-        let rings_ns = u64::from(self.conduct.rings_ms) * 1_000_000;
-        let (to, ours) = (path.source, path.destination);
-        Some(NewCall { to, ours, rings_ns, ringing, reliable, answer, terminated })
     }
 
     /// Method by method (RFC 3261, 3262, 3311, 3428, 3515, 6086, 6665).

@@ -4,7 +4,7 @@
 use sentrypeer_storage::event::{Time, Transport, Verification};
 
 use super::Path;
-use super::cookie::{CookieKey, Parties, Slot, Way, same};
+use super::cookie::{CookieKey, Parties, Slot, Way};
 use super::persona::Persona;
 use crate::sip::{Anomalies, Anomaly, Kind, Message};
 
@@ -116,10 +116,12 @@ fn way_of_tag(
 ) -> Option<Way> {
     let call_id = message.call_id().unwrap_or_default();
     let from_tag = message.from_tag().unwrap_or_default();
+    // No two styles write texts of the same length.
+    let mut styles = LEAN.into_iter().map(|lean| persona.tag_style(lean));
+    let (style, given) = styles.find_map(|style| Some((style, style.read(tag)?)))?;
     let is_ours = |way: Way, slot: Slot| {
         let ours = key.tag(parties, way, slot, call_id, from_tag);
-        LEAN.into_iter()
-            .any(|lean| same(persona.tag_style(lean).write(&ours, slot).as_bytes(), tag))
+        style.is(tag, &given, &ours, slot)
     };
     Way::ALL.into_iter().find(|way| slots.into_iter().any(|slot| is_ours(*way, slot)))
 }
@@ -133,10 +135,11 @@ fn tries_of_nonce(
 ) -> Option<(Way, u8)> {
     LEAN.into_iter().find_map(|lean| {
         let style = persona.nonce_style(lean);
-        let tries = CookieKey::tries_of(&style.read(text)?);
+        let given = style.read(text)?;
+        let tries = CookieKey::tries_of(&given.0);
         let is_ours = |way: Way, slot: Slot| {
             let ours = key.nonce(parties, way, slot, tries);
-            same(style.write(&ours, slot).as_bytes(), text)
+            style.is(text, &given, &ours, slot)
         };
         let way =
             Way::ALL.into_iter().find(|way| slots.into_iter().any(|slot| is_ours(*way, slot)))?;

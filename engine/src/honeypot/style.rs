@@ -4,7 +4,7 @@ use std::io::{Cursor, Write as _};
 
 use memchr::memchr;
 
-use super::cookie::{COOKIE_BYTES, Cookie, SLOT_S, Slot};
+use super::cookie::{COOKIE_BYTES, Cookie, SLOT_S, Slot, same};
 
 /// Longest text that a style writes, in bytes.
 pub const TEXT_BYTES_MAX: usize = 64;
@@ -43,6 +43,9 @@ pub enum Style {
 
 /// How many bytes of a cookie a short hash shows.
 const SHORT_BYTES: usize = 11;
+
+/// How many bytes of a cookie sixteen letters show.
+const LETTER_BYTES: usize = 10;
 
 /// Thirty-two digits and letters that cannot be taken for each other.
 const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -87,15 +90,16 @@ impl Style {
         Text { bytes: out.into_inner(), length }
     }
 
-    /// The cookie that `text` may write; who needs to know writes it again and compares. Of a short
-    /// hash it is the first eleven bytes. Letters cannot be read.
+    /// The cookie that `text` may write, and how many of its bytes are shown. Who needs to know
+    /// compares those, and then the whole text with what is written.
     #[must_use]
-    pub fn read(self, text: &[u8]) -> Option<Cookie> {
-        let hash = match self {
-            Self::Uuid | Self::HashAndDot | Self::ShortHash => text,
-            Self::TimeAndHash => &text[memchr(b'/', text)? + 1..],
-            Self::HexTimeAndHash => text.get(8..)?,
-            Self::Letters => return None,
+    pub fn read(self, text: &[u8]) -> Option<(Cookie, usize)> {
+        let hash = match (self, text.len()) {
+            (Self::Uuid, 36) | (Self::HashAndDot, 37) | (Self::ShortHash, 22) => text,
+            (Self::TimeAndHash, _) => &text[memchr(b'/', text)? + 1..],
+            (Self::HexTimeAndHash, 40) => &text[8..],
+            (Self::Letters, 16) => return read_letters(text),
+            _ => return None,
         };
         let mut digits = hash.iter().filter_map(|byte| char::from(*byte).to_digit(16));
         let mut cookie = [0; COOKIE_BYTES];
@@ -104,8 +108,24 @@ impl Style {
             let (high, low) = (digits.next()?, digits.next()?);
             *byte = u8::try_from(high << 4 | low).ok()?;
         }
-        Some(cookie)
+        Some((cookie, shown))
     }
+
+    /// Whether `text` is what is written for `cookie`, of which [`read`](Self::read) gave `given`.
+    #[must_use]
+    pub fn is(self, text: &[u8], given: &(Cookie, usize), cookie: &Cookie, slot: Slot) -> bool {
+        let (given, shown) = given;
+        same(&given[..*shown], &cookie[..*shown]) && self.write(cookie, slot).as_bytes() == text
+    }
+}
+
+fn read_letters(text: &[u8]) -> Option<(Cookie, usize)> {
+    let mut number = 0_u128;
+    for letter in text {
+        let value = LETTERS.iter().position(|known| known == letter)?;
+        number = number << 5 | value as u128;
+    }
+    Some(((number << 48).to_be_bytes(), LETTER_BYTES))
 }
 
 #[cfg(test)]
@@ -145,12 +165,14 @@ mod tests {
         #[test]
         fn what_is_written_can_be_read(cookie: Cookie) {
             for style in Style::ALL {
-                let read = style.read(style.write(&cookie, slot()).as_bytes());
-                let mut shown = cookie;
-                if style == Style::ShortHash {
-                    shown[SHORT_BYTES..].fill(0);
-                }
-                prop_assert_eq!(read, (style != Style::Letters).then_some(shown));
+                let text = style.write(&cookie, slot());
+                let given = style.read(text.as_bytes()).unwrap();
+                prop_assert!(given.1 >= LETTER_BYTES);
+                prop_assert_eq!(&given.0[..given.1], &cookie[..given.1]);
+                prop_assert!(style.is(text.as_bytes(), &given, &cookie, slot()));
+                let mut other = cookie;
+                other[9] ^= 1;
+                prop_assert!(!style.is(text.as_bytes(), &given, &other, slot()));
             }
         }
 
@@ -166,7 +188,7 @@ mod tests {
         #[test]
         fn noise_is_read_without_harm(text in prop::collection::vec(any::<u8>(), 0..80)) {
             for style in Style::ALL {
-                prop_assert!(style.read(&text).is_none() || text.len() >= 2 * SHORT_BYTES);
+                prop_assert!(style.read(&text).is_none() || text.len() >= 16);
             }
         }
     }

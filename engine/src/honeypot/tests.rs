@@ -65,8 +65,8 @@ impl Caller {
         let seen = self.look(text);
         let mut out = b"before".to_vec();
         let message = sip::parse(text.as_bytes());
-        let answered =
-            self.honeypot().answer(&message, &self.path, (&seen, self.now), limit, &mut out);
+        let asked = Asked { message: &message, path: &self.path, seen: &seen, now: self.now };
+        let answered = self.honeypot().answer(asked, limit, &mut out);
         let text = String::from_utf8(out.split_off(6)).unwrap();
         assert_eq!(out, b"before");
         assert!(text.len() <= limit);
@@ -399,9 +399,8 @@ fn a_call_of_a_proven_source_rings_and_nobody_elses_does() {
     let mut respond = |caller: &Caller, text: &str| {
         let mut out = Vec::new();
         let (message, seen) = (sip::parse(text.as_bytes()), caller.look(text));
-        let at = (&seen, caller.now);
-        let answered =
-            caller.honeypot().respond(&mut table, &message, &caller.path, at, ROOM, &mut out);
+        let asked = Asked { message: &message, path: &caller.path, seen: &seen, now: caller.now };
+        let answered = caller.honeypot().respond(&mut table, asked, ROOM, &mut out);
         (answered.map(|()| String::from_utf8(out).unwrap()), table.len())
     };
     let (challenge, calls) = respond(&caller, &direct("INVITE", ""));

@@ -17,7 +17,7 @@ use crate::limits::{
     REPLY_BYTES_MAX, RETRY_MS,
 };
 use crate::shard::{Meta, Recorder};
-use crate::sip::{self, Anomalies};
+use crate::sip::{self, Anomalies, Kind};
 
 /// The buffers that all datagrams of a shard pass through.
 #[derive(Default)]
@@ -178,15 +178,12 @@ fn handle(
     if !recorder.record(&message, &meta, &seen) {
         return;
     }
-    // Not longer than what came: nobody gains anything by forging the source of a request.
-    let limit = if proven { REPLY_BYTES_MAX } else { datagram.payload.len().min(REPLY_BYTES_MAX) };
-    let start = text.len();
-    recorder.answer(&message, &meta, &seen, limit, text);
-    if text.len() == start {
+    if message.kind() != Kind::Request || !recorder.is_responsive() {
         return;
     }
+    // What is withheld is not even written: a flood must not cost what its answers would.
     let allowed = outlet::check(datagram.source, ip, &port.rules.own).and_then(|()| {
-        if proven {
+        if proven || message.method() == b"ACK" {
             return Ok(());
         }
         let limiter =
@@ -195,7 +192,13 @@ fn handle(
     });
     if let Err(withheld) = allowed {
         recorder.counters.add(withheld.count(), 1);
-        text.truncate(start);
+        return;
+    }
+    // Not longer than what came: nobody gains anything by forging the source of a request.
+    let limit = if proven { REPLY_BYTES_MAX } else { datagram.payload.len().min(REPLY_BYTES_MAX) };
+    let start = text.len();
+    recorder.answer(&message, &meta, &seen, limit, text);
+    if text.len() == start {
         return;
     }
     if !proven {
