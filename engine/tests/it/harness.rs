@@ -1,9 +1,10 @@
 //! Starts nodes and talks to them.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -280,6 +281,20 @@ pub fn exchange(address: SocketAddr, datagram: &[u8]) -> Vec<u8> {
     assert_eq!(from, address);
     buffer.truncate(length);
     buffer
+}
+
+/// An address on loopback whose port is free and outside of the range from which the system gives
+/// ports to connections (ip(7), `ip_local_port_range`).
+pub fn quiet_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 10_000).unwrap();
+    loop {
+        let port = 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// Whether a program that a test needs is installed; says so aloud if it is not.

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{DRIVERS, PATIENCE, await_that, exchange, plan, plan_in, program, request};
+use crate::harness::{
+    DRIVERS, PATIENCE, await_that, exchange, plan, plan_in, program, quiet_address, request,
+};
 
 #[test]
 fn the_start_up_lines_say_what_runs_where() {
@@ -71,14 +73,16 @@ fn a_node_keeps_its_id_and_its_events_over_a_restart() {
 #[test]
 fn a_node_can_be_started_again_at_once_on_the_same_ports() {
     for driver in DRIVERS {
-        let mut node = plan(&[&format!("--driver={driver}")]).start();
+        // Ports that no connection of another test is given in between.
+        let same = [
+            format!("--driver={driver}"),
+            format!("--sip-listen={}", quiet_address()),
+            format!("--tls-listen={}", quiet_address()),
+        ];
+        let words: Vec<&str> = same.iter().map(String::as_str).collect();
+        let mut node = plan(&words).start();
         let folder = node.folder.clone();
         for round in 0..4 {
-            let same = [
-                format!("--driver={driver}"),
-                format!("--sip-listen={}", node.udp.unwrap()),
-                format!("--tls-listen={}", node.tls.unwrap()),
-            ];
             // Every other time without a chance to tidy up.
             if round % 2 == 0 {
                 assert!(node.stop().success());
@@ -86,7 +90,6 @@ fn a_node_can_be_started_again_at_once_on_the_same_ports() {
                 node.child.kill().unwrap();
                 node.wait();
             }
-            let words: Vec<&str> = same.iter().map(String::as_str).collect();
             node = plan_in(&folder, &words).start();
         }
     }
