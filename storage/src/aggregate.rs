@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use crate::event::{EventRef, NumberKind, Seq, SourceKey, Time, Verification};
 use crate::method::{Method, MethodSet};
+use crate::repeat::Repeat;
 use crate::row_bytes::{Decoder, Encoder};
 
 pub use crate::proofs::Proofs;
@@ -116,6 +117,17 @@ impl SourceRow {
         self.proofs.add(event.verification, event.time);
         self.methods.insert(method);
         self.transports |= 1 << (event.transport as u8 - 1);
+    }
+
+    pub(crate) fn add_repeat(&mut self, since: Seq, repeat: &Repeat) {
+        if repeat.last >= self.seen.last {
+            self.interface = interface(repeat.source);
+        }
+        let Repeat { first, last, count, .. } = *repeat;
+        self.seen.merge(&Seen { first, last, count, since });
+        self.proofs.add(repeat.verification, last);
+        self.methods.insert(repeat.method);
+        self.transports |= 1 << (repeat.transport as u8 - 1);
     }
 
     /// The best level of verification that the source has reached since `oldest`.

@@ -14,6 +14,10 @@
 //! | 4 | length of the message, with which the blob begins |
 //! | 3 × (4 + 2) | where in the blob the method, the number and the user agent are, and how long |
 //!
+//! A [`Repeat`] has the same head and no blob: its `last` is the time, its `count` and `first` stand in the
+//! place of the anomalies, the code of its method in that of `collected`, and [`REPEAT`] in that of the
+//! kind.
+//!
 //! A field that the parser borrowed from the message unchanged is only pointed at; any other is
 //! appended to the blob.
 
@@ -24,6 +28,8 @@ use crate::event::{
     NumberKind, Time, Transport, USER_AGENT_BYTES_MAX, Verification,
 };
 use crate::limits::ARENA_BYTES;
+use crate::method::Method;
+use crate::repeat::{Record, Repeat};
 
 /// Length of an event's head, in bytes.
 pub const HEADER_BYTES: usize = 90;
@@ -81,13 +87,35 @@ impl Arena {
         Ok(())
     }
 
+    /// Copies a repeat in.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`] when there is no room for it; the arena is unchanged then.
+    pub fn push_repeat(&mut self, repeat: &Repeat) -> Result<(), Full> {
+        if self.bytes.len() + HEADER_BYTES > ARENA_BYTES {
+            return Err(Full);
+        }
+        let mut head = [0; HEADER_BYTES];
+        let mut put = |at: usize, bytes: &[u8]| head[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, &repeat.last.0.to_le_bytes());
+        put(ANOMALIES, &repeat.count.to_le_bytes());
+        put(ANOMALIES + 8, &repeat.first.0.to_le_bytes());
+        put(SOURCE, &octets(repeat.source));
+        let [transport, verification] = [repeat.transport as u8, repeat.verification as u8];
+        put(CODES, &[transport, verification, repeat.method as u8, REPEAT]);
+        self.bytes.extend_from_slice(&head);
+        self.count = self.count.saturating_add(usize::try_from(repeat.count).unwrap_or(usize::MAX));
+        Ok(())
+    }
+
     /// Whether there is no event.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// How many events there are.
+    /// How many events there are, with those that repeats stand for.
     #[must_use]
     pub fn len(&self) -> usize {
         self.count
@@ -105,9 +133,17 @@ impl Arena {
         self.count = 0;
     }
 
-    /// The events, in the order in which they were pushed.
+    /// The events, in the order in which they were pushed, without repeats.
     pub fn iter(&self) -> impl Iterator<Item = EventRef<'_>> {
-        self.raw().map(|raw| raw.event())
+        self.records().filter_map(|record| match record {
+            Record::Event(event) => Some(event),
+            Record::Repeat(_) => None,
+        })
+    }
+
+    /// Events and repeats, in the order in which they were pushed.
+    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        self.raw().map(|raw| raw.record())
     }
 
     /// The events with their blobs, as they lie there.
@@ -153,6 +189,8 @@ const BLOB_LEN: usize = 64;
 const MESSAGE_LEN: usize = 68;
 const PLACES: usize = 72;
 const PLACE_BYTES: usize = 6;
+/// What stands where an event has the kind of its number.
+const REPEAT: u8 = u8::MAX;
 const _: () = assert!(PLACES + 3 * PLACE_BYTES == HEADER_BYTES);
 
 fn head(
@@ -226,6 +264,22 @@ impl<'a> RawEvent<'a> {
     pub(crate) fn place(&self, field: usize) -> (usize, usize) {
         let at = PLACES + field * PLACE_BYTES;
         (u32_at(self.head, at) as usize, usize::from(u16_at(self.head, at + 4)))
+    }
+
+    pub(crate) fn record(&self) -> Record<'a> {
+        let [transport, verification, method, kind] = [0, 1, 2, 3].map(|n| self.head[CODES + n]);
+        if kind != REPEAT {
+            return Record::Event(self.event());
+        }
+        Record::Repeat(Repeat {
+            source: address_at(self.head, SOURCE).ip(),
+            transport: Transport::from_code(transport).unwrap_or(Transport::Udp),
+            verification: Verification::from_code(verification).unwrap_or_default(),
+            method: Method::from_code(method).unwrap_or(Method::None),
+            count: u64_at(self.head, ANOMALIES),
+            first: Time(u64_at(self.head, ANOMALIES + 8)),
+            last: Time(u64_at(self.head, 0)),
+        })
     }
 
     fn field(&self, field: usize) -> &'a [u8] {

@@ -1,11 +1,11 @@
-//! The packed block of events, as stored: version 1.
+//! The packed block of events, as stored: version 1, or 2 where repeats are among them.
 //!
 //! A block is a head of [`HEAD_BYTES`] bytes and a payload. All numbers are little-endian.
 //!
 //! | offset | bytes | head |
 //! |---|---|---|
 //! | 0 | 3 | `SPB` |
-//! | 3 | 1 | version: 1 |
+//! | 3 | 1 | version: 1, or 2 if there are repeats |
 //! | 4 | 4 | CRC-32 (IEEE) of the head from offset 8 and of the payload |
 //! | 8 | 8 | sequence number of the first event; the others follow without gaps |
 //! | 16 | 4 | number of events, 1 to [`BLOCK_EVENTS_MAX`] |
@@ -37,6 +37,10 @@
 //! | appended length | v: bytes after the message that are not part of it |
 //! | places | for method, number and user agent: v length, and unless that is 0, v offset |
 //!
+//! Version 2 has one column more, `repeat`. A [`Repeat`] has only these: time (of the last message), flags,
+//! kind (8 and nothing else), source, and in `repeat` v count, v time of the last less that of the first,
+//! and the code of its method (1 byte).
+//!
 //! The messages are one after the other, each followed by its appended bytes; offsets count from the
 //! begin of the message.
 //!
@@ -50,6 +54,8 @@ use zstd::bulk::Decompressor;
 use crate::arena::{collected_from_code, kind_from_code};
 use crate::event::{Anomalies, EventRef, Seq, Time, Transport, Verification};
 use crate::limits::{BLOCK_COLUMNS_MAX, BLOCK_EVENTS_MAX, BLOCK_MESSAGES_MAX};
+use crate::method::Method;
+use crate::repeat::{Record, Repeat};
 
 pub use crate::pack::{Builder, Packed};
 
@@ -60,7 +66,27 @@ pub const HEAD_BYTES: usize = 56;
 /// and eight lengths of up to 3 bytes.
 pub const EVENT_COLUMNS_MAX: usize = 3 * 10 + 38 + 8 * 3;
 
-const MAGIC: [u8; 4] = *b"SPB\x01";
+const MAGIC: [u8; 3] = *b"SPB";
+
+/// What a block holds, as its version says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Version {
+    /// Events.
+    Events = 1,
+    /// Events and repeats.
+    Repeats = 2,
+}
+
+impl Version {
+    /// How many columns such a block has.
+    pub(crate) fn columns(self) -> usize {
+        match self {
+            Self::Events => COLUMNS - 1,
+            Self::Repeats => COLUMNS,
+        }
+    }
+}
 
 /// The bytes are not a block, or not the one that was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,6 +104,7 @@ pub struct Head {
     pub earliest: Time,
     /// Time of the latest event.
     pub latest: Time,
+    pub(crate) version: Version,
     pub(crate) columns: u32,
     pub(crate) columns_packed: u32,
     pub(crate) messages: u32,
@@ -108,7 +135,8 @@ impl Head {
     #[must_use]
     pub fn to_bytes(&self) -> [u8; HEAD_BYTES] {
         let mut bytes = [0; HEAD_BYTES];
-        bytes[..4].copy_from_slice(&MAGIC);
+        bytes[..3].copy_from_slice(&MAGIC);
+        bytes[3] = self.version as u8;
         bytes[4..8].copy_from_slice(&self.crc.to_le_bytes());
         bytes[8..16].copy_from_slice(&self.first.0.to_le_bytes());
         let lengths =
@@ -128,12 +156,14 @@ impl Head {
     /// [`Damaged`] if it is none, or of another version, or claims more than a block may hold.
     pub fn parse(bytes: &[u8]) -> Result<Self, Damaged> {
         let bytes: &[u8; HEAD_BYTES] = bytes.try_into().map_err(|_| Damaged("no block head"))?;
-        if bytes[..3] != MAGIC[..3] {
+        if bytes[..3] != MAGIC {
             return Err(Damaged("no block head"));
         }
-        if bytes[3] != MAGIC[3] {
-            return Err(Damaged("a block of another version"));
-        }
+        let version = match bytes[3] {
+            1 => Version::Events,
+            2 => Version::Repeats,
+            _ => return Err(Damaged("a block of another version")),
+        };
         let u32_at = |at: usize| {
             u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
         };
@@ -142,6 +172,7 @@ impl Head {
             return Err(Damaged("a block head with unknown fields"));
         }
         let head = Self {
+            version,
             first: Seq(u64_at(8)),
             count: u32_at(16),
             earliest: Time(u64_at(40)),
@@ -171,7 +202,7 @@ impl Head {
     }
 }
 
-pub(crate) const COLUMNS: usize = 11;
+pub(crate) const COLUMNS: usize = 12;
 pub(crate) const TIME: usize = 0;
 pub(crate) const FLAGS: usize = 1;
 pub(crate) const KIND: usize = 2;
@@ -183,8 +214,9 @@ pub(crate) const ANOMALIES: usize = 7;
 pub(crate) const MESSAGE_LEN: usize = 8;
 pub(crate) const APPENDED_LEN: usize = 9;
 pub(crate) const PLACES: usize = 10;
+pub(crate) const REPEAT: usize = 11;
 
-/// Bytes of the lengths with which the columns begin.
+/// Bytes of the lengths with which the columns begin, at most.
 pub(crate) const COLUMN_TABLE_BYTES: usize = COLUMNS * 4;
 const _: () = assert!(COLUMN_TABLE_BYTES + 38 < BLOCK_COLUMNS_MAX / 100);
 
@@ -192,6 +224,7 @@ pub(crate) const FLAG_RESPONSIVE: u8 = 1 << 2;
 pub(crate) const FLAG_SOURCE_V6: u8 = 1 << 6;
 pub(crate) const FLAG_DESTINATION_V6: u8 = 1 << 7;
 pub(crate) const KIND_ANOMALIES: u8 = 1 << 2;
+pub(crate) const KIND_REPEAT: u8 = 1 << 3;
 
 /// An unpacked block.
 pub struct Block {
@@ -238,8 +271,17 @@ impl Block {
         &self.head
     }
 
-    /// The events in their order. After an error there are no more.
+    /// The events in their order, without repeats. After an error there are no more.
     pub fn events(&self) -> impl Iterator<Item = Result<(Seq, EventRef<'_>), Damaged>> {
+        self.records().filter_map(|record| match record {
+            Ok((seq, Record::Event(event))) => Some(Ok((seq, event))),
+            Ok((_, Record::Repeat(_))) => None,
+            Err(damaged) => Some(Err(damaged)),
+        })
+    }
+
+    /// Events and repeats in their order. After an error there are no more.
+    pub fn records(&self) -> impl Iterator<Item = Result<(Seq, Record<'_>), Damaged>> {
         let mut reader = Reader::new(self);
         let mut left = self.head.count;
         let mut seq = self.head.first;
@@ -248,11 +290,11 @@ impl Block {
             let here = seq;
             seq.0 += 1;
             let read = match &mut reader {
-                Ok(reader) => reader.event().ok_or(Damaged("a block with wrong columns")),
+                Ok(reader) => reader.record().ok_or(Damaged("a block with wrong columns")),
                 Err(damaged) => Err(damaged.clone()),
             };
             left = if read.is_err() { 0 } else { left };
-            Some(read.map(|event| (here, event)))
+            Some(read.map(|record| (here, record)))
         })
     }
 }
@@ -275,10 +317,10 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn new(block: &'a Block) -> Result<Self, Damaged> {
         const BAD: Damaged = Damaged("a block without its columns");
-        let (mut lengths, mut rest) =
-            block.columns.split_at_checked(COLUMN_TABLE_BYTES).ok_or(BAD)?;
+        let number = block.head.version.columns();
+        let (mut lengths, mut rest) = block.columns.split_at_checked(number * 4).ok_or(BAD)?;
         let mut columns = [&[][..]; COLUMNS];
-        for column in &mut columns {
+        for column in &mut columns[..number] {
             let (length, others) = lengths.split_first_chunk().ok_or(BAD)?;
             let length = u32::from_le_bytes(*length) as usize;
             let (this, after) = rest.split_at_checked(length).ok_or(BAD)?;
@@ -287,12 +329,37 @@ impl<'a> Reader<'a> {
         Ok(Self { columns, messages: &block.messages, time: 0 })
     }
 
-    fn event(&mut self) -> Option<EventRef<'a>> {
+    fn record(&mut self) -> Option<Record<'a>> {
         let zigzag = varint(&mut self.columns[TIME])?;
         let delta = (zigzag >> 1) ^ (zigzag & 1).wrapping_neg();
         self.time = self.time.wrapping_add(delta);
         let [flags] = chunk(&mut self.columns[FLAGS])?;
         let [kind] = chunk(&mut self.columns[KIND])?;
+        if kind & KIND_REPEAT != 0 {
+            return self.repeat(flags).map(Record::Repeat);
+        }
+        self.event(flags, kind).map(Record::Event)
+    }
+
+    /// The rest of a repeat.
+    fn repeat(&mut self, flags: u8) -> Option<Repeat> {
+        let source = self.ip(SOURCE, flags & FLAG_SOURCE_V6 != 0)?;
+        let count = varint(&mut self.columns[REPEAT]).filter(|count| *count > 0)?;
+        let span = varint(&mut self.columns[REPEAT])?;
+        let [method] = chunk(&mut self.columns[REPEAT])?;
+        Some(Repeat {
+            source,
+            transport: Transport::from_code((flags & 3) + 1)?,
+            verification: Verification::from_code(flags >> 3 & 7)?,
+            method: Method::from_code(method)?,
+            count,
+            first: Time(self.time.checked_sub(span)?),
+            last: Time(self.time),
+        })
+    }
+
+    /// The rest of an event.
+    fn event(&mut self, flags: u8, kind: u8) -> Option<EventRef<'a>> {
         let source = self.address(SOURCE, flags & FLAG_SOURCE_V6 != 0)?;
         let destination = self.address(DESTINATION, flags & FLAG_DESTINATION_V6 != 0)?;
         let mut anomalies = Anomalies::default();
@@ -322,12 +389,16 @@ impl<'a> Reader<'a> {
 
     /// The address in this column, with the port in the one after it.
     fn address(&mut self, column: usize, v6: bool) -> Option<SocketAddr> {
-        let ip = if v6 {
+        let ip = self.ip(column, v6)?;
+        Some(SocketAddr::new(ip, u16::from_le_bytes(chunk(&mut self.columns[column + 1])?)))
+    }
+
+    fn ip(&mut self, column: usize, v6: bool) -> Option<IpAddr> {
+        Some(if v6 {
             IpAddr::V6(Ipv6Addr::from(chunk::<16>(&mut self.columns[column])?))
         } else {
             IpAddr::from(chunk::<4>(&mut self.columns[column])?)
-        };
-        Some(SocketAddr::new(ip, u16::from_le_bytes(chunk(&mut self.columns[column + 1])?)))
+        })
     }
 
     fn field(&mut self, blob: &'a [u8]) -> Option<&'a [u8]> {
@@ -452,6 +523,46 @@ mod tests {
         }
 
         #[test]
+        fn events_and_repeats_of_a_block_read_back_in_their_order(
+            records in prop::collection::vec((any_event(), any::<bool>(), 1..u64::MAX, any::<u64>()), 1..20),
+        ) {
+            let mut builder = Builder::new();
+            let mut arena = Arena::new(0);
+            for (event, is_repeat, count, span) in &records {
+                arena.clear();
+                if *is_repeat {
+                    let first = event.time.minus_ns(*span);
+                    let repeat = Repeat { count: *count, first, ..Repeat::of(&event.event()) };
+                    arena.push_repeat(&repeat).unwrap();
+                } else {
+                    arena.push(&event.event()).unwrap();
+                }
+                arena.raw().for_each(|raw| match raw.record() {
+                    Record::Event(event) => builder.push(&raw, &event),
+                    Record::Repeat(repeat) => builder.push_repeat(&repeat),
+                });
+            }
+            let bytes = bytes_of(&builder.pack(Seq(7)));
+            let has_repeats = records.iter().any(|(_, is_repeat, ..)| *is_repeat);
+            prop_assert_eq!(bytes[3], if has_repeats { 2 } else { 1 });
+            let block = Block::decode(&bytes).unwrap();
+            let mut seq = Seq(7);
+            for (read, (event, is_repeat, count, span)) in block.records().zip(&records) {
+                let expected = if *is_repeat {
+                    let first = event.time.minus_ns(*span);
+                    Record::Repeat(Repeat { count: *count, first, ..Repeat::of(&event.event()) })
+                } else {
+                    Record::Event(event.event())
+                };
+                prop_assert_eq!(read.unwrap(), (seq, expected));
+                seq.0 += 1;
+            }
+            prop_assert_eq!(seq.0, 7 + records.len() as u64);
+            let events = records.iter().filter(|(_, is_repeat, ..)| !is_repeat).count();
+            prop_assert_eq!(block.events().count(), events);
+        }
+
+        #[test]
         fn any_bytes_give_events_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
             prop_assert!(Block::decode(&bytes).is_err());
         }
@@ -472,10 +583,12 @@ mod tests {
         #[test]
         fn hostile_columns_and_messages_never_panic(
             columns in prop::collection::vec(any::<u8>(), 0..600),
-            lengths in prop::array::uniform11(0..60u32),
+            lengths in prop::array::uniform12(0..60u32),
+            version in prop::sample::select(vec![Version::Events, Version::Repeats]),
             messages in prop::collection::vec(any::<u8>(), 0..600),
             count in 1..100u32,
         ) {
+            let lengths = &lengths[..version.columns()];
             let mut table: Vec<u8> = lengths.iter().flat_map(|n| n.to_le_bytes()).collect();
             table.extend(columns);
             let payload = [
@@ -483,6 +596,7 @@ mod tests {
                 zstd::bulk::compress(&messages, 1).unwrap(),
             ];
             let mut head = Head {
+                version,
                 first: Seq(1),
                 count,
                 earliest: Time(0),

@@ -13,6 +13,7 @@ use crate::event::{EventRef, Seq, SourceKey};
 use crate::key::{AgentKey, Key, NumberKey};
 use crate::limits::{AGENTS_MAX, NUMBERS_MAX, SOURCES_MAX};
 use crate::method::Method;
+use crate::repeat::{Record, Repeat};
 use crate::snapshot::{BucketKey, Table};
 
 /// What one commit does to one key.
@@ -47,12 +48,12 @@ impl<K: Key, R: Row> Gathered<K, R> {
         self.pending.entry(key).or_insert_with(Pending::nothing)
     }
 
-    /// Takes event `seq`, which retention removes from the log, out of the row of `key`, if that
-    /// row counts it.
-    fn expire(&mut self, seq: Seq, key: K) {
+    /// Takes `count` events, which retention removes from the log with `seq`, out of the row of `key`,
+    /// if that row counts them.
+    fn expire(&mut self, seq: Seq, key: K, count: u64) {
         // A row that is not in the table yet begins with an event that came later.
         if self.table.get(&key).is_some_and(|row| row.seen().since <= seq) {
-            self.entry(key).expired += 1;
+            self.entry(key).expired += count;
         }
     }
 
@@ -143,6 +144,22 @@ impl Counts {
         self.add_rows(seq, event, method, CountIn::ALL);
     }
 
+    /// Counts what is new.
+    pub(crate) fn add_record(&mut self, seq: Seq, record: &Record<'_>) {
+        match record {
+            Record::Event(event) => self.add(seq, event),
+            Record::Repeat(repeat) => {
+                self.totals.add_repeat(repeat);
+                self.add_repeat(seq, repeat);
+            }
+        }
+    }
+
+    /// Counts a repeat in the row of its source, and not in the totals.
+    pub(crate) fn add_repeat(&mut self, seq: Seq, repeat: &Repeat) {
+        self.sources.entry(SourceKey::of(repeat.source)).added.add_repeat(seq, repeat);
+    }
+
     /// Counts an event in the rows, and not in the totals.
     pub(crate) fn add_rows(
         &mut self,
@@ -163,15 +180,16 @@ impl Counts {
         }
     }
 
-    /// Takes an event that leaves the log out of every row that counts it.
-    pub(crate) fn expire(&mut self, seq: Seq, event: &EventRef<'_>) {
+    /// Takes what leaves the log out of every row that counts it.
+    pub(crate) fn expire(&mut self, seq: Seq, record: &Record<'_>) {
         self.totals.expired += 1;
-        self.sources.expire(seq, SourceKey::of(event.source.ip()));
+        self.sources.expire(seq, SourceKey::of(record.source()), record.count());
+        let Record::Event(event) = record else { return };
         if !event.number.is_empty() {
-            self.numbers.expire(seq, NumberKey::of(event.number));
+            self.numbers.expire(seq, NumberKey::of(event.number), 1);
         }
         if !event.user_agent.is_empty() {
-            self.agents.expire(seq, AgentKey::of(event.user_agent));
+            self.agents.expire(seq, AgentKey::of(event.user_agent), 1);
         }
     }
 
@@ -214,8 +232,8 @@ mod tests {
         counts.add(Seq(5), &event);
         counts.add(Seq(6), &event);
         counts.apply(1);
-        counts.expire(Seq(4), &event);
-        counts.expire(Seq(5), &event);
+        counts.expire(Seq(4), &Record::Event(event));
+        counts.expire(Seq(5), &Record::Event(event));
         counts.apply(2);
         let key = SourceKey::of(event.source.ip());
         assert_eq!(counts.sources.table.get(&key).unwrap().seen.count, 1);

@@ -21,7 +21,7 @@
 //! - Whether anything may act on an address is decided in [`blocklist`] alone.
 //! - Every bound is in [`limits`], and what it turns away is counted.
 //!
-//! To read it: [`event`], [`arena`], [`intake`]; [`block`] and `tables` for what is stored;
+//! To read it: [`event`], [`repeat`], [`arena`], [`intake`]; [`block`] and `tables` for what is stored;
 //! [`aggregate`], [`snapshot`] and `counts` for what is known; `writer`, `sweep`, `retain` and `evict`
 //! for how it changes, `load` for how it starts, `run` for the thread; [`policy`], [`allow`] and [`blocklist`]
 //! for what is made of it.
@@ -54,6 +54,7 @@ pub mod policy;
 pub mod prefix;
 mod proofs;
 pub mod recount;
+pub mod repeat;
 mod retain;
 mod row_bytes;
 mod run;

@@ -19,6 +19,10 @@ pub const ARENAS_PER_SHARD_MIN: usize = 64;
 /// Idle arenas that a shard keeps; what a burst needed beyond them is freed when it comes back.
 pub const ARENAS_KEPT: usize = 8;
 
+/// Kinds of messages (source, transport, verification, method) that are counted while there is no room
+/// for events, at most, by each shard: some 400 KiB, and only once they are needed.
+pub const REPEATS_MAX: usize = 4096;
+
 /// Shards, at most: their number is a `u16` in an arena.
 pub const SHARDS_MAX: usize = 4096;
 

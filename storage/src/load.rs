@@ -13,11 +13,12 @@ use redb::{Database, Error};
 use crate::aggregate::Row;
 use crate::block::Block;
 use crate::counts::{CountIn, Counts, Gathered};
-use crate::event::{EventRef, Seq, SourceKey};
+use crate::event::{Seq, SourceKey};
 use crate::evict::Floors;
 use crate::key::{AgentKey, Key, NumberKey};
 use crate::limits::{BUCKETS, REPLAY_EVENTS_MAX};
 use crate::method::Method;
+use crate::repeat::Record;
 use crate::row_bytes::decode_row;
 use crate::snapshot::{BucketKey, Table};
 use crate::tables::{self, Origin, RowTable, State, View};
@@ -56,10 +57,18 @@ pub(crate) fn load(db: &Database) -> Result<Loaded, Error> {
         load_rows(&view, RowTable::Numbers, &mut counts.numbers, state.watermark)?,
         load_rows(&view, RowTable::Agents, &mut counts.agents, state.watermark)?,
     );
-    let replayed = replay(&view, &mut counts, state, |seq, event| CountIn {
-        source: ahead.0.lacks(seq, || SourceKey::of(event.source.ip())),
-        number: ahead.1.lacks(seq, || NumberKey::of(event.number)),
-        agent: ahead.2.lacks(seq, || AgentKey::of(event.user_agent)),
+    let replayed = replay(&view, &mut counts, state, |counts, seq, record| {
+        let source = ahead.0.lacks(seq, || SourceKey::of(record.source()));
+        match record {
+            Record::Event(event) => {
+                let number = ahead.1.lacks(seq, || NumberKey::of(event.number));
+                let agent = ahead.2.lacks(seq, || AgentKey::of(event.user_agent));
+                let count_in = CountIn { source, number, agent };
+                counts.add_rows(seq, event, Method::of(event.method), count_in);
+            }
+            Record::Repeat(repeat) if source => counts.add_repeat(seq, repeat),
+            Record::Repeat(_) => {}
+        }
     })?;
     expire_again(&view, &mut counts, state)?;
     // They are stored with every commit, so all that was counted again is in them already.
@@ -109,7 +118,7 @@ fn replay(
     view: &View,
     counts: &mut Counts,
     state: State,
-    count_in: impl Fn(Seq, &EventRef<'_>) -> CountIn,
+    count: impl Fn(&mut Counts, Seq, &Record<'_>),
 ) -> Result<u64, Error> {
     let mut at = state.watermark;
     let mut replayed = 0;
@@ -117,11 +126,10 @@ fn replay(
     while let Some(head) = view.head_after(at)? {
         at = head.last();
         let Some(block) = readable(view.block(&head)?, &head.first) else { continue };
-        for event in block.events() {
-            let Some((seq, event)) = readable(event, &head.first) else { break };
+        for record in block.records() {
+            let Some((seq, record)) = readable(record, &head.first) else { break };
             if seq > state.watermark {
-                let method = Method::of(event.method);
-                counts.add_rows(seq, &event, method, count_in(seq, &event));
+                count(counts, seq, &record);
                 replayed += 1;
                 gathered += 1;
             }
@@ -153,9 +161,9 @@ fn expire_again(view: &View, counts: &mut Counts, state: State) -> Result<(), Er
 
 /// Takes the events of a block out of the rows.
 pub(crate) fn expire_block(counts: &mut Counts, block: &Block) {
-    for event in block.events() {
-        let Some((seq, event)) = readable(event, &block.head().first) else { break };
-        counts.expire(seq, &event);
+    for record in block.records() {
+        let Some((seq, record)) = readable(record, &block.head().first) else { break };
+        counts.expire(seq, &record);
     }
 }
 

@@ -127,7 +127,7 @@ impl Log {
         Self { shared }
     }
 
-    /// The events after `after`, in their order: at most `max_events`, and fewer when they are large
+    /// The events after `after`, in their order, without repeats: at most `max_events`, and fewer when they are large
     /// (see [`LOG_READ_BYTES_MAX`]), but at least one if there is any. Events that retention has
     /// taken are skipped.
     ///

@@ -59,6 +59,12 @@ impl Method {
         Self::None,
     ];
 
+    /// The method with this code, if there is one.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
+
     /// The name as sent; `other` and `none` for the last two.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::aggregate::Row;
+use crate::aggregate::{Row, Totals};
 use crate::counts::Counts;
-use crate::event::{EventRef, Seq, SourceKey, Time};
+use crate::event::{Seq, SourceKey, Time};
 use crate::key::{AgentKey, Key, NumberKey};
 use crate::limits::CACHE_BYTES;
 use crate::load::{self, Loaded};
 use crate::open;
 use crate::open_error::OpenError;
+use crate::repeat::Record;
 use crate::snapshot::Table;
 use crate::tables::View;
 
@@ -21,7 +22,7 @@ pub struct Recount {
     pub first: Seq,
     /// The last event of the log.
     pub last: Seq,
-    /// Events in the log that count.
+    /// Events in the log that count, with those that repeats stand for.
     pub events: u64,
     /// Events that a start would count again, because no stored row includes them for sure.
     pub replayed: u64,
@@ -70,9 +71,9 @@ pub fn recount(path: &Path) -> Result<Recount, OpenError> {
         expected = Some(Seq(at.0 + 1));
         match view.block(&head).map_err(failed)? {
             Ok(block) => {
-                for event in block.events() {
-                    match event {
-                        Ok((seq, event)) => check.event(seq, &event),
+                for record in block.records() {
+                    match record {
+                        Ok((seq, record)) => check.record(seq, &record),
                         Err(error) => check.fault(format!("block {}: {error}", head.first.0)),
                     }
                 }
@@ -122,24 +123,29 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn event(&mut self, seq: Seq, event: &EventRef<'_>) {
+    fn record(&mut self, seq: Seq, record: &Record<'_>) {
         if seq <= self.expired {
             return;
         }
         self.first.get_or_insert(seq);
-        self.events += 1;
+        self.events += record.count();
         let counts = self.counts;
-        let source = SourceKey::of(event.source.ip());
-        let counted = tally(&mut self.sources, &counts.sources.table, source, seq, event.time);
-        self.without_row[0] += u64::from(!counted);
+        let seen = match record {
+            Record::Event(event) => (1, event.time),
+            Record::Repeat(repeat) => (repeat.count, repeat.last),
+        };
+        let source = SourceKey::of(record.source());
+        let counted = tally(&mut self.sources, &counts.sources.table, source, seq, seen);
+        self.without_row[0] += if counted { 0 } else { record.count() };
+        let Record::Event(event) = record else { return };
         if !event.number.is_empty() {
             let number = NumberKey::of(event.number);
-            let counted = tally(&mut self.numbers, &counts.numbers.table, number, seq, event.time);
+            let counted = tally(&mut self.numbers, &counts.numbers.table, number, seq, seen);
             self.without_row[1] += u64::from(!counted);
         }
         if !event.user_agent.is_empty() {
             let agent = AgentKey::of(event.user_agent);
-            let counted = tally(&mut self.agents, &counts.agents.table, agent, seq, event.time);
+            let counted = tally(&mut self.agents, &counts.agents.table, agent, seq, seen);
             self.without_row[2] += u64::from(!counted);
         }
     }
@@ -152,8 +158,9 @@ impl<'a> Check<'a> {
             compare("user agent", &counts.agents.table, &self.agents),
         ];
         faults.into_iter().flatten().for_each(|fault| self.fault(fault));
+        let Totals { repeats, repeated, .. } = counts.totals;
         let totals = counts.totals.events();
-        if totals != loaded.state.last.0 {
+        if totals != loaded.state.last.0 - repeats + repeated {
             self.fault(format!("{totals} events in all, and {} were stored", loaded.state.last.0));
         }
         Recount {
@@ -172,18 +179,18 @@ impl<'a> Check<'a> {
     }
 }
 
-/// Counts an event for its key, if there is a row that should have counted it.
+/// Counts events of one key, the last of them at a time, if there is a row that should have counted them.
 fn tally<K: Key, R: Row>(
     tally: &mut Tally<K>,
     table: &Table<K, R>,
     key: K,
     seq: Seq,
-    time: Time,
+    (more, time): (u64, Time),
 ) -> bool {
     let counts = table.get(&key).is_some_and(|row| row.seen().since <= seq);
     if counts {
         let (count, last) = tally.entry(key).or_default();
-        *count += 1;
+        *count += more;
         *last = time.max(*last);
     }
     counts

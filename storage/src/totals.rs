@@ -2,6 +2,7 @@
 
 use crate::event::{EventRef, Transport, Verification};
 use crate::method::Method;
+use crate::repeat::Repeat;
 use crate::row_bytes::Decoder;
 
 /// What was counted since the database was made. Nothing here expires.
@@ -17,8 +18,12 @@ pub struct Totals {
     /// table, in this order. With those that the rows count they are all there were, less what has
     /// expired.
     pub evicted: [u64; 3],
-    /// Events that retention has taken out of the log.
+    /// Events that retention has taken out of the log; a repeat is one.
     pub expired: u64,
+    /// Repeats.
+    pub repeats: u64,
+    /// Events that they stand for: they are in no count of a number or a user agent.
+    pub repeated: u64,
 }
 
 impl Totals {
@@ -28,7 +33,15 @@ impl Totals {
         self.by_method[method as usize] += 1;
     }
 
-    /// All events.
+    pub(crate) fn add_repeat(&mut self, repeat: &Repeat) {
+        self.by_transport[repeat.transport as usize - 1] += repeat.count;
+        self.by_verification[repeat.verification as usize] += repeat.count;
+        self.by_method[repeat.method as usize] += repeat.count;
+        self.repeats += 1;
+        self.repeated += repeat.count;
+    }
+
+    /// All events, with those that repeats stand for.
     #[must_use]
     pub fn events(&self) -> u64 {
         self.by_transport.iter().sum()
@@ -36,7 +49,8 @@ impl Totals {
 
     pub(crate) fn encode(&self) -> Vec<u8> {
         let numbers = self.by_transport.iter().chain(&self.by_verification).chain(&self.by_method);
-        let numbers = numbers.chain(&self.evicted).chain([&self.expired]);
+        let numbers = numbers.chain(&self.evicted);
+        let numbers = numbers.chain([&self.expired, &self.repeats, &self.repeated]);
         numbers.flat_map(|number| number.to_le_bytes()).collect()
     }
 
@@ -47,6 +61,10 @@ impl Totals {
         let numbers = numbers.chain(&mut totals.by_method).chain(&mut totals.evicted);
         for number in numbers.chain([&mut totals.expired]) {
             *number = u64::from_le_bytes(bytes.take()?);
+        }
+        if !bytes.0.is_empty() {
+            totals.repeats = u64::from_le_bytes(bytes.take()?);
+            totals.repeated = u64::from_le_bytes(bytes.take()?);
         }
         bytes.0.is_empty().then_some(totals)
     }
@@ -63,6 +81,9 @@ mod tests {
         totals.add(&event("192.0.2.7:1", 10, Verification::Connected), Method::Invite);
         totals.evicted[2] = 5;
         totals.expired = 9;
+        let before_repeats = totals.encode()[..28 * 8].to_vec();
+        assert_eq!(Totals::decode(&before_repeats), Some(totals.clone()));
+        (totals.repeats, totals.repeated) = (2, 11);
         assert_eq!(Totals::decode(&totals.encode()), Some(totals.clone()));
         assert_eq!(totals.events(), 1);
     }

@@ -11,13 +11,14 @@ use std::time::Instant;
 
 use redb::{Database, Error};
 
-use crate::arena::Arena;
+use crate::arena::{Arena, RawEvent};
 use crate::block::{Builder, Packed};
 use crate::counts::{Changed, Counts};
 use crate::event::{Seq, Time};
 use crate::evict::{Eviction, Evictor, Left};
 use crate::limits::{PENDING_PACKED_BYTES_MAX, TAIL_AGE_MAX_NS, TAIL_RAW_BYTES};
 use crate::load::{Loaded, REPLAYED};
+use crate::repeat::Record;
 use crate::retain::{AgeOut, Aged, Expiry};
 use crate::snapshot::Snapshot;
 use crate::store::Shared;
@@ -35,6 +36,8 @@ pub(crate) struct Writer {
     generation: u64,
     /// The last event that was ingested.
     last: Seq,
+    /// Events that are stored, with those that repeats stand for.
+    stored: u64,
     counts: Counts,
     /// The publication in which something last changed, counted from the start of the process.
     publication: u32,
@@ -85,6 +88,7 @@ impl Writer {
             state,
             generation,
             last: state.last,
+            stored: counts.totals.events(),
             counts,
             publication: REPLAYED,
             changed: ChangedIn { sources: generation, numbers: generation },
@@ -108,16 +112,24 @@ impl Writer {
     pub(crate) fn ingest(&mut self, arena: &Arena) {
         debug_assert!(self.prepared.is_none(), "a failed commit must be made first");
         for raw in arena.raw() {
-            let event = raw.event();
-            self.last.0 += 1;
-            self.builder.push(&raw, &event);
-            self.counts.add(self.last, &event);
-            if self.builder.is_full() {
-                let packed = self.builder.pack(self.first);
-                self.packed_bytes += packed.payload.len();
-                self.packed.push(packed);
-                self.begin_block();
-            }
+            self.append(&raw);
+        }
+    }
+
+    /// Gives an event or a repeat its place in the log, and counts it.
+    fn append(&mut self, raw: &RawEvent<'_>) {
+        self.last.0 += 1;
+        let record = raw.record();
+        match &record {
+            Record::Event(event) => self.builder.push(raw, event),
+            Record::Repeat(repeat) => self.builder.push_repeat(repeat),
+        }
+        self.counts.add_record(self.last, &record);
+        if self.builder.is_full() {
+            let packed = self.builder.pack(self.first);
+            self.packed_bytes += packed.payload.len();
+            self.packed.push(packed);
+            self.begin_block();
         }
     }
 
@@ -142,9 +154,9 @@ impl Writer {
             || self.deletes_more
     }
 
-    /// Events that are not stored durably.
+    /// Events that are not stored durably, with those that repeats stand for.
     pub(crate) fn pending_events(&self) -> u64 {
-        self.last.0 - self.state.last.0
+        self.counts.totals.events() - self.stored
     }
 
     /// Whether this is the database that the writer has written: the same one, as the last commit
@@ -287,7 +299,9 @@ impl Writer {
         stats.commit_ns_last.set(ns);
         stats.commit_ns_sum.add(ns);
         stats.commit_ns_max.max(ns);
-        stats.events_stored.add(batch.state.last.0 - self.state.last.0);
+        let stored = batch.totals.events();
+        stats.events_stored.add(stored - self.stored);
+        self.stored = stored;
         stats.events_expired.add(batch.state.expired.0 - self.state.expired.0);
         stats.blocks.add(batch.blocks.len() as u64);
         for block in &batch.blocks {
@@ -315,13 +329,14 @@ mod tests {
 
     use super::*;
     use crate::aggregate::Row;
-    use crate::event::{EventRef, SourceKey, Verification};
+    use crate::event::{EventRef, SourceKey, Transport, Verification};
     use crate::key::{AgentKey, Key, NumberKey};
     use crate::limits::{AGENTS_MAX, BLOCK_RAW_BYTES, NS_PER_S, PROVEN_FACTOR};
     use crate::load;
     use crate::log::{Log, StoredEvent};
     use crate::open::{self, Opening};
     use crate::recount::recount;
+    use crate::repeat::Repeat;
     use crate::snapshot::Table;
     use crate::store::{Options, Store};
     use crate::testing::{START, event};
@@ -334,6 +349,8 @@ mod tests {
         writer: Writer,
         now: Time,
         given: Vec<StoredEvent>,
+        /// Those of them that are repeats, with what they count.
+        repeats: BTreeMap<Seq, u64>,
         committed: usize,
         /// Rows that each table is meant for.
         rows_max: Option<usize>,
@@ -346,7 +363,8 @@ mod tests {
             options.retention_ns = retention_ns;
             let (db, writer) = Self::open(&options, START);
             let (db, now, given) = (Some(db), START, Vec::new());
-            Self { folder, options, db, writer, now, given, committed: 0, rows_max: None }
+            let repeats = BTreeMap::new();
+            Self { folder, options, db, writer, now, given, repeats, committed: 0, rows_max: None }
         }
 
         /// The same with tables that are soon full.
@@ -378,6 +396,24 @@ mod tests {
             self.writer.ingest(&arena);
             let seq = Seq(self.given.len() as u64 + 1);
             self.given.push(StoredEvent::new(self.options.node_id, seq, event));
+        }
+
+        /// So many messages like `event`, without number and user agent, of which only the count is kept.
+        fn ingest_repeat(&mut self, event: &EventRef<'_>, count: u64) {
+            let mut arena = Arena::new(0);
+            let first = event.time.minus_ns(NS_PER_S);
+            arena.push_repeat(&Repeat { count, first, ..Repeat::of(event) }).unwrap();
+            self.writer.ingest(&arena);
+            let seq = Seq(self.given.len() as u64 + 1);
+            self.repeats.insert(seq, count);
+            let bare = EventRef { number: b"", user_agent: b"", message: b"", ..*event };
+            self.given.push(StoredEvent::new(self.options.node_id, seq, &bare));
+        }
+
+        /// How many messages the first `records` of the log stand for.
+        fn weight(&self, records: usize) -> u64 {
+            let repeats = self.repeats.range(..=Seq(records as u64));
+            records as u64 + repeats.map(|(_, count)| count - 1).sum::<u64>()
         }
 
         fn commit(&mut self) {
@@ -415,6 +451,7 @@ mod tests {
             (self.db, self.writer) = (Some(db), writer);
             self.limit_rows();
             self.given.truncate(self.committed);
+            self.repeats.retain(|seq, _| seq.0 <= self.committed as u64);
         }
 
         fn snapshot(&self) -> Arc<Snapshot> {
@@ -431,24 +468,27 @@ mod tests {
             let expired = self.writer.state.expired;
             let events = &self.given[..self.committed];
             assert_eq!(snapshot.through, Seq(self.committed as u64));
-            assert_eq!(snapshot.totals.events(), self.committed as u64);
+            assert_eq!(snapshot.totals.events(), self.weight(self.committed));
+            let of = |event: &StoredEvent| self.repeats.get(&event.seq).copied().unwrap_or(1);
             assert_eq!(snapshot.totals.expired, expired.0);
             let oldest = self.now.minus_ns(self.options.retention_ns);
             let by = |event: &StoredEvent| Some(SourceKey::of(event.source.ip()));
-            check_table(&snapshot.sources, events, by, expired, oldest);
+            check_table(&snapshot.sources, events, (by, of), expired, oldest);
             let by = |event: &StoredEvent| {
                 (!event.number.is_empty()).then(|| NumberKey::of(&event.number))
             };
-            check_table(&snapshot.numbers, events, by, expired, oldest);
-            let by = |event: &StoredEvent| Some(AgentKey::of(&event.user_agent));
-            check_table(&snapshot.agents, events, by, expired, oldest);
+            check_table(&snapshot.numbers, events, (by, of), expired, oldest);
+            let by = |event: &StoredEvent| {
+                (!event.user_agent.is_empty()).then(|| AgentKey::of(&event.user_agent))
+            };
+            check_table(&snapshot.agents, events, (by, of), expired, oldest);
         }
     }
 
     fn check_table<K: Key + std::fmt::Debug, R: Row>(
         table: &Table<K, R>,
         events: &[StoredEvent],
-        key_of: impl Fn(&StoredEvent) -> Option<K>,
+        (key_of, count_of): (impl Fn(&StoredEvent) -> Option<K>, impl Fn(&StoredEvent) -> u64),
         expired: Seq,
         oldest: Time,
     ) {
@@ -467,7 +507,8 @@ mod tests {
             let seen = row.seen();
             let counts = |event: &&&StoredEvent| event.seq >= seen.since && event.seq > expired;
             let counted: Vec<_> = events.iter().filter(counts).collect();
-            assert_eq!(seen.count, counted.len() as u64, "{key:?}");
+            let count: u64 = counted.iter().map(|event| count_of(event)).sum();
+            assert_eq!(seen.count, count, "{key:?}");
             assert!(
                 counted.iter().all(|event| seen.first <= event.time && event.time <= seen.last)
             );
@@ -485,6 +526,8 @@ mod tests {
     enum Step {
         /// An event of this source and number, so old.
         Event(u8, u8, u64),
+        /// So many events of this source that are only counted.
+        Repeat(u8, u64),
         /// A commit so long after the one before.
         Commit(u64),
         Restart,
@@ -493,6 +536,7 @@ mod tests {
     fn step(wait_max: u64) -> impl Strategy<Value = Step> {
         prop_oneof![
             12 => (0..6u8, 0..4u8, 0..3u64).prop_map(|(s, n, age)| Step::Event(s, n, age)),
+            3 => (0..6u8, 1..1000u64).prop_map(|(s, count)| Step::Repeat(s, count)),
             6 => (0..wait_max).prop_map(Step::Commit),
             1 => Just(Step::Restart),
         ]
@@ -506,6 +550,10 @@ mod tests {
                 let numbers: [&[u8]; 4] = [b"", b"100", b"+44 20", b"0044"];
                 let number = numbers[usize::from(*number)];
                 bench.ingest(&EventRef { time, verification, number, ..event(*source) });
+            }
+            Step::Repeat(source, count) => {
+                let (time, transport) = (bench.now, Transport::ALL[usize::from(source % 3)]);
+                bench.ingest_repeat(&EventRef { time, transport, ..event(*source) }, *count);
             }
             Step::Commit(wait) => {
                 bench.now.0 += wait * NS_PER_S;
@@ -525,7 +573,7 @@ mod tests {
             let mut bench = Bench::new(u64::MAX);
             for step in &steps {
                 apply(&mut bench, step);
-                if matches!(step, Step::Event(..)) {
+                if matches!(step, Step::Event(..) | Step::Repeat(..)) {
                     continue;
                 }
                 bench.check();
@@ -533,7 +581,7 @@ mod tests {
                 prop_assert!(snapshot.sources.iter().all(|(_, row)| row.seen.since > Seq(0)));
                 // Without retention a row counts every event of its key.
                 let counted: u64 = snapshot.sources.iter().map(|(_, row)| row.seen.count).sum();
-                prop_assert_eq!(counted, bench.committed as u64);
+                prop_assert_eq!(counted, bench.weight(bench.committed));
             }
             bench.commit();
             let before = bench.snapshot();
@@ -545,7 +593,7 @@ mod tests {
             prop_assert!(after.generation > before.generation);
             let recount = recount(&bench.killed()).unwrap();
             prop_assert!(recount.is_exact(), "{:?}", recount);
-            prop_assert_eq!(recount.events, bench.committed as u64);
+            prop_assert_eq!(recount.events, bench.weight(bench.committed));
         }
 
         #[test]
@@ -555,7 +603,7 @@ mod tests {
             let mut bench = Bench::new(60 * NS_PER_S);
             for step in &steps {
                 apply(&mut bench, step);
-                if !matches!(step, Step::Event(..)) {
+                if !matches!(step, Step::Event(..) | Step::Repeat(..)) {
                     bench.check();
                 }
             }
