@@ -38,6 +38,7 @@ mod counts;
 pub mod event;
 pub mod event_json;
 mod evict;
+mod head;
 pub mod identity;
 pub mod intake;
 pub mod key;

@@ -8,9 +8,10 @@ use crate::arena::RawEvent;
 use crate::block::{
     ANOMALIES, APPENDED_LEN, COLUMN_TABLE_BYTES, COLUMNS, DESTINATION, DESTINATION_PORT,
     FLAG_DESTINATION_V6, FLAG_RESPONSIVE, FLAG_SOURCE_V6, FLAGS, Head, KIND, KIND_ANOMALIES,
-    KIND_REPEAT, MESSAGE_LEN, PLACES, REPEAT, SOURCE, SOURCE_PORT, TIME, Version,
+    KIND_REPEAT, MESSAGE_LEN, PLACES, REPEAT, SOURCE, SOURCE_PORT, TIME,
 };
 use crate::event::{Anomalies, EventRef, Seq, Time};
+use crate::head::Version;
 use crate::limits::{BLOCK_EVENTS_MAX, BLOCK_RAW_BYTES, EVENT_BLOB_MAX};
 use crate::repeat::Repeat;
 
@@ -130,7 +131,7 @@ impl Builder {
         self.put_time(repeat.first, repeat.last);
         let columns = &mut self.columns;
         let flags = (repeat.transport as u8 - 1) | (repeat.verification as u8) << 3;
-        columns[FLAGS].push(flags | u8::from(repeat.source.is_ipv6()) * FLAG_SOURCE_V6);
+        columns[FLAGS].push(flags | (u8::from(repeat.source.is_ipv6()) * FLAG_SOURCE_V6));
         columns[KIND].push(KIND_REPEAT);
         put_address(&mut columns[SOURCE], repeat.source);
         put_varint(&mut columns[REPEAT], repeat.count);
