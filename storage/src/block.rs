@@ -8,7 +8,7 @@
 //! | 3 | 1 | version: 1, or 2 if there are repeats |
 //! | 4 | 4 | CRC-32 (IEEE) of the head from offset 8 and of the payload |
 //! | 8 | 8 | sequence number of the first event; the others follow without gaps |
-//! | 16 | 4 | number of events, 1 to [`crate::limits::BLOCK_EVENTS_MAX`] |
+//! | 16 | 4 | number of events, 1 to [`BLOCK_EVENTS_MAX`](crate::limits::BLOCK_EVENTS_MAX) |
 //! | 20 | 4 | length of the columns, at most [`BLOCK_COLUMNS_MAX`] |
 //! | 24 | 4 | length of the packed columns |
 //! | 28 | 4 | length of the messages, at most [`BLOCK_MESSAGES_MAX`] |
@@ -305,6 +305,7 @@ mod tests {
     use crate::arena::Arena;
     use crate::event::{Collected, NumberKind};
     use crate::head::Version;
+    use crate::limits::BLOCK_EVENTS_MAX;
     use crate::log::StoredEvent;
     use crate::testing;
 
