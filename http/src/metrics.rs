@@ -136,6 +136,13 @@ fn of_writer(out: &mut String, stats: &WriterStats) {
         let seconds = ns.get() as f64 / 1e9;
         single(out, &format!("sentrypeer_writer_{name}"), kind, help, seconds);
     }
+    let name = "sentrypeer_writer_events_shed_total";
+    let help =
+        "Events that were not kept whole because the writer could not keep up, by what was kept.";
+    family(out, name, Counter, help);
+    for (kept, events) in [("row", &stats.messages_shed), ("count", &stats.events_repeated)] {
+        sample(out, name, &[("kept", kept)], events.get());
+    }
     let name = "sentrypeer_writer_rows_evicted_total";
     family(out, name, Counter, "Rows that left a full table, by whether they were ever proven.");
     for (table, rows) in TABLES.into_iter().zip(&stats.rows_evicted) {

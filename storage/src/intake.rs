@@ -26,6 +26,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::arena::Arena;
 use crate::limits::{ARENAS_IN_ALL_MIN, ARENAS_KEPT, ARENAS_PER_SHARD_MIN, SHARDS_MAX};
+use crate::shed::Load;
 
 /// Makes the channels of so many shards (at least 1, at most [`SHARDS_MAX`]) and their writer.
 #[must_use]
@@ -38,7 +39,7 @@ pub fn channel(shards: usize) -> (Vec<ShardIntake>, WriterIntake) {
     for shard in 0..shards {
         let (back, idle) = bounded(max);
         let made = Arc::new(AtomicUsize::new(0));
-        returns.push(Return { back, made: made.clone() });
+        returns.push(Return { back, made: made.clone(), max });
         let shard = shard as u16; // at most SHARDS_MAX
         intakes.push(ShardIntake {
             shard,
@@ -106,6 +107,7 @@ impl ShardIntake {
 struct Return {
     back: Sender<Arena>,
     made: Arc<AtomicUsize>,
+    max: usize,
 }
 
 /// The writer's end.
@@ -120,6 +122,17 @@ impl WriterIntake {
     /// The next arena, waiting for it until the deadline.
     pub(crate) fn receive(&self, deadline: Instant) -> Result<Arena, RecvTimeoutError> {
         self.arrivals.recv_deadline(deadline)
+    }
+
+    /// How far the writer is behind the shard that this arena is from.
+    pub(crate) fn load(&self, arena: &Arena) -> Load {
+        let from = self.returns.get(usize::from(arena.shard));
+        from.map_or(Load::Light, |shard| Load::of(shard.made.load(Ordering::Relaxed), shard.max))
+    }
+
+    /// How many arenas wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.arrivals.len()
     }
 
     /// Waits until all shards have gone, at most so long. Whether they have.

@@ -22,7 +22,7 @@
 //! - Every bound is in [`limits`], and what it turns away is counted.
 //!
 //! To read it: [`event`], [`repeat`], [`arena`], [`intake`]; [`block`] and `tables` for what is stored;
-//! [`aggregate`], [`snapshot`] and `counts` for what is known; `writer`, `sweep`, `retain` and `evict`
+//! [`aggregate`], [`snapshot`] and `counts` for what is known; `writer`, `shed`, `sweep`, `retain` and `evict`
 //! for how it changes, `load` for how it starts, `run` for the thread; [`policy`], [`allow`] and [`blocklist`]
 //! for what is made of it.
 
@@ -59,6 +59,7 @@ pub mod repeat;
 mod retain;
 mod row_bytes;
 mod run;
+mod shed;
 pub mod snapshot;
 mod store;
 mod sweep;

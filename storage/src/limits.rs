@@ -23,6 +23,20 @@ pub const ARENAS_KEPT: usize = 8;
 /// for events, at most, by each shard: some 400 KiB, and only once they are needed.
 pub const REPEATS_MAX: usize = 4096;
 
+/// Sources that are counted to find the heaviest while the writer is behind. See `shed.rs`.
+pub const HEAVY_COUNTERS: usize = 256;
+
+/// The part of what came lately, as a divisor, from which on a source is heavy. So at most as many are,
+/// and what one of them sends is worth dropping.
+pub const HEAVY_SHARE: u32 = 64;
+
+/// Events of a source that are kept whole in any case before it is heavy.
+pub const HEAVY_EVENTS_MIN: u32 = 16;
+
+/// Events that are "lately": after so many, all counters are halved. A fifth of a second of 300,000
+/// events a second.
+pub const HEAVY_WINDOW: u32 = 64 * 1024;
+
 /// Shards, at most: their number is a `u16` in an arena.
 pub const SHARDS_MAX: usize = 4096;
 
@@ -165,6 +179,9 @@ const _: () = assert!(TAIL_RAW_BYTES < BLOCK_RAW_BYTES);
 const _: () = assert!(BLOCK_COLUMNS_MAX + BLOCK_MESSAGES_MAX <= 4 * 1024 * 1024);
 const _: () = assert!(3 * BUCKETS <= u16::MAX as usize + 1);
 const _: () = assert!(EVICT_BUCKETS_MAX <= BUCKETS && UNPROVEN_SHARE > 1);
+// An event that has a counter less than it should must not hide a heavy source.
+const _: () = assert!(HEAVY_COUNTERS as u32 >= 2 * HEAVY_SHARE);
+const _: () = assert!(HEAVY_WINDOW <= u32::MAX / HEAVY_SHARE);
 const _: () = assert!(STOP_RETRY_INTERVAL.as_millis() < STOP_PATIENCE.as_millis());
 const _: () = assert!(ARENAS_KEPT < ARENAS_PER_SHARD_MIN);
 const _: () = assert!(ARENAS_IN_ALL_MIN * ARENA_BYTES >= 128 * 1024 * 1024);

@@ -12,6 +12,7 @@ use std::time::Instant;
 use crossbeam_channel::RecvTimeoutError;
 use redb::Database;
 
+use crate::arena::Arena;
 use crate::event::Time;
 use crate::intake::WriterIntake;
 use crate::limits::{
@@ -21,6 +22,7 @@ use crate::limits::{
 use crate::load::{self, Loaded};
 use crate::open::{self, Opening};
 use crate::open_error::OpenError;
+use crate::shed::Load;
 use crate::store::{Options, Phase, Shared, Store};
 use crate::writer::Writer;
 
@@ -131,7 +133,7 @@ impl Running {
         self.shared.set_database(Some(db.clone()));
         self.shared.set_phase(Phase::Ready);
         let shared = self.shared.clone();
-        let ended = Serving { running: self, writer, db: Some(db) }.serve();
+        let ended = Serving { running: self, writer, db: Some(db), spared: 0 }.serve();
         shared.set_phase(Phase::Stopped);
         ended
     }
@@ -163,6 +165,9 @@ struct Serving {
     writer: Writer,
     /// `None` while the disk fails.
     db: Option<Arc<Database>>,
+    /// Arenas that are still to be stored whole, for they waited while the disk refused writes, and not
+    /// because there is too much of them.
+    spared: usize,
 }
 
 impl Serving {
@@ -173,7 +178,8 @@ impl Serving {
             let pause = if self.writer.is_busy() { COMMIT_INTERVAL } else { IDLE_INTERVAL };
             match self.running.intake.receive(last + pause) {
                 Ok(arena) => {
-                    self.writer.ingest(&arena);
+                    let load = self.load(&arena);
+                    self.writer.ingest(&arena, load);
                     self.running.intake.give_back(arena);
                     if last.elapsed() < COMMIT_INTERVAL && !self.writer.is_laden() {
                         continue;
@@ -187,6 +193,14 @@ impl Serving {
         }
     }
 
+    fn load(&mut self, arena: &Arena) -> Load {
+        if self.spared > 0 {
+            self.spared -= 1;
+            return Load::Light;
+        }
+        self.running.intake.load(arena)
+    }
+
     /// Commits, however long the disk refuses. An error when the process ended meanwhile and the
     /// rest is lost.
     fn commit_surely(&mut self) -> Result<(), WriterError> {
@@ -198,6 +212,7 @@ impl Serving {
              is dropped and counted; trying again every second"
         );
         self.recover()?;
+        self.spared = self.running.intake.waiting();
         self.running.shared.set_phase(Phase::Ready);
         log::info!("{}: can be written again", self.running.options.path.display());
         Ok(())
@@ -277,6 +292,7 @@ mod tests {
     use crate::event::Seq;
     use crate::intake::{self, ShardIntake};
     use crate::recount::recount;
+    use crate::repeat::Repeats;
     use crate::testing::event;
 
     /// A disk that can be told to refuse writes, as a full one does.
@@ -375,6 +391,16 @@ mod tests {
             self.sent += 10;
         }
 
+        /// Waits until a shard has an arena again.
+        fn wait_for_arena(&mut self, arena: &mut Option<Arena>) {
+            let deadline = Instant::now() + std::time::Duration::from_secs(120);
+            while arena.is_none() {
+                assert!(Instant::now() < deadline, "no arena has come back");
+                std::thread::yield_now();
+                *arena = self.shards[0].take();
+            }
+        }
+
         fn wait_until_all_is_seen(&self) {
             let sent = Seq(self.sent);
             self.wait(|store| store.snapshot().is_some_and(|snapshot| snapshot.through == sent));
@@ -447,6 +473,27 @@ mod tests {
         assert_eq!(store.stats().events_lost.get(), 20);
         let recount = recount(&options.path).unwrap();
         assert!(recount.is_exact() && recount.events == 10, "{recount:?}");
+    }
+
+    #[test]
+    fn what_a_shard_only_counted_is_stored_with_its_next_arena() {
+        let mut bench = Bench::start();
+        let mut repeats = Repeats::default();
+        let mut arenas: Vec<_> = std::iter::from_fn(|| bench.shards[0].take()).collect();
+        assert!(arenas.iter_mut().all(|arena| arena.push(&event(1)).is_ok()));
+        assert!(bench.shards[0].take().is_none());
+        assert!((0..1000).all(|n| repeats.add(&event(n as u8 % 3))));
+        bench.sent = arenas.len() as u64;
+        assert!(arenas.into_iter().all(|arena| bench.shards[0].hand_over(arena) == 0));
+        let mut arena = None;
+        bench.wait_for_arena(&mut arena);
+        repeats.drain_into(arena.as_mut().unwrap());
+        assert!(repeats.is_empty());
+        assert_eq!(bench.shards[0].hand_over(arena.unwrap()), 0);
+        let (_folder, options, store, sent) = bench.stop();
+        assert_eq!(store.snapshot().unwrap().totals.events(), sent + 1000);
+        let recount = recount(&options.path).unwrap();
+        assert!(recount.is_exact() && recount.events == sent + 1000, "{recount:?}");
     }
 
     #[test]

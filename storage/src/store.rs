@@ -127,6 +127,10 @@ pub struct WriterStats {
     pub replay_events: Stat,
     /// How long that took, in ns.
     pub replay_ns: Stat,
+    /// Events whose message was dropped because the writer could not keep up.
+    pub messages_shed: Stat,
+    /// Events of which only the count was kept because the writer could not keep up.
+    pub events_repeated: Stat,
     /// Events that were lost because the process ended while the disk refused writes.
     pub events_lost: Stat,
 }
