@@ -80,7 +80,9 @@ fn everything_is_within(message: &Message<'_>) {
     }
     let session = Session::new(message.body());
     let connections = session.media().map(|media| media.connection).chain([session.connection()]);
-    assert!(connections.flatten().all(|c| within(c.network) && within(c.kind) && within(c.address)));
+    assert!(
+        connections.flatten().all(|c| within(c.network) && within(c.kind) && within(c.address))
+    );
     assert!(session.media().all(|m| within(m.kind) && within(m.protocol) && within(m.formats)));
     assert!(message.request().phone_context().is_none_or(within));
     let mut number = [0; 128];

@@ -63,7 +63,7 @@ fn blocks_are_read_or_refused() {
     let seed = include_bytes!("../seeds/block.bin");
     let (columns, message) =
         seed[3..].split_at(usize::from(u16::from_le_bytes([seed[1], seed[2]])));
-    let whole = Block::decode(&block::packed(1, columns, message)).unwrap();
+    let whole = Block::decode(&block::packed(1, 1, columns, message)).unwrap();
     assert_eq!(whole.events().next().unwrap().unwrap().1.message, b"hello");
     spoilt(seed, block::check);
     messages(block::check);

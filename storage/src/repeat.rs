@@ -90,7 +90,7 @@ impl Record<'_> {
 type Kind = (SourceKey, Transport, Verification, Method);
 
 /// Repeats that wait for room: a table of [`REPEATS_MAX`] places, each of which counts any number of
-/// messages. It takes no memory before the first one and allocates nothing after it.
+/// messages. It takes no memory before the first one, and at once all that it needs then.
 #[derive(Debug, Default)]
 pub struct Repeats {
     of: HashMap<Kind, Repeat, RandomState>,
