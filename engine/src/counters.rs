@@ -32,7 +32,10 @@ pub enum Count {
     KeepAlives,
     /// Events handed to the writer.
     EventsRecorded,
-    /// Events lost because no arena was free: the writer could not keep up.
+    /// Events of which only the count was kept, for no arena was free.
+    EventsCounted,
+    /// Events lost because no arena was free, and the table of counts was full as well: the writer
+    /// could not keep up.
     ShedNoArena,
     /// Events lost because the writer had ended. They were counted as recorded before.
     ShedNoWriter,
@@ -177,6 +180,11 @@ const FAMILIES: &[(&str, &str, &[Shown])] = &[
         "sentrypeer_events_recorded_total",
         "Events handed to the writer.",
         &[(Count::EventsRecorded, "", "")],
+    ),
+    (
+        "sentrypeer_events_counted_total",
+        "Events of which only the count was kept, for no arena was free.",
+        &[(Count::EventsCounted, "", "")],
     ),
     (
         "sentrypeer_events_shed_total",

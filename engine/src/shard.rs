@@ -11,6 +11,7 @@ use rustls::ServerConfig;
 use sentrypeer_storage::arena::Arena;
 use sentrypeer_storage::event::{Collected, EventRef, NumberKind, Time, Verification};
 use sentrypeer_storage::intake::ShardIntake;
+use sentrypeer_storage::repeat::Repeats;
 use uuid::Uuid;
 
 use crate::counters::{Count, ShardCounters};
@@ -75,6 +76,8 @@ pub struct Recorder {
     honeypot: Option<Arc<Honeypot>>,
     /// The calls that ring.
     calls: Calls,
+    /// What there was no room for, by source and method.
+    repeats: Repeats,
 }
 
 impl Recorder {
@@ -130,7 +133,8 @@ impl Recorder {
         }
     }
 
-    /// Records a message as an event; says whether there was room.
+    /// Records a message as an event; says whether there was room. Without room it is counted for its
+    /// source, and the count is recorded as soon as there is some.
     pub fn record(&mut self, message: &Message<'_>, meta: &Meta, seen: &Seen) -> bool {
         let mut digits = [0; NUMBER_BYTES_MAX];
         let (number, kind) = message.called_number(&mut digits);
@@ -164,7 +168,13 @@ impl Recorder {
             event.number.escape_ascii()
         );
         let kept = self.push(&event);
-        self.counters.add(if kept { Count::EventsRecorded } else { Count::ShedNoArena }, 1);
+        if kept {
+            self.counters.add(Count::EventsRecorded, 1);
+        } else if self.repeats.add(&event) {
+            self.counters.add(Count::EventsCounted, 1);
+        } else {
+            self.counters.add(Count::ShedNoArena, 1);
+        }
         kept
     }
 
@@ -182,9 +192,22 @@ impl Recorder {
         self.hand_over();
         // An empty arena takes any event: its size is asserted to be larger than the largest.
         let kept = next.push(event).is_ok();
+        self.repeats.drain_into(&mut next);
         self.arena = Some(next);
         self.arena_since = Instant::now();
         kept
+    }
+
+    /// Puts the counts that wait into an arena, if one can be had.
+    fn record_repeats(&mut self) {
+        if self.repeats.is_empty() || (self.arena.is_none() && !self.has_next()) {
+            return;
+        }
+        if self.arena.is_none() {
+            self.arena_since = Instant::now();
+        }
+        let arena = self.arena.get_or_insert_with(|| self.next.take().unwrap_or_default());
+        self.repeats.drain_into(arena);
     }
 
     /// Whether there is an empty arena, after asking for one if need be.
@@ -202,7 +225,19 @@ impl Recorder {
         }
     }
 
+    /// Hands over what is left; counts that find no arena any more are lost, and counted.
+    fn finish(&mut self) {
+        self.record_repeats();
+        if !self.repeats.is_empty() {
+            self.hand_over();
+            self.record_repeats();
+        }
+        self.counters.add(Count::ShedNoWriter, self.repeats.count());
+        self.hand_over();
+    }
+
     fn hand_over_if_due(&mut self) {
+        self.record_repeats();
         let due = Duration::from_millis(ARENA_AGE_MS - TICK_BUSY_MS);
         if self.arena.is_some() && self.arena_since.elapsed() >= due && self.has_next() {
             self.hand_over();
@@ -236,6 +271,7 @@ impl Shard {
                 arena_since: Instant::now(),
                 honeypot: parts.honeypot,
                 calls: Calls::new(Uuid::new_v4().as_u64_pair()),
+                repeats: Repeats::default(),
             },
             streams: Streams::new(parts.streams_max, parts.tls),
             datagrams: Datagrams::default(),
@@ -358,7 +394,7 @@ impl Shard {
             self.streams.take_backlog(port, &mut self.recorder);
         }
         self.streams.finish(&mut self.recorder);
-        self.recorder.hand_over();
+        self.recorder.finish();
         self.recorder.intake = None;
     }
 
@@ -396,11 +432,54 @@ pub mod testing {
             arena_since: Instant::now(),
             honeypot: responsive.then(|| Arc::new(honeypot)),
             calls: Calls::new((1, 2)),
+            repeats: Repeats::default(),
         };
         let events = |recorder: Recorder| {
             let arena = recorder.arena.unwrap_or_default();
             arena.iter().map(|e| (e.verification, e.message.to_vec())).collect()
         };
         (recorder, events)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sentrypeer_storage::event::Transport;
+
+    use super::*;
+
+    #[test]
+    fn what_finds_no_room_is_counted_and_the_count_is_recorded_when_there_is_some() {
+        let (mut recorder, _) = testing::recorder(false);
+        // A shard whose writer gives nothing back.
+        let intake = recorder.intake.take();
+        let meta = |source: &str| Meta {
+            time: Time(1_795_521_600_000_000_000),
+            path: Path {
+                source: source.parse().unwrap(),
+                destination: "192.0.2.1:5060".parse().unwrap(),
+                transport: Transport::Udp,
+            },
+            verification: Verification::Unverified,
+            framing: sip::Anomalies::default(),
+        };
+        let message = sip::parse(b"OPTIONS sip:1@h SIP/2.0\r\n\r\n");
+        for _ in 0..1_000 {
+            for source in ["198.51.100.1:5060", "198.51.100.2:5060"] {
+                let meta = meta(source);
+                let seen = recorder.look(&message, &meta);
+                assert!(!recorder.record(&message, &meta, &seen));
+            }
+        }
+        let of = |recorder: &Recorder, count| recorder.counters.of(count);
+        assert_eq!(of(&recorder, Count::EventsCounted), 2_000);
+        assert_eq!(of(&recorder, Count::EventsRecorded) + of(&recorder, Count::ShedNoArena), 0);
+
+        recorder.intake = intake;
+        recorder.record_repeats();
+        assert!(recorder.repeats.is_empty());
+        // As many as were counted, and no event among them.
+        let arena = recorder.arena.as_ref().unwrap();
+        assert_eq!((arena.len(), arena.iter().count()), (2_000, 0));
     }
 }
