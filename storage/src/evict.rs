@@ -21,7 +21,7 @@ use crate::bucket::Standing;
 use crate::counts::{Counts, Gathered};
 use crate::event::Seq;
 use crate::key::Key;
-use crate::limits::{BUCKETS, EVICT_BUCKETS_MAX, EVICT_SHARE, PROVEN_FACTOR, UNPROVEN_SHARE};
+use crate::limits::{BUCKETS, EVICT_COPIES_MAX, EVICT_SHARE, PROVEN_FACTOR, UNPROVEN_SHARE};
 use crate::sweep::Sweeper;
 use crate::tables::{Batch, RowTable, State, row_key};
 
@@ -134,7 +134,8 @@ fn excess(max: usize, len: usize, proven: usize, standing: Standing) -> usize {
 /// copied; but not the last half of them unless very much must go.
 fn share(len: usize, there: usize, excess: usize) -> usize {
     let usual = (len / EVICT_SHARE).min(there / 2);
-    usual.max(excess.div_ceil(EVICT_BUCKETS_MAX)).clamp(1, there)
+    let buckets_max = (EVICT_COPIES_MAX / len).clamp(1, BUCKETS);
+    usual.max(excess.div_ceil(buckets_max)).clamp(1, there)
 }
 
 /// Up to where the buckets of a table include everything, as a start reads it: by bucket, empty when

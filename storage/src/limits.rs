@@ -154,9 +154,10 @@ pub const UNPROVEN_SHARE: usize = 16;
 /// copy more rows for each that leaves, a larger one would let rows go that are not old.
 pub const EVICT_SHARE: usize = 16;
 
-/// Buckets that one commit takes rows from because a table is full, about: with two million rows each
-/// is a copy of some 200 KiB. When more would be needed, each gives up more.
-pub const EVICT_BUCKETS_MAX: usize = 256;
+/// Rows that one commit copies because others leave a full table, about, and of which it stores those
+/// that have changed: 64 buckets of a table with two million rows, all buckets of a small one. When more
+/// would be needed, each bucket gives up more than its [`EVICT_SHARE`].
+pub const EVICT_COPIES_MAX: usize = 128 * 1024;
 
 /// Memory that redb may use to keep pages, in bytes. It fills up only when pages are read or
 /// written; its own default of 1 GiB would be the largest part of the program.
@@ -178,7 +179,7 @@ const _: () = assert!(EVENT_BLOB_MAX + crate::arena::HEADER_BYTES <= ARENA_BYTES
 const _: () = assert!(TAIL_RAW_BYTES < BLOCK_RAW_BYTES);
 const _: () = assert!(BLOCK_COLUMNS_MAX + BLOCK_MESSAGES_MAX <= 4 * 1024 * 1024);
 const _: () = assert!(3 * BUCKETS <= u16::MAX as usize + 1);
-const _: () = assert!(EVICT_BUCKETS_MAX <= BUCKETS && UNPROVEN_SHARE > 1);
+const _: () = assert!(EVICT_COPIES_MAX >= 2 * SOURCES_MAX / BUCKETS && UNPROVEN_SHARE > 1);
 // An event that has a counter less than it should must not hide a heavy source.
 const _: () = assert!(HEAVY_COUNTERS as u32 >= 2 * HEAVY_SHARE);
 const _: () = assert!(HEAVY_WINDOW <= u32::MAX / HEAVY_SHARE);

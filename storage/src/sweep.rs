@@ -76,11 +76,10 @@ impl Sweeper {
         let Some(mut sweep) = self.active else { return };
         let rows_max = self.rows_max.max(rows.len() + self.rows_max / 4);
         while rows.len() < rows_max && sweep.done < ALL_BUCKETS {
-            let at = sweep.done % BUCKETS;
             match sweep.done / BUCKETS {
-                0 => self.bucket(&counts.sources, RowTable::Sources, at, state, rows),
-                1 => self.bucket(&counts.numbers, RowTable::Numbers, at, state, rows),
-                _ => self.bucket(&counts.agents, RowTable::Agents, at, state, rows),
+                0 => self.bucket(&counts.sources, RowTable::Sources, &sweep, state, rows),
+                1 => self.bucket(&counts.numbers, RowTable::Numbers, &sweep, state, rows),
+                _ => self.bucket(&counts.agents, RowTable::Agents, &sweep, state, rows),
             }
             sweep.done += 1;
         }
@@ -93,16 +92,21 @@ impl Sweeper {
         }
     }
 
-    /// The changed rows of one bucket of a table.
+    /// The changed rows of the bucket that the sweep has come to.
     fn bucket<K: Key, R: Row>(
         &self,
         of: &Gathered<K, R>,
         table: RowTable,
-        at: usize,
+        sweep: &Sweep,
         state: &State,
         rows: &mut Vec<RowWrite>,
     ) {
-        self.write_changed(of.table.bucket(at), table, at, state, rows);
+        let at = sweep.done % BUCKETS;
+        let bucket = of.table.bucket(at);
+        // Where a row has left a full table since the sweep began, all is stored that it is to store.
+        if bucket.stored < sweep.publication {
+            self.write_changed(bucket, table, at, state, rows);
+        }
     }
 
     /// The rows of bucket `at` that have changed since they were last stored.
