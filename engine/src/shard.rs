@@ -108,7 +108,7 @@ impl Recorder {
     pub fn look(&self, message: &Message<'_>, meta: &Meta) -> Seen {
         match &self.honeypot {
             Some(honeypot) => honeypot.look(message, &meta.path, meta.verification, meta.time),
-            None => Seen::without_cookies(message, meta.path.transport, meta.verification),
+            None => Seen::without_cookies(message, meta.verification),
         }
     }
 

@@ -41,6 +41,11 @@ pub(super) fn check(
     config
 }
 
+/// Whether a call can be rejected with this code. Those of a challenge need a nonce with them.
+fn is_rejection(code: &u16) -> bool {
+    (400..700).contains(code) && ![401, 407].contains(code)
+}
+
 struct Checker<'a> {
     layer: &'a Layer,
     problems: &'a mut Vec<Problem>,
@@ -279,7 +284,7 @@ impl Checker<'_> {
         let known = match text.trim().to_ascii_lowercase().as_str() {
             "answer" => Some(Calls::Answer),
             "challenge" => Some(Calls::Challenge),
-            code => code.parse().ok().filter(|code| (400..700).contains(code)).map(Calls::Reject),
+            code => code.parse().ok().filter(is_rejection).map(Calls::Reject),
         };
         if known.is_none() {
             self.at(Id::Calls, Fault::NotCalls(Shown::text(&text)));

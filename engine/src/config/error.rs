@@ -134,7 +134,8 @@ pub enum Fault {
     #[error("{0} is not a persona; write freepbx, asterisk, freeswitch or opensips")]
     UnknownPersona(Shown),
     #[error(
-        "{0} is not what is done with calls; write answer, challenge, or a code from 400 to 699"
+        "{0} is not what is done with calls; write answer, challenge, or a code from 400 to 699 \
+         other than 401 and 407"
     )]
     NotCalls(Shown),
     #[error("this is not an http or https URL; write one like \"https://example.org/hook\"")]

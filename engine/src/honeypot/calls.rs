@@ -16,10 +16,10 @@ use std::collections::{BinaryHeap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher as _};
 use std::net::{IpAddr, SocketAddr};
 
-use sentrypeer_storage::event::Time;
+use sentrypeer_storage::event::{SourceKey, Time};
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
-use crate::limits::{CALL_ANSWERS_BYTES_MAX, CALLS_PER_SHARD_MAX};
+use crate::limits::{CALL_ANSWERS_BYTES_MAX, CALLS_PER_SHARD_MAX, CALLS_PER_SOURCE_MAX};
 
 /// RFC 3261, table 4: the first interval of a repetition, its longest, and how long it goes on.
 const T1_NS: u64 = 500_000_000;
@@ -68,6 +68,8 @@ struct Call {
     interval_ns: u64,
     /// When the ringing ends.
     answers_at: Time,
+    /// Whether the 180 has its PRACK.
+    acknowledged: bool,
 }
 
 /// Something that is to be sent now.
@@ -97,6 +99,7 @@ pub struct Calls {
     slots: Vec<Option<Call>>,
     free: Vec<usize>,
     index: HashMap<CallKey, usize, BuildHasherDefault<FirstBytes>>,
+    per_source: HashMap<SourceKey, usize>,
     /// Times with the slot that they are for. One that is not its call's any more is passed over.
     timers: BinaryHeap<Reverse<(Time, usize)>>,
 }
@@ -110,6 +113,7 @@ impl Calls {
             slots: Vec::new(),
             free: Vec::new(),
             index: HashMap::default(),
+            per_source: HashMap::new(),
             timers: BinaryHeap::new(),
         }
     }
@@ -144,7 +148,9 @@ impl Calls {
     /// to send.
     pub fn ring(&mut self, key: CallKey, call: NewCall, now: Time) -> bool {
         let bytes = call.ringing.len() + call.answer.len() + call.terminated.len();
-        let full = self.index.len() >= CALLS_PER_SHARD_MAX;
+        let source = SourceKey::of(call.to.ip());
+        let held = self.per_source.get(&source).copied().unwrap_or(0);
+        let full = self.index.len() >= CALLS_PER_SHARD_MAX || held >= CALLS_PER_SOURCE_MAX;
         if full || bytes > CALL_ANSWERS_BYTES_MAX || self.index.contains_key(&key) {
             return false;
         }
@@ -157,9 +163,13 @@ impl Calls {
             next: answers_at,
             interval_ns: T1_NS,
             answers_at,
+            acknowledged: false,
         };
         if entry.call.reliable {
             entry.next = answers_at.min(Time(now.0 + T1_NS));
+        }
+        for bytes in [&mut entry.call.ringing, &mut entry.call.answer, &mut entry.call.terminated] {
+            bytes.shrink_to_fit();
         }
         let slot = self.free.pop().unwrap_or(self.slots.len());
         self.timers.push(Reverse((entry.next, slot)));
@@ -169,6 +179,7 @@ impl Calls {
             self.slots[slot] = Some(entry);
         }
         self.index.insert(key, slot);
+        *self.per_source.entry(source).or_insert(0) += 1;
         true
     }
 
@@ -193,16 +204,16 @@ impl Calls {
         }
     }
 
-    /// A PRACK for the 180 came; says whether there is such a one.
+    /// A PRACK for the 180 came, perhaps not for the first time; says whether there is such a one.
     pub fn acknowledge_ringing(&mut self, key: CallKey) -> bool {
         let Some(&slot) = self.index.get(&key) else { return false };
         let Some(call) = &mut self.slots[slot] else { return false };
-        if std::mem::take(&mut call.call.reliable) && call.stage == Stage::Ringing {
+        let first = !std::mem::replace(&mut call.acknowledged, true);
+        if call.call.reliable && first && call.stage == Stage::Ringing {
             call.next = call.answers_at;
             self.timers.push(Reverse((call.next, slot)));
-            return true;
         }
-        false
+        call.call.reliable
     }
 
     /// The final answer has arrived, or the dialog is over: the call is forgotten.
@@ -241,9 +252,22 @@ impl Calls {
     }
 
     fn forget(&mut self, slot: usize) {
-        if let Some(call) = self.slots[slot].take() {
-            self.index.remove(&call.key);
-            self.free.push(slot);
+        let Some(call) = self.slots[slot].take() else { return };
+        self.index.remove(&call.key);
+        self.free.push(slot);
+        let source = SourceKey::of(call.call.to.ip());
+        if let Some(held) = self.per_source.get_mut(&source) {
+            *held -= 1;
+            if *held == 0 {
+                self.per_source.remove(&source);
+            }
+        }
+        // Times of calls that are gone must not pile up.
+        if self.timers.len() > 2 * CALLS_PER_SHARD_MAX {
+            let slots = &self.slots;
+            self.timers.retain(|Reverse((at, slot))| {
+                slots[*slot].as_ref().is_some_and(|call| call.next == *at)
+            });
         }
     }
 }
@@ -384,16 +408,24 @@ mod tests {
         let id = key(&calls, "a");
         calls.ring(id, call(5_000, true), Time(0));
         assert_eq!(texts(&sent(&mut calls, 0, 1_600)), [(500, "180"), (1_000, "180")]);
-        assert!(calls.acknowledge_ringing(id) && !calls.acknowledge_ringing(id));
+        // A PRACK that comes again is answered again, or its sender would give up the call.
+        assert!(calls.acknowledge_ringing(id) && calls.acknowledge_ringing(id));
         assert_eq!(texts(&sent(&mut calls, 1_600, 5_000)), [(5_000, "200")]);
     }
 
     #[test]
     fn a_full_table_and_too_much_to_remember_are_refused() {
         let mut calls = Calls::new((1, 2));
+        let from = |n: usize| {
+            let n = u32::try_from(n / CALLS_PER_SOURCE_MAX).unwrap();
+            NewCall { to: SocketAddr::from((n.to_be_bytes(), 5060)), ..call(1_000, false) }
+        };
         for n in 0..CALLS_PER_SHARD_MAX {
             let id = key(&calls, &n.to_string());
-            assert!(calls.ring(id, call(1_000, false), Time(0)));
+            assert!(calls.ring(id, from(n), Time(0)));
+            if n == CALLS_PER_SOURCE_MAX - 1 {
+                assert!(!calls.ring(key(&calls, "one too many"), from(n), Time(0)));
+            }
         }
         let one = key(&calls, "one more");
         assert!(!calls.ring(one, call(1_000, false), Time(0)));
@@ -403,6 +435,18 @@ mod tests {
         let mut calls = Calls::new((1, 2));
         let large = NewCall { answer: vec![b'x'; CALL_ANSWERS_BYTES_MAX], ..call(0, false) };
         assert!(!calls.ring(one, large, Time(0)) && calls.is_empty());
+    }
+
+    #[test]
+    fn calls_that_are_given_up_leave_no_pile_of_times() {
+        let mut calls = Calls::new((1, 2));
+        for n in 0..5 * CALLS_PER_SHARD_MAX {
+            let id = key(&calls, &n.to_string());
+            assert!(calls.ring(id, call(60_000, false), Time(0)));
+            calls.cancel(id, Time(0));
+            calls.finish(id);
+        }
+        assert!(calls.is_empty() && calls.timers.len() <= 2 * CALLS_PER_SHARD_MAX + 2);
     }
 
     #[test]

@@ -129,6 +129,9 @@ enum Outcome<'a> {
     Media,
 }
 
+/// For a PRACK: no provisional answer of ours waits for one.
+const NO_PROVISIONAL: Outcome<'static> = Outcome::Plain(481, "Call/Transaction Does Not Exist");
+
 impl Honeypot {
     /// A honeypot that behaves so and has this key.
     #[must_use]
@@ -207,6 +210,10 @@ impl Honeypot {
         if seen.anomalies.has(Anomaly::UriScheme) {
             return Outcome::Plain(416, "Unsupported URI Scheme");
         }
+        if !is_known(method) {
+            // The method is looked at first (RFC 3261, section 8.2).
+            return Outcome::Plain(501, "Not Implemented");
+        }
         if let Some(name) = self.missing_extension(message) {
             return Outcome::BadExtension(name);
         }
@@ -221,11 +228,9 @@ impl Honeypot {
             b"OPTIONS" | b"BYE" | b"INFO" | b"MESSAGE" | b"NOTIFY" | b"UPDATE" => {
                 Outcome::Plain(200, "OK")
             }
-            // No provisional answer of ours waits for one.
-            b"PRACK" => Outcome::Plain(481, "Call/Transaction Does Not Exist"),
+            b"PRACK" => NO_PROVISIONAL,
             b"SUBSCRIBE" | b"PUBLISH" => Outcome::Plain(489, "Bad Event"),
-            b"REFER" => Outcome::Plain(603, "Decline"),
-            _ => Outcome::Plain(501, "Not Implemented"),
+            _ => Outcome::Plain(603, "Decline"),
         }
     }
 
@@ -291,9 +296,8 @@ impl Honeypot {
         };
         // RFC 2069, which came before the rest, asks for nothing more.
         let end = if request.lean { &[][..] } else { persona.challenge_end.as_bytes() };
-        let separator: &[u8] = if end.starts_with(b", ") { b", nonce=\"" } else { b",nonce=\"" };
-        let _ =
-            [separator, nonce.as_bytes(), b"\"", end].iter().try_for_each(|p| text.write_all(p));
+        let parts = [persona.separator.as_bytes(), b"nonce=\"", nonce.as_bytes(), b"\"", end];
+        let _ = parts.iter().try_for_each(|part| text.write_all(part));
         let (status, reason, name) = if proxy {
             (407, "Proxy Authentication Required", "Proxy-Authenticate")
         } else {
@@ -361,6 +365,26 @@ impl Honeypot {
             ("Supported", supported.as_bytes()),
         ]
     }
+}
+
+/// Whether there is an answer to requests of this method; ACK has none, and is not asked about.
+fn is_known(method: &[u8]) -> bool {
+    const METHODS: [&[u8]; 13] = [
+        b"INVITE",
+        b"CANCEL",
+        b"BYE",
+        b"OPTIONS",
+        b"REGISTER",
+        b"INFO",
+        b"PRACK",
+        b"UPDATE",
+        b"MESSAGE",
+        b"NOTIFY",
+        b"SUBSCRIBE",
+        b"PUBLISH",
+        b"REFER",
+    ];
+    METHODS.contains(&method)
 }
 
 /// Where requests of the dialog are to go: the address that this one came to.

@@ -21,6 +21,8 @@ pub struct Persona {
     pub nonce: Style,
     /// The realm of its challenges; none: the address that was asked.
     pub realm: Option<&'static str>,
+    /// What it writes between the parameters of a challenge.
+    pub separator: &'static str,
     /// What stands behind the nonce in a challenge.
     pub challenge_end: &'static str,
     /// Whether it challenges a call as a proxy does (407) and not as a server (401).
@@ -72,6 +74,7 @@ const ASTERISK: Persona = Persona {
     tag: Style::Uuid,
     nonce: Style::TimeAndHash,
     realm: Some("asterisk"),
+    separator: ",",
     challenge_end: ",algorithm=MD5,qop=\"auth\"",
     challenges_as_proxy: false,
     session_origin: "-",
@@ -88,6 +91,7 @@ const FREESWITCH: Persona = Persona {
     tag: Style::Letters,
     nonce: Style::Uuid,
     realm: None,
+    separator: ", ",
     challenge_end: ", algorithm=MD5, qop=\"auth\"",
     challenges_as_proxy: true,
     session_origin: "FreeSWITCH",
@@ -103,6 +107,7 @@ const OPENSIPS: Persona = Persona {
     tag: Style::HashAndDot,
     nonce: Style::HexTimeAndHash,
     realm: None,
+    separator: ", ",
     challenge_end: "",
     challenges_as_proxy: true,
     session_origin: "-",

@@ -1,12 +1,12 @@
 //! What a message proves of the address that it came from: whether it brings back what only the
 //! owner of that address received. Nothing is remembered for it.
 
-use sentrypeer_storage::event::{Time, Transport, Verification};
+use sentrypeer_storage::event::{Time, Verification};
 
 use super::Path;
 use super::cookie::{CookieKey, Parties, Slot, Way};
 use super::persona::Persona;
-use crate::sip::{Anomalies, Anomaly, Kind, Message};
+use crate::sip::{Anomalies, Anomaly, Kind, Message, Name, Via};
 
 /// What a look at a message told.
 #[derive(Clone, Copy, Debug)]
@@ -55,15 +55,11 @@ impl Seen {
     /// What is seen without looking for cookies. `level` is what the way that the message came
     /// proves by itself.
     #[must_use]
-    pub fn without_cookies(
-        message: &Message<'_>,
-        transport: Transport,
-        level: Verification,
-    ) -> Self {
+    pub fn without_cookies(message: &Message<'_>, level: Verification) -> Self {
         let anomalies = message.all_anomalies();
         let all = anomalies.observed | anomalies.invalid;
-        let suspicious = if transport == Transport::Udp { VIA | HIDING } else { VIA };
-        let way = if all & suspicious == 0 { Way::Direct } else { Way::Relayed };
+        let is_direct = all & (VIA | HIDING) == 0 && has_one_plain_via(message);
+        let way = if is_direct { Way::Direct } else { Way::Relayed };
         let verification = match way {
             Way::Relayed if level > Verification::Relayed => Verification::Relayed,
             _ => level,
@@ -71,6 +67,25 @@ impl Seen {
         Self { anomalies, verification, dialog: Dialog::New, tries: None, way }
     }
 }
+
+/// Whether there is one Via, written so that no proxy reads it in another way than we do: without
+/// what may hide or begin a second value, and without the branch of a proxy. Proxies match an answer
+/// by the branch alone, and pass it on to whoever sent the request that had it.
+fn has_one_plain_via(message: &Message<'_>) -> bool {
+    let mut vias = message.vias();
+    let (Some(via), None) = (vias.next(), vias.next()) else {
+        // Without a Via there is no answer, and no proxy to pass one on.
+        return message.header(Name::Via).is_none();
+    };
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !b",\"<>()\\".contains(byte);
+    let branch = Via::parse(via).and_then(|via| via.branch()).unwrap_or_default();
+    let is_of_a_proxy = branch.iter().filter(|byte| **byte == b'.').count() >= PROXY_BRANCH_DOTS;
+    via.iter().all(is_plain) && !is_of_a_proxy
+}
+
+/// Dots in the branches that the widespread proxies write: `z9hG4bK1a2b.<hash>.0`. Those of
+/// telephones have one at most.
+const PROXY_BRANCH_DOTS: usize = 2;
 
 /// What is seen of a message with the cookies of this key, as this persona writes them.
 #[must_use]
@@ -81,7 +96,7 @@ pub fn look(
     now: Time,
     (key, persona): (&CookieKey, &Persona),
 ) -> Seen {
-    let mut seen = Seen::without_cookies(message, path.transport, level);
+    let mut seen = Seen::without_cookies(message, level);
     if message.kind() != Kind::Request {
         return seen;
     }

@@ -4,7 +4,7 @@ use sentrypeer_storage::event::{Transport, Verification};
 
 use super::calls::{Calls, Known, NewCall};
 use super::proof::Dialog;
-use super::{Asked, Honeypot, Outcome, contact, filled};
+use super::{Asked, Honeypot, NO_PROVISIONAL, Outcome, contact, filled};
 use crate::limits::REPLY_BYTES_MAX;
 use crate::sip::{Name, NoReply, Reply};
 
@@ -46,7 +46,7 @@ impl Honeypot {
                 }
                 b"CANCEL" => calls.cancel(key, now),
                 b"ACK" | b"BYE" => calls.finish(key),
-                b"PRACK" if calls.acknowledge_ringing(key) => {
+                b"PRACK" if self.is_due(asked) && calls.acknowledge_ringing(key) => {
                     let request = self.request(asked, false, limit);
                     return self.plain(&request, 200, "OK", out);
                 }
@@ -54,6 +54,12 @@ impl Honeypot {
             }
         }
         self.answer(asked, limit, out)
+    }
+
+    /// Whether a PRACK is in order but for the 180 that it must be about.
+    fn is_due(&self, asked: Asked<'_>) -> bool {
+        let is_in_order = self.outcome(asked.message, asked.seen) == NO_PROVISIONAL;
+        asked.seen.dialog == Dialog::Ours && is_in_order
     }
 
     /// Whether a call rings before it is answered: the design lets only those that have proven their
@@ -84,9 +90,13 @@ impl Honeypot {
             && (knows(Name::Require) || knows(Name::Supported));
         let mut ringing = Vec::new();
         let contact = contact(path);
-        let required = [("Contact", filled(&contact)), ("Require", b"100rel"), ("RSeq", b"1")];
-        let required = if reliable { &required[..] } else { &required[..1] };
-        Reply { required, ..request.reply(180, "Ringing", &self.face()) }
+        let mut required = vec![("Contact", filled(&contact))];
+        // The way of the dialog begins with this answer already (RFC 3261, section 12.1.1).
+        required.extend(message.values(Name::RecordRoute).map(|route| ("Record-Route", route)));
+        if reliable {
+            required.extend([("Require", &b"100rel"[..]), ("RSeq", b"1")]);
+        }
+        Reply { required: &required, ..request.reply(180, "Ringing", &self.face()) }
             .write(message, REPLY_BYTES_MAX, &mut ringing)
             .ok()?;
         let mut terminated = Vec::new();

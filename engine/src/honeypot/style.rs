@@ -66,8 +66,8 @@ impl Style {
     pub fn write(self, cookie: &Cookie, slot: Slot) -> Text {
         let mut out = Cursor::new([0; TEXT_BYTES_MAX]);
         let number = u128::from_be_bytes(*cookie);
-        // Some second of the slot, always the same one.
-        let second = slot.first_second() + (number >> 112) as u64 % SLOT_S;
+        // Some second of the slot before, always the same one: never one that is still to come.
+        let second = slot.first_second().saturating_sub(SLOT_S) + (number >> 112) as u64 % SLOT_S;
         // No style is longer than the buffer: a test writes them all.
         let _ = match self {
             Self::Uuid => {
@@ -151,11 +151,11 @@ mod tests {
         // 0x0f8f is 3983, and that is 383 beyond an hour.
         assert_eq!(
             text(Style::TimeAndHash, &cookie),
-            format!("{}/0f8fad5bd9cb469fa16570867728950e", 1_795_521_600 + 383)
+            format!("{}/0f8fad5bd9cb469fa16570867728950e", 1_795_518_000 + 383)
         );
         assert_eq!(
             text(Style::HexTimeAndHash, &cookie),
-            format!("{:08x}0f8fad5bd9cb469fa16570867728950e", 1_795_521_600 + 383)
+            format!("{:08x}0f8fad5bd9cb469fa16570867728950e", 1_795_518_000 + 383)
         );
         assert_eq!(text(Style::ShortHash, &cookie), "0f8fad5bd9cb469fa16570");
         assert_eq!(text(Style::Letters, &cookie), "1Y7TTPYSSD39Z8B5");

@@ -17,7 +17,7 @@ use sentrypeer_storage::event::{SourceKey, Time};
 use siphasher::sip::SipHasher13;
 
 use super::outlet::Seed;
-use crate::limits::{ANSWER_NETWORKS, ANSWER_SOURCES, ANSWER_WAYS};
+use crate::limits::{ANSWER_NETWORKS, ANSWER_SOURCES, ANSWER_WAYS, PROVEN_RATE_FACTOR};
 
 /// Answers a second to those who have proven nothing; none is unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +31,17 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// What holds for sources that have proven themselves.
+    #[must_use]
+    pub fn of_the_proven(self) -> Self {
+        let more = |rate: NonZeroU32| rate.saturating_mul(PROVEN_RATE_FACTOR);
+        Self {
+            source: self.source.map(more),
+            network: self.network.map(more),
+            total: self.total.map(more),
+        }
+    }
+
     /// The part of a node's limits that holds for each of `shards` shards.
     ///
     /// The kernel gives all datagrams of one address and port to the same shard, so a source's limit
@@ -45,6 +56,36 @@ impl Limits {
             network: network.map(|rate| self.source.map_or(rate, |source| rate.max(source))),
             total: self.total.and_then(split),
         }
+    }
+}
+
+/// Both limiters of a shard, each made when it is first needed.
+#[derive(Default)]
+pub struct Limiters {
+    unproven: Option<Limiter>,
+    proven: Option<Limiter>,
+}
+
+impl Limiters {
+    /// Whether a request of this source may be answered now. One that has proven its source may be
+    /// answered [`PROVEN_RATE_FACTOR`] times as often: not everybody behind an address has asked.
+    ///
+    /// # Errors
+    ///
+    /// The limit that it would go beyond.
+    pub fn allow(
+        &mut self,
+        source: IpAddr,
+        proven: bool,
+        now: Time,
+        (limits, seed): (Limits, Seed),
+    ) -> Result<(), Refusal> {
+        let limiter = if proven {
+            self.proven.get_or_insert_with(|| Limiter::new(limits.of_the_proven(), seed))
+        } else {
+            self.unproven.get_or_insert_with(|| Limiter::new(limits, seed))
+        };
+        limiter.allow(source, now)
     }
 }
 

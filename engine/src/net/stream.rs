@@ -10,7 +10,8 @@ use sentrypeer_storage::event::{Time, Transport, Verification};
 use super::roster::Full;
 use crate::counters::Count;
 use crate::honeypot::Path;
-use crate::limits::{REPLY_BYTES_MAX, STREAM_PLAIN_BYTES, TLS_HEAD_BYTES};
+use crate::honeypot::cookie::Way;
+use crate::limits::{REPLY_BYTES_MAX, STREAM_PLAIN_BYTES, TLS_CONNECTION_BYTES, TLS_HEAD_BYTES};
 use crate::shard::{Meta, Recorder};
 use crate::sip::{self, Anomalies, Frame, Framer, Kind};
 
@@ -69,6 +70,10 @@ pub struct Stream {
     out: Vec<u8>,
     /// A message of SIP came.
     proven: bool,
+    /// A message came that somebody else may have sent: whose the others are cannot be known either.
+    relayed: bool,
+    /// Messages that came so far.
+    messages: u64,
     /// Something came that gave an event.
     recorded: bool,
     /// Frames that came so far.
@@ -96,6 +101,8 @@ impl Stream {
             framer: Framer::new(),
             out: Vec::new(),
             proven: false,
+            relayed: false,
+            messages: 0,
             recorded: false,
             frames: 0,
             partial: false,
@@ -125,8 +132,17 @@ impl Stream {
     /// Bytes that its buffers keep, without those inside the TLS library.
     #[must_use]
     pub fn buffered(&self) -> usize {
-        let head = self.tls.as_ref().map_or(0, |tls| tls.head.capacity());
-        self.framer.allocated() + self.out.capacity() + head
+        let tls = self.tls.as_ref().map_or(0, |tls| match tls.connection.is_handshaking() {
+            true => tls.head.capacity(),
+            false => TLS_CONNECTION_BYTES,
+        });
+        self.framer.allocated() + self.out.capacity() + tls
+    }
+
+    /// Messages that came so far: what keeps a connection from giving way to a newcomer.
+    #[must_use]
+    pub fn messages(&self) -> u64 {
+        self.messages
     }
 
     /// Whether [`Self::end`] was called.
@@ -249,10 +265,25 @@ impl Stream {
             Some(Frame::Message { bytes, anomalies }) => {
                 self.recorded = true;
                 let message = sip::parse(bytes);
-                self.proven |= !matches!(message.kind(), Kind::NotSip(_));
-                let meta = meta(self.path, now, self.proven, anomalies);
+                self.messages += 1;
                 recorder.counters.add(Count::StreamMessages, 1);
-                recorder.message(&message, &meta, REPLY_BYTES_MAX, reply);
+                self.proven |= !matches!(message.kind(), Kind::NotSip(_));
+                let mut meta = meta(
+                    self.path,
+                    now,
+                    level(self.path.transport, self.proven, self.relayed),
+                    anomalies,
+                );
+                let mut seen = recorder.look(&message, &meta);
+                if seen.way == Way::Relayed && !self.relayed {
+                    self.relayed = true;
+                    meta.verification = level(self.path.transport, self.proven, self.relayed);
+                    seen = recorder.look(&message, &meta);
+                }
+                // What is answered is kept: without room for the event there is no answer either.
+                if recorder.record(&message, &meta, &seen) {
+                    recorder.answer(&message, &meta, &seen, REPLY_BYTES_MAX, reply);
+                }
                 true
             }
         }
@@ -276,14 +307,24 @@ impl Stream {
             if let Frame::Message { bytes, anomalies } = frame {
                 self.recorded = true;
                 let message = sip::parse(bytes);
-                let meta = meta(self.path, now, self.proven, anomalies);
+                let meta = meta(
+                    self.path,
+                    now,
+                    level(self.path.transport, self.proven, self.relayed),
+                    anomalies,
+                );
                 let seen = recorder.look(&message, &meta);
                 recorder.record(&message, &meta, &seen);
             }
         }
         if !self.recorded {
             let head = self.tls.as_ref().map_or(&[][..], |tls| &tls.head);
-            let meta = meta(self.path, now, self.proven, Anomalies::default());
+            let meta = meta(
+                self.path,
+                now,
+                level(self.path.transport, self.proven, self.relayed),
+                Anomalies::default(),
+            );
             let message = sip::parse(head);
             let seen = recorder.look(&message, &meta);
             recorder.record(&message, &meta, &seen);
@@ -291,12 +332,17 @@ impl Stream {
     }
 }
 
-fn meta(path: Path, time: Time, proven: bool, framing: Anomalies) -> Meta {
-    let verification = match path.transport {
-        Transport::Tcp if proven => Verification::Connected,
-        Transport::Tls if proven => Verification::Tls,
-        _ => Verification::Unverified,
-    };
+/// What a connection proves of its source.
+fn level(transport: Transport, proven: bool, relayed: bool) -> Verification {
+    match transport {
+        _ if !proven => Verification::Unverified,
+        _ if relayed => Verification::Relayed,
+        Transport::Tls => Verification::Tls,
+        _ => Verification::Connected,
+    }
+}
+
+fn meta(path: Path, time: Time, verification: Verification, framing: Anomalies) -> Meta {
     Meta { time, path, verification, framing }
 }
 
@@ -356,6 +402,22 @@ mod tests {
         stream.end(Time(2), &mut recorder);
         let levels: Vec<_> = events(recorder).into_iter().map(|e| e.0).collect();
         assert_eq!(levels, [Verification::Connected; 3]);
+    }
+
+    #[test]
+    fn whose_the_messages_of_a_relay_are_is_not_known_of_any() {
+        let (mut recorder, events) = recorder(true);
+        let mut stream = stream();
+        let relayed =
+            MESSAGE.replace("z9hG4bK1\r\n", "z9hG4bK1\r\nVia: SIP/2.0/UDP x;branch=z9hG4bK2\r\n");
+        let many = MESSAGE.replace("From:", &format!("{}From:", "X: y\r\n".repeat(300)));
+        for text in [MESSAGE, &relayed, MESSAGE, &many] {
+            stream.feed(text.as_bytes(), Time(1), &mut recorder).unwrap();
+        }
+        stream.end(Time(2), &mut recorder);
+        let levels: Vec<_> = events(recorder).into_iter().map(|e| e.0).collect();
+        let relayed = Verification::Relayed;
+        assert_eq!(levels, [Verification::Connected, relayed, relayed, relayed]);
     }
 
     #[test]

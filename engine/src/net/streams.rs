@@ -173,13 +173,14 @@ impl Streams {
     /// means that the connection is over.
     pub fn readable(&mut self, id: StreamId, recorder: &mut Recorder) -> Option<Turn> {
         let slot = self.slots.get_mut(id.0)?.as_mut()?;
-        let heard = slot.heard;
+        // Line ends and single bytes keep nobody's place.
+        let messages = slot.stream.messages();
         let turn = slot.turn(&mut self.buffer, recorder);
         if slot.closing.is_some() {
             self.roster.leave(id.0);
             return turn;
         }
-        if slot.heard != heard {
+        if slot.stream.messages() != messages {
             self.roster.heard(id.0, slot.heard);
         }
         if !slot.stream.is_handshaking() {

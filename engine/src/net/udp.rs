@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use sentrypeer_storage::event::{Time, Transport, Verification};
 
 use super::Turn;
-use super::limiter::Limiter;
+use super::limiter::Limiters;
 use super::listen::UdpPort;
 use super::outlet::{self, Withheld};
 use super::syscall::{Outgoing, ReceiveBatch, Received, SendBatch};
@@ -27,8 +27,7 @@ pub struct Datagrams {
     replies: Vec<Outgoing>,
     text: Vec<u8>,
     rate: Rate,
-    /// Made when the first answer to somebody who has proven nothing is due.
-    limiter: Option<Limiter>,
+    limiters: Limiters,
 }
 
 /// Whether datagrams come in so fast that naps pay.
@@ -73,7 +72,7 @@ impl Datagrams {
                         let replies = Replies {
                             list: &mut self.replies,
                             text: &mut self.text,
-                            limiter: &mut self.limiter,
+                            limiters: &mut self.limiters,
                         };
                         handle(&datagram, port, now, recorder, replies);
                     }
@@ -141,7 +140,7 @@ impl Datagrams {
 struct Replies<'a> {
     list: &'a mut Vec<Outgoing>,
     text: &'a mut Vec<u8>,
-    limiter: &'a mut Option<Limiter>,
+    limiters: &'a mut Limiters,
 }
 
 /// Records a datagram, and gathers the answer to it if it gets one.
@@ -152,7 +151,7 @@ fn handle(
     recorder: &mut Recorder,
     replies: Replies<'_>,
 ) {
-    let Replies { list, text, limiter } = replies;
+    let Replies { list, text, limiters } = replies;
     recorder.counters.add(Count::DatagramBytes, datagram.payload.len() as u64);
     if datagram.truncated {
         recorder.counters.add(Count::DatagramsCut, 1);
@@ -183,12 +182,11 @@ fn handle(
     }
     // What is withheld is not even written: a flood must not cost what its answers would.
     let allowed = outlet::check(datagram.source, ip, &port.rules.own).and_then(|()| {
-        if proven || message.method() == b"ACK" {
+        if message.method() == b"ACK" {
             return Ok(());
         }
-        let limiter =
-            limiter.get_or_insert_with(|| Limiter::new(port.rules.limits, port.rules.seed));
-        limiter.allow(datagram.source.ip(), now).map_err(Withheld::Rate)
+        let rules = (port.rules.limits, port.rules.seed);
+        limiters.allow(datagram.source.ip(), proven, now, rules).map_err(Withheld::Rate)
     });
     if let Err(withheld) = allowed {
         recorder.counters.add(withheld.count(), 1);
@@ -235,12 +233,12 @@ mod tests {
         datagrams: &[Vec<u8>],
         recorder: &mut Recorder,
     ) -> Vec<(usize, String)> {
-        let (mut list, mut text, mut limiter) = (Vec::new(), Vec::new(), None);
+        let (mut list, mut text, mut limiters) = Default::default();
         let mut answers = Vec::new();
         for payload in datagrams {
             let source = "192.0.2.1:5060".parse().unwrap();
             let received = Received { payload, source, destination: None, truncated: false };
-            let replies = Replies { list: &mut list, text: &mut text, limiter: &mut limiter };
+            let replies = Replies { list: &mut list, text: &mut text, limiters: &mut limiters };
             handle(&received, port, Time(1 << 60), recorder, replies);
             for reply in list.drain(..) {
                 let text = String::from_utf8_lossy(&text[reply.range]).into_owned();
