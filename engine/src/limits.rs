@@ -41,7 +41,7 @@ pub const REPLY_BYTES_MAX: usize = 8 * 1024;
 
 /// How many times as often as others a source is answered that has proven itself, as a factor of each
 /// rate: a call has four requests where a scanner sends one.
-pub const PROVEN_RATE_FACTOR: std::num::NonZeroU32 = std::num::NonZeroU32::new(5).unwrap();
+pub const PROVEN_RATE_FACTOR: std::num::NonZeroU32 = std::num::NonZeroU32::MIN.saturating_add(4);
 /// Sources that the answer limiter knows, at 16 bytes each. One that was granted an answer is worth
 /// knowing for a second at most, and the default limit grants 2,000 a second to a whole node.
 pub const ANSWER_SOURCES: usize = 16_384;
