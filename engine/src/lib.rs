@@ -6,7 +6,7 @@
 //!
 //! Cores push, one writer commits, everything else reads. A *shard* ([`shard`]) is one thread on one
 //! core; it owns its sockets ([`net`]), reads messages ([`sip`]), decides about answers
-//! ([`honeypot`]) and appends events to its *arena*. Full arenas go over a bounded channel to the
+//! ([`honeypot`]) and appends events to its *arena* ([`recorder`]). Full arenas go over a bounded channel to the
 //! one writer (the crate `sentrypeer-storage`), which commits them and publishes snapshots. The
 //! fronts (`sentrypeer-http`) and the control socket ([`control`]) answer from snapshots.
 //!
@@ -21,7 +21,7 @@
 //!
 //! # In which order to read
 //!
-//! [`shard`] first (the path of one message), then [`sip`] and [`honeypot`], then [`net::udp`] and
+//! [`recorder`] first (the path of one message), [`shard`], then [`sip`] and [`honeypot`], then [`net::udp`] and
 //! [`net::stream`], then one driver ([`net::poll`] is the shorter one), and [`node`] at the end: how
 //! everything is started and ended.
 #![deny(unsafe_code)]
@@ -37,6 +37,7 @@ pub mod limits;
 pub mod logging;
 pub mod net;
 pub mod node;
+pub mod recorder;
 pub mod reload;
 pub mod shard;
 pub mod shards;

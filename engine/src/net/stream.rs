@@ -12,7 +12,7 @@ use crate::counters::Count;
 use crate::honeypot::Path;
 use crate::honeypot::cookie::Way;
 use crate::limits::{REPLY_BYTES_MAX, STREAM_PLAIN_BYTES, TLS_CONNECTION_BYTES, TLS_HEAD_BYTES};
-use crate::shard::{Meta, Recorder};
+use crate::recorder::{Meta, Recorder};
 use crate::sip::{self, Anomalies, Frame, Framer, Kind};
 
 /// Why a connection is closed.
@@ -379,7 +379,7 @@ impl Tls {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shard::testing::recorder;
+    use crate::recorder::testing::recorder;
 
     const MESSAGE: &str = "OPTIONS sip:1@x SIP/2.0\r\nVia: SIP/2.0/TCP h;branch=z9hG4bK1\r\n\
         From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n\

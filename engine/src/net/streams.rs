@@ -23,7 +23,7 @@ use crate::limits::{
     STREAM_IDLE_MS, STREAM_MESSAGE_MS, STREAM_READ_BYTES, STREAM_READS_PER_TURN, STREAM_TOTAL_MS,
     STREAMS_CLOSING_MAX, STREAMS_PER_SOURCE_MAX, TLS_HANDSHAKE_MS, TLS_HANDSHAKES_MAX,
 };
-use crate::shard::Recorder;
+use crate::recorder::Recorder;
 
 /// A connection's place in its shard's table. Places are used again, so an id is only good until
 /// [`Streams::ended`].
@@ -362,7 +362,7 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shard::testing::recorder;
+    use crate::recorder::testing::recorder;
 
     fn slot(now: Instant) -> Slot {
         let address = "192.0.2.1:5060".parse().unwrap();

@@ -16,7 +16,7 @@ use crate::limits::{
     BUSY_DATAGRAMS, BUSY_WINDOW_MS, CALLS_PER_TURN, DATAGRAMS_PER_CALL, REPLY_BATCH_BYTES,
     REPLY_BYTES_MAX, RETRY_MS,
 };
-use crate::shard::{Meta, Recorder};
+use crate::recorder::{Meta, Recorder};
 use crate::sip::{self, Anomalies, Kind};
 
 /// The buffers that all datagrams of a shard pass through.
@@ -218,7 +218,7 @@ mod tests {
     use super::*;
     use crate::net::limiter::Limits;
     use crate::net::outlet::Rules;
-    use crate::shard::testing::recorder;
+    use crate::recorder::testing::recorder;
 
     fn port(source_rate: u32) -> UdpPort {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
