@@ -15,7 +15,7 @@
 //! | 3 × (4 + 2) | where in the blob the method, the number and the user agent are, and how long |
 //!
 //! A [`Repeat`] has the same head and no blob: its `last` is the time, its `count` and `first` stand in the
-//! place of the anomalies, the code of its method in that of `collected`, and [`REPEAT`] in that of the
+//! place of the anomalies, the code of its method in that of `collected`, and 255 in that of the
 //! kind.
 //!
 //! A field that the parser borrowed from the message unchanged is only pointed at; any other is
