@@ -219,6 +219,9 @@ impl Honeypot {
         if seen.dialog == Dialog::Foreign || (within && seen.dialog == Dialog::New) {
             return Outcome::Plain(481, "Call/Transaction Does Not Exist");
         }
+        if matches!(method, b"INVITE" | b"UPDATE") && has_foreign_body(message) {
+            return Outcome::Plain(415, "Unsupported Media Type");
+        }
         match method {
             b"INVITE" => self.call(seen),
             b"UPDATE" if message.session().is_some() => Outcome::Media,
@@ -328,6 +331,13 @@ impl Honeypot {
             ("Supported", supported.as_bytes()),
         ]
     }
+}
+
+/// Whether the body is neither a session description nor something that may hold one.
+fn has_foreign_body(message: &Message<'_>) -> bool {
+    let kind = message.header(Name::ContentType).unwrap_or_default();
+    let is_multipart = kind.get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case(b"multipart"));
+    !message.body().is_empty() && message.session().is_none() && !is_multipart
 }
 
 /// Whether there is an answer to requests of this method; ACK has none, and is not asked about.

@@ -1,5 +1,7 @@
 //! The decision as a whole: what is asked, what is answered, what it proves.
 
+use proptest::prelude::*;
+
 use super::cookie::Way;
 use super::*;
 use crate::sip;
@@ -129,6 +131,9 @@ fn what_cannot_be_done_is_said() {
     let answer = ask(&requires, Transport::Udp, ROOM).unwrap();
     assert!(answer.starts_with("SIP/2.0 420 ") && answer.contains("\r\nUnsupported: warp\r\n"));
     assert_eq!(status(&request("INVITE", "Require: 100rel\r\n", "")), 200);
+    let body = "<x/>";
+    assert_eq!(status(&request("INVITE", "Content-Type: application/xml\r\n", body)), 415);
+    assert_eq!(status(&request("INVITE", "Content-Type: multipart/mixed\r\n", body)), 200);
     // A CANCEL is never refused for that (RFC 3261, section 9.1).
     assert_eq!(status(&request("CANCEL", "Require: warp\r\n", "")), 200);
 }
@@ -185,6 +190,47 @@ fn a_tag_is_refused_from_elsewhere_too_late_and_with_another_key() {
     // A translator may give the caller another port.
     later.path.source.set_port(5);
     assert_eq!(later.proves(&bye), Verification::ReturnPath);
+}
+
+proptest! {
+    #[test]
+    fn no_other_tag_source_key_time_or_dialog_proves_anything(
+        which in 0..persona::PERSONAS.len(),
+        source in any::<[u8; 4]>(),
+        later in 2..10_000_u64,
+        secret in 2..=255_u8,
+        at in any::<prop::sample::Index>(),
+        letter in "[0-9a-zA-Z./-]",
+        call_id in "[a-z0-9]{1,20}",
+    ) {
+        let mut caller = Caller::over(Transport::Udp);
+        caller.conduct.persona = persona::PERSONAS[which];
+        let answer = caller.ask(&direct("INVITE", ""), ROOM).unwrap();
+        let bye = inside(&direct("BYE", ""), &answer);
+        prop_assert_eq!(caller.proves(&bye), Verification::ReturnPath);
+
+        let mut elsewhere = caller.clone();
+        elsewhere.path.source.set_ip(IpAddr::from(source));
+        prop_assert_eq!(
+            elsewhere.proves(&bye) == Verification::ReturnPath,
+            elsewhere.path.source.ip() == caller.path.source.ip()
+        );
+        let mut late = caller.clone();
+        late.now.0 += later * HOUR;
+        prop_assert_eq!(late.proves(&bye), Verification::Unverified);
+        let mut stranger = caller.clone();
+        stranger.secret = secret;
+        prop_assert_eq!(stranger.proves(&bye), Verification::Unverified);
+
+        let tag = sip::parse(answer.as_bytes()).to_tag().unwrap().to_vec();
+        let mut changed = tag.clone();
+        changed[at.index(tag.len())] = letter.as_bytes()[0];
+        let [tag, changed] = [tag, changed].map(|tag| String::from_utf8(tag).unwrap());
+        let expected = if tag == changed { Verification::ReturnPath } else { Verification::Unverified };
+        prop_assert_eq!(caller.proves(&bye.replace(&tag, &changed)), expected);
+        let other = bye.replace("Call-ID: c1", &format!("Call-ID: {call_id}"));
+        prop_assert_eq!(caller.proves(&other) == Verification::ReturnPath, call_id == "c1");
+    }
 }
 
 #[test]
