@@ -49,8 +49,8 @@ pub enum NoReply {
     /// The request has more header lines than are read, so its Via values are not all known.
     TooManyHeaders,
     /// What the response must have does not fit into the limit, or is longer than is copied
-    /// ([`VALUE_BYTES_MAX`](super::limits::VALUE_BYTES_MAX),
-    /// [`COPIED_BYTES_MAX`](super::limits::COPIED_BYTES_MAX)).
+    /// ([`VALUE_BYTES_MAX`],
+    /// [`COPIED_BYTES_MAX`]).
     TooLong,
 }
 
