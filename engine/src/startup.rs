@@ -9,6 +9,7 @@ use sentrypeer_storage::{Phase, Store};
 use crate::config::{Allowed, Config};
 use crate::context::{Facts, VERSION};
 use crate::fronts::Fronts;
+use crate::honeypot::Calls;
 use crate::limits::STREAMS_PER_SHARD_MAX;
 
 /// Says what runs where.
@@ -51,12 +52,20 @@ fn allowed(allowed: &Allowed) -> Option<String> {
     })
 }
 
-fn mode(config: &Config) -> &'static str {
-    if config.responsive {
-        "responsive: requests are answered"
-    } else {
-        "passive: nothing is answered, so UDP sources cannot be verified at all (-r answers)"
+fn mode(config: &Config) -> String {
+    if !config.responsive {
+        let passive = "passive: nothing is answered, so UDP sources cannot be verified at all";
+        return format!("{passive} (-r answers)");
     }
+    let name = config.conduct.persona.name;
+    let calls = match config.conduct.calls {
+        Calls::Answer => "answered".to_owned(),
+        Calls::Challenge => "challenged, and then answered".to_owned(),
+        Calls::Reject(status) => format!("rejected with {status}"),
+    };
+    format!(
+        "responsive: requests are answered as {name} does (--persona), calls are {calls} (--calls)"
+    )
 }
 
 fn warn(config: &Config, streams_max: usize) {

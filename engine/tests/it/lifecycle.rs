@@ -24,7 +24,7 @@ fn the_start_up_lines_say_what_runs_where() {
         "listening on UDP 127.0.0.1:",
         "listening on TCP 127.0.0.1:",
         "listening on TLS 127.0.0.1:",
-        "responsive: requests are answered",
+        "responsive: requests are answered as freepbx does (--persona), calls are answered (--calls)",
         "API on http://127.0.0.1:",
         "dip lane on http://127.0.0.1:",
         "--test-addresses: ",
