@@ -36,11 +36,14 @@ pub fn policy(config: &Config, revision: u64) -> Policy {
     }
 }
 
-/// What nothing may act on: the node's own addresses, and what the operator lists.
+/// What nothing may act on: the node's own addresses, what the operator lists, and the front ends,
+/// behind which everybody may stand.
 fn allow_list(config: &Config) -> AllowList {
     let Allowed { addresses, from_file, numbers, .. } = &config.allowed;
     AllowList::new(own_addresses(), config.test_addresses)
-        .with_prefixes(addresses.iter().chain(from_file).copied())
+        .with_prefixes(
+            addresses.iter().chain(from_file).chain(&config.proxy_protocol_from).copied(),
+        )
         .with_numbers(numbers.iter().cloned())
 }
 
