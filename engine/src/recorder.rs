@@ -87,22 +87,6 @@ impl Recorder {
         self.honeypot.is_some()
     }
 
-    /// Records a message and, if the node answers and the event is kept, appends the reply (at most
-    /// `limit` bytes) to `reply`.
-    pub fn message(
-        &mut self,
-        message: &Message<'_>,
-        meta: &Meta,
-        limit: usize,
-        reply: &mut Vec<u8>,
-    ) {
-        let seen = self.look(message, meta);
-        // What is answered is kept: without room for the event there is no answer either.
-        if self.record(message, meta, &seen) {
-            self.answer(message, meta, &seen, limit, reply);
-        }
-    }
-
     /// What there is to see of a message: what is wrong with it, and how well it proves its source.
     #[must_use]
     pub fn look(&self, message: &Message<'_>, meta: &Meta) -> Seen {

@@ -83,15 +83,6 @@ pub struct Due<'a> {
     pub bytes: &'a [u8],
 }
 
-/// What the table says of a message about a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known<'a> {
-    /// Nothing: there is no such call.
-    No,
-    /// This is to be sent (again).
-    Send(&'a [u8]),
-}
-
 /// The table.
 #[derive(Debug)]
 pub struct Calls {
@@ -183,13 +174,10 @@ impl Calls {
         true
     }
 
-    /// What an INVITE that came again is answered with.
+    /// What an INVITE that came again is answered with, if there is such a call.
     #[must_use]
-    pub fn again(&self, key: CallKey) -> Known<'_> {
-        match self.get(key) {
-            Some(call) => Known::Send(call.bytes()),
-            None => Known::No,
-        }
+    pub fn again(&self, key: CallKey) -> Option<&[u8]> {
+        self.get(key).map(Call::bytes)
     }
 
     /// The caller hangs up before the answer: its 487 is sent with what is due next.
@@ -362,12 +350,12 @@ mod tests {
         let mut calls = Calls::new((1, 2));
         let id = key(&calls, "a");
         assert!(calls.ring(id, call(2_000, false), Time(0)));
-        assert_eq!(calls.again(id), Known::Send(b"180"));
+        assert_eq!(calls.again(id), Some(&b"180"[..]));
         let found = sent(&mut calls, 0, 4_000);
         assert_eq!(texts(&found), [(2_000, "200"), (2_500, "200"), (3_500, "200")]);
-        assert_eq!(calls.again(id), Known::Send(b"200"));
+        assert_eq!(calls.again(id), Some(&b"200"[..]));
         calls.finish(id);
-        assert_eq!((calls.len(), calls.again(id)), (0, Known::No));
+        assert_eq!((calls.len(), calls.again(id)), (0, None));
         assert!(sent(&mut calls, 4_000, 60_000).is_empty());
     }
 
@@ -399,7 +387,7 @@ mod tests {
         calls.ring(id, call(0, false), Time(0));
         assert_eq!(texts(&sent(&mut calls, 0, 0)), [(0, "200")]);
         calls.cancel(id, Time(10 * MS));
-        assert_eq!(calls.again(id), Known::Send(b"200"));
+        assert_eq!(calls.again(id), Some(&b"200"[..]));
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! What a message proves of the address that it came from: whether it brings back what only the
-//! owner of that address received. Nothing is remembered for it.
+//! What a message proves of the address that it came from: whether it brings back what was sent to
+//! that address. Nothing is remembered for it.
 
-use sentrypeer_storage::event::{Time, Verification};
+use sentrypeer_storage::event::{Time, Transport, Verification};
 
 use super::Path;
 use super::cookie::{CookieKey, Parties, Slot, Way};
@@ -34,9 +34,6 @@ pub enum Dialog {
     Foreign,
 }
 
-/// Anything odd about Via: what makes a source `relayed` on every transport.
-const VIA: u64 = Anomaly::ViaSeveral.bit() | Anomaly::ViaSyntax.bit() | Anomaly::ViaBranch.bit();
-
 /// Cookies are written as the persona does, or short where there was little room.
 const LEAN: [bool; 2] = [false, true];
 
@@ -44,8 +41,11 @@ const LEAN: [bool; 2] = [false, true];
 /// through proxies has one for each.
 const CREDENTIALS_MAX: usize = 4;
 
-/// What a proxy may read as another Via where we see none: over UDP, where it is worth hiding.
-const HIDING: u64 = Anomaly::BareCr.bit()
+/// Anything odd about Via, and what a proxy may read as another Via where we see none.
+const RELAYED: u64 = Anomaly::ViaSeveral.bit()
+    | Anomaly::ViaSyntax.bit()
+    | Anomaly::ViaBranch.bit()
+    | Anomaly::BareCr.bit()
     | Anomaly::Nul.bit()
     | Anomaly::NoColon.bit()
     | Anomaly::NameSyntax.bit()
@@ -53,12 +53,13 @@ const HIDING: u64 = Anomaly::BareCr.bit()
 
 impl Seen {
     /// What is seen without looking for cookies. `level` is what the way that the message came
-    /// proves by itself.
+    /// proves by itself: on a connection that has relayed before, every message may be relayed.
     #[must_use]
     pub fn without_cookies(message: &Message<'_>, level: Verification) -> Self {
         let anomalies = message.all_anomalies();
         let all = anomalies.observed | anomalies.invalid;
-        let is_direct = all & (VIA | HIDING) == 0 && has_one_plain_via(message);
+        let is_direct =
+            level != Verification::Relayed && all & RELAYED == 0 && has_one_plain_via(message);
         let way = if is_direct { Way::Direct } else { Way::Relayed };
         let verification = match way {
             Way::Relayed if level > Verification::Relayed => Verification::Relayed,
@@ -115,8 +116,9 @@ pub fn look(
         proven |= way == Way::Direct;
         seen.tries = Some(tries.saturating_add(1));
     }
-    if proven {
-        seen.verification = seen.verification.max(Verification::ReturnPath);
+    // A connection proves its source by itself, or has relayed and proves nothing.
+    if proven && path.transport == Transport::Udp {
+        seen.verification = Verification::ReturnPath;
     }
     seen
 }

@@ -2,7 +2,7 @@
 
 use sentrypeer_storage::event::{Transport, Verification};
 
-use super::calls::{Calls, Known, NewCall};
+use super::calls::{Calls, NewCall};
 use super::proof::Dialog;
 use super::{Asked, Honeypot, NO_PROVISIONAL, Outcome, contact, filled};
 use crate::limits::REPLY_BYTES_MAX;
@@ -31,7 +31,7 @@ impl Honeypot {
             let key = calls.key(path.source.ip(), call_id, from_tag);
             match method {
                 b"INVITE" if rings => {
-                    if let Known::Send(bytes) = calls.again(key) {
+                    if let Some(bytes) = calls.again(key) {
                         out.extend_from_slice(bytes);
                         return Ok(());
                     }
@@ -46,7 +46,7 @@ impl Honeypot {
                 }
                 b"CANCEL" => calls.cancel(key, now),
                 b"ACK" | b"BYE" => calls.finish(key),
-                b"PRACK" if self.is_due(asked) && calls.acknowledge_ringing(key) => {
+                b"PRACK" if self.is_prack_in_order(asked) && calls.acknowledge_ringing(key) => {
                     let request = self.request(asked, false, limit);
                     return self.plain(&request, 200, "OK", out);
                 }
@@ -57,7 +57,7 @@ impl Honeypot {
     }
 
     /// Whether a PRACK is in order but for the 180 that it must be about.
-    fn is_due(&self, asked: Asked<'_>) -> bool {
+    fn is_prack_in_order(&self, asked: Asked<'_>) -> bool {
         let is_in_order = self.outcome(asked.message, asked.seen) == NO_PROVISIONAL;
         asked.seen.dialog == Dialog::Ours && is_in_order
     }

@@ -272,6 +272,31 @@ fn a_connection_that_carries_another_ones_request_is_relayed() {
     }
 }
 
+#[test]
+fn what_is_earned_on_a_connection_that_relayed_proves_nothing_anywhere() {
+    let over_tcp = Caller::over(Transport::Tcp);
+    let honeypot = over_tcp.honeypot();
+    let invite = direct("INVITE", "");
+    let message = sip::parse(invite.as_bytes());
+    let mut udp = over_tcp.clone();
+    udp.path.transport = Transport::Udp;
+    for (level, expected) in [
+        (Verification::Connected, Verification::ReturnPath),
+        (Verification::Relayed, Verification::Unverified),
+    ] {
+        let seen = honeypot.look(&message, &over_tcp.path, level, NOW);
+        assert_eq!(seen.verification, level);
+        let mut answer = Vec::new();
+        let asked = Asked { message: &message, path: &over_tcp.path, seen: &seen, now: NOW };
+        honeypot.answer(asked, ROOM, &mut answer).unwrap();
+        // Whoever got the tag brings it back on the connection, and in a forged datagram.
+        let bye = inside(&direct("BYE", ""), &String::from_utf8(answer).unwrap());
+        let again = honeypot.look(&sip::parse(bye.as_bytes()), &over_tcp.path, level, NOW);
+        assert_eq!((again.verification, again.dialog), (level, Dialog::Ours));
+        assert_eq!(udp.proves(&bye), expected);
+    }
+}
+
 /// An answer to the challenge in `answer`.
 fn credentials(answer: &str, header: &str) -> String {
     let challenge = answer.lines().find(|line| line.contains("Digest ")).unwrap();
@@ -445,7 +470,7 @@ fn a_dialog_goes_the_way_that_its_call_came() {
 
 #[test]
 fn a_call_of_a_proven_source_rings_and_nobody_elses_does() {
-    use super::calls::{Calls as CallTable, Known};
+    use super::calls::Calls as CallTable;
     let mut caller = Caller::over(Transport::Udp);
     caller.conduct.calls = Calls::Challenge;
     let mut table = CallTable::new((1, 2));
@@ -492,5 +517,5 @@ fn a_call_of_a_proven_source_rings_and_nobody_elses_does() {
         assert!(answer.unwrap().starts_with("SIP/2.0 200 ") && calls == 0);
     }
     let key = table.key(caller.path.source.ip(), b"c1", b"abc");
-    assert_eq!(table.again(key), Known::No);
+    assert_eq!(table.again(key), None);
 }

@@ -268,18 +268,14 @@ impl Stream {
                 self.messages += 1;
                 recorder.counters.add(Count::StreamMessages, 1);
                 self.proven |= !matches!(message.kind(), Kind::NotSip(_));
-                let mut meta = meta(
+                let meta = meta(
                     self.path,
                     now,
                     level(self.path.transport, self.proven, self.relayed),
                     anomalies,
                 );
-                let mut seen = recorder.look(&message, &meta);
-                if seen.way == Way::Relayed && !self.relayed {
-                    self.relayed = true;
-                    meta.verification = level(self.path.transport, self.proven, self.relayed);
-                    seen = recorder.look(&message, &meta);
-                }
+                let seen = recorder.look(&message, &meta);
+                self.relayed |= seen.way == Way::Relayed;
                 // What is answered is kept: without room for the event there is no answer either.
                 if recorder.record(&message, &meta, &seen) {
                     recorder.answer(&message, &meta, &seen, REPLY_BYTES_MAX, reply);
