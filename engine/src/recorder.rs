@@ -46,6 +46,7 @@ pub struct Recorder {
     honeypot: Option<Arc<Honeypot>>,
     /// The calls that ring.
     calls: Calls,
+    born: Instant,
     /// What there was no room for, by source and method.
     repeats: Repeats,
 }
@@ -66,6 +67,7 @@ impl Recorder {
             arena_since: Instant::now(),
             honeypot,
             calls: Calls::new(Uuid::new_v4().as_u64_pair()),
+            born: Instant::now(),
             repeats: Repeats::default(),
         }
     }
@@ -76,9 +78,10 @@ impl Recorder {
         self.arena.is_some()
     }
 
-    /// The calls that ring.
-    pub fn calls(&mut self) -> &mut Calls {
-        &mut self.calls
+    /// The calls that ring, and what time it is for them: since the recorder was made, so that a clock
+    /// that is set does not hold them up.
+    pub fn calls(&mut self) -> (&mut Calls, Time) {
+        (&mut self.calls, Time(nanoseconds(self.born.elapsed())))
     }
 
     /// Whether the node answers.
@@ -108,7 +111,8 @@ impl Recorder {
     ) {
         let Some(honeypot) = &self.honeypot else { return };
         let asked = Asked { message, path: &meta.path, seen, now: meta.time };
-        match honeypot.respond(&mut self.calls, asked, limit, reply) {
+        let clock = Time(nanoseconds(self.born.elapsed()));
+        match honeypot.respond((&mut self.calls, clock), asked, limit, reply) {
             Ok(()) | Err(NoReply::NotDue) => {}
             Err(NoReply::Missing(_) | NoReply::TooManyHeaders) => {
                 self.counters.add(Count::UnsentIncomplete, 1);
@@ -231,6 +235,10 @@ impl Recorder {
     }
 }
 
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 pub mod testing {
     //! A recorder without a shard around it.
@@ -255,6 +263,7 @@ pub mod testing {
             arena_since: Instant::now(),
             honeypot: responsive.then(|| Arc::new(honeypot)),
             calls: Calls::new((1, 2)),
+            born: Instant::now(),
             repeats: Repeats::default(),
         };
         let events = |recorder: Recorder| {

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
-use sentrypeer_storage::event::Time;
 use sentrypeer_storage::intake::ShardIntake;
 
 use crate::counters::{Count, ShardCounters};
@@ -121,13 +120,14 @@ impl Shard {
 
     /// Sends the answers that calls wait for.
     fn send_due(&mut self) {
-        if self.recorder.calls().is_empty() {
+        let counters = Arc::clone(&self.recorder.counters);
+        let (calls, clock) = self.recorder.calls();
+        if calls.is_empty() {
             return;
         }
         let (ports, datagrams) = (&self.udp, &mut self.datagrams);
-        let counters = Arc::clone(&self.recorder.counters);
         let mut last = None;
-        self.recorder.calls().due(Time::now(), CALL_ANSWERS_PER_TICK, |due| {
+        calls.due(clock, CALL_ANSWERS_PER_TICK, |due| {
             let Some(port) = ports.iter().find(|port| port.is_for(due.ours)) else { return };
             if let Some(last) = last.replace(port)
                 && !std::ptr::eq(last, port)

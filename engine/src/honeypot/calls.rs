@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Final answers are repeated until their ACK (RFC 3261, 13.3.1.4 and 17.2.1), a reliable 180 until
-//! its PRACK (RFC 3262, 3). No sockets and no clock: bytes and the time come in, bytes go out.
+//! its PRACK (RFC 3262, 3). No sockets and no clock: bytes and the time come in, bytes go out. That time
+//! only ever goes forward.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};

@@ -1,6 +1,6 @@
 //! Calls that ring before they are answered: what is decided with the table of [`calls`](super::calls).
 
-use sentrypeer_storage::event::{Transport, Verification};
+use sentrypeer_storage::event::{Time, Transport, Verification};
 
 use super::calls::{Calls, NewCall};
 use super::proof::Dialog;
@@ -10,19 +10,20 @@ use crate::sip::{Name, NoReply, Reply};
 
 impl Honeypot {
     /// Like [`answer`](Self::answer), with a memory: calls of proven sources over UDP ring first, and
-    /// what is about such a call is answered out of `calls`.
+    /// what is about such a call is answered out of `calls`. `clock` is the table's time, which nobody
+    /// can set.
     ///
     /// # Errors
     ///
     /// Why there is no answer; `out` is then as it was.
     pub fn respond(
         &self,
-        calls: &mut Calls,
+        (calls, clock): (&mut Calls, Time),
         asked: Asked<'_>,
         limit: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), NoReply> {
-        let Asked { message, path, now, .. } = asked;
+        let Asked { message, path, .. } = asked;
         let method = message.method();
         let rings = method == b"INVITE" && self.rings(asked);
         if rings || !calls.is_empty() {
@@ -38,13 +39,13 @@ impl Honeypot {
                     if let Some(call) = self.new_call(asked) {
                         let start = out.len();
                         out.extend_from_slice(&call.ringing);
-                        if calls.ring(key, call, now) {
+                        if calls.ring(key, call, clock) {
                             return Ok(());
                         }
                         out.truncate(start);
                     }
                 }
-                b"CANCEL" => calls.cancel(key, now),
+                b"CANCEL" => calls.cancel(key, clock),
                 b"ACK" | b"BYE" => calls.finish(key),
                 b"PRACK" if self.is_prack_in_order(asked) && calls.acknowledge_ringing(key) => {
                     let request = self.request(asked, false, limit);

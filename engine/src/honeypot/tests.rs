@@ -478,7 +478,7 @@ fn a_call_of_a_proven_source_rings_and_nobody_elses_does() {
         let mut out = Vec::new();
         let (message, seen) = (sip::parse(text.as_bytes()), caller.look(text));
         let asked = Asked { message: &message, path: &caller.path, seen: &seen, now: caller.now };
-        let answered = caller.honeypot().respond(&mut table, asked, ROOM, &mut out);
+        let answered = caller.honeypot().respond((&mut table, caller.now), asked, ROOM, &mut out);
         (answered.map(|()| String::from_utf8(out).unwrap()), table.len())
     };
     let (challenge, calls) = respond(&caller, &direct("INVITE", ""));
