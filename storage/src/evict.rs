@@ -50,8 +50,7 @@ pub(crate) struct Eviction<'a> {
 }
 
 impl Evictor {
-    /// Brings every table back to its size, and adds what that takes to the commit. A table of a size
-    /// that no commit before this one has seen may need several commits.
+    /// Brings every table back to its size, and adds what that takes to the commit.
     pub(crate) fn slice(&mut self, counts: &mut Counts, eviction: &mut Eviction<'_>) -> [Left; 3] {
         let [sources, numbers, agents] = &mut self.hands;
         [
@@ -71,8 +70,13 @@ impl Eviction<'_> {
     ) -> Left {
         let mut left = Left::default();
         for standing in [Standing::Proven, Standing::Unproven] {
-            let excess = excess(of.max, of.table.len(), of.table.proven(), standing);
-            if excess > 0 {
+            // One round is enough, but for a few rows that share a bucket when nearly all must go. As
+            // long as there is an excess there are rows, and each round takes one at least.
+            loop {
+                let excess = excess(of.max, of.table.len(), of.table.proven(), standing);
+                if excess == 0 {
+                    break;
+                }
                 self.round(of, table, (standing, excess), hand, &mut left);
             }
         }

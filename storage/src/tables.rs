@@ -110,6 +110,7 @@ pub(crate) struct Batch {
     /// New blocks, and the last block of the log anew.
     pub(crate) blocks: Vec<Packed>,
     pub(crate) rows: Vec<RowWrite>,
+    /// Rows that are not to be stored any more, whatever [`Batch::rows`] has of them.
     pub(crate) removed: Vec<(RowTable, Vec<u8>)>,
     /// Buckets that rows left, with the last event that their stored rows include.
     pub(crate) floors: Vec<(RowTable, u16, Seq)>,
@@ -371,11 +372,12 @@ fn part_len(rest: usize) -> usize {
 fn write_rows(write: &WriteTransaction, batch: &Batch) -> Result<(), Error> {
     for table in RowTable::ALL {
         let mut rows = write.open_table(ROWS[table as usize])?;
-        for (_, key) in batch.removed.iter().filter(|(of, _)| *of == table) {
-            rows.remove(&key[..])?;
-        }
         for change in batch.rows.iter().filter(|change| change.table == table) {
             rows.insert(&change.key[..], change.row.as_bytes())?;
+        }
+        // Last, for a row that left its table may have been written with others of its bucket before.
+        for (_, key) in batch.removed.iter().filter(|(of, _)| *of == table) {
+            rows.remove(&key[..])?;
         }
     }
     let mut floors = write.open_table(FLOORS)?;

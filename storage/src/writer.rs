@@ -863,6 +863,35 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_left_with_proven_ones_of_its_bucket_is_not_stored() {
+        let mut bench = Bench::with_rows(2);
+        let bucket_key = bench.snapshot().agents.bucket_key();
+        let bucket_of = |n: u32| bucket_key.bucket_of(format!("agent {n}").as_bytes());
+        // User agents of one bucket: the commit takes out a proven one first, which stores the others
+        // of the bucket, and then unproven ones.
+        let agents: Vec<u32> = (0..).filter(|n| bucket_of(*n) == bucket_of(0)).take(12).collect();
+        let call = |bench: &mut Bench, agent: u32, is_proven: bool| {
+            bench.now.0 += NS_PER_S / 100;
+            let user_agent = format!("agent {agent}");
+            let verification = Verification::ALL[usize::from(is_proven) * 3];
+            let (time, user_agent) = (bench.now, user_agent.as_bytes());
+            bench.ingest(&EventRef { time, verification, user_agent, ..event(1) });
+        };
+        for (at, agent) in agents.iter().enumerate() {
+            call(&mut bench, *agent, at >= 6);
+        }
+        bench.commit();
+        assert!(bench.snapshot().agents.len() <= 2 * PROVEN_FACTOR);
+        call(&mut bench, agents[0], false);
+        bench.commit();
+        let before = bench.snapshot();
+        let key = AgentKey::of(format!("agent {}", agents[0]).as_bytes());
+        assert_eq!(before.agents.get(&key).unwrap().seen.count, 1);
+        bench.restart();
+        assert_eq!(seen_in(&before.agents), seen_in(&bench.snapshot().agents));
+    }
+
+    #[test]
     fn rows_leave_a_full_table_while_their_events_expire_and_all_counts_stay_exact() {
         let mut bench = Bench { rows_max: Some(3), ..Bench::new(60 * NS_PER_S) };
         bench.limit_rows();
