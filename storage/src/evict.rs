@@ -17,13 +17,14 @@
 //! What comes after it begins a new row, whose `since` keeps older events out when they expire.
 
 use crate::aggregate::Row;
+use crate::batch::Batch;
 use crate::bucket::Standing;
 use crate::counts::{Counts, Gathered};
 use crate::event::Seq;
 use crate::key::Key;
 use crate::limits::{BUCKETS, EVICT_COPIES_MAX, EVICT_SHARE, PROVEN_FACTOR, UNPROVEN_SHARE};
 use crate::sweep::Sweeper;
-use crate::tables::{Batch, RowTable, State, row_key};
+use crate::tables::{RowTable, State, row_key};
 
 /// What left a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -31,10 +31,14 @@
 pub mod aggregate;
 pub mod allow;
 pub mod arena;
+mod batch;
+#[cfg(test)]
+mod bench;
 pub mod block;
 pub mod blocklist;
 mod bucket;
 mod counts;
+pub mod cursor;
 pub mod event;
 pub mod event_json;
 mod evict;

@@ -166,6 +166,12 @@ pub const CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// How long events and rows are kept when nothing else is said: 7 days.
 pub const RETENTION_NS: u64 = 7 * 86_400 * NS_PER_S;
 
+/// Readers of the log with a cursor, at most: each is a few bytes in memory and in the file.
+pub const CURSORS_MAX: usize = 256;
+
+/// Longest name of a cursor, in bytes.
+pub const CURSOR_NAME_BYTES_MAX: usize = 64;
+
 /// Messages that one read of the log returns, at most, in bytes of memory.
 pub const LOG_READ_BYTES_MAX: usize = 8 * 1024 * 1024;
 

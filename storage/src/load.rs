@@ -13,6 +13,7 @@ use redb::{Database, Error};
 use crate::aggregate::Row;
 use crate::block::Block;
 use crate::counts::{CountIn, Counts, Gathered};
+use crate::cursor::{Cursor, CursorName};
 use crate::event::{Seq, SourceKey};
 use crate::evict::Floors;
 use crate::key::{AgentKey, Key, NumberKey};
@@ -28,6 +29,7 @@ pub(crate) struct Loaded {
     pub(crate) origin: Origin,
     pub(crate) state: State,
     pub(crate) counts: Counts,
+    pub(crate) cursors: Vec<(CursorName, Cursor)>,
     /// Events that were counted again.
     pub(crate) replayed: u64,
 }
@@ -73,7 +75,8 @@ pub(crate) fn load(db: &Database) -> Result<Loaded, Error> {
     expire_again(&view, &mut counts, state)?;
     // They are stored with every commit, so all that was counted again is in them already.
     counts.totals = view.totals()?;
-    Ok(Loaded { origin, state, counts, replayed })
+    let cursors = view.cursors()?;
+    Ok(Loaded { origin, state, counts, cursors, replayed })
 }
 
 impl<K: Key> Ahead<K> {

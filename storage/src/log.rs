@@ -6,6 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::block::Damaged;
+use crate::cursor::Read;
 use crate::event::{
     Anomalies, Collected, EventRef, NumberKind, Seq, Time, Transport, Verification,
 };
@@ -135,12 +136,16 @@ impl Log {
     ///
     /// [`LogError`]. After [`LogError::Damaged`] a reader can go on behind that block.
     pub fn since(&self, after: Seq, max_events: usize) -> Result<Vec<StoredEvent>, LogError> {
+        Ok(self.read(after, max_events)?.events)
+    }
+
+    /// The same, and how far it got.
+    pub(crate) fn read(&self, after: Seq, max_events: usize) -> Result<Read, LogError> {
         let view = self.view()?;
-        let mut events = Vec::new();
+        let mut read = Read { events: Vec::new(), through: after };
         let mut bytes = 0;
-        let mut at = after;
-        while events.len() < max_events && bytes < LOG_READ_BYTES_MAX {
-            let Some(head) = view.head_after(at)? else { break };
+        while read.events.len() < max_events && bytes < LOG_READ_BYTES_MAX {
+            let Some(head) = view.head_after(read.through)? else { break };
             let damaged = |damaged: Damaged| LogError::Damaged {
                 first: head.first,
                 last: head.last(),
@@ -149,23 +154,24 @@ impl Log {
             let block = match view.block(&head)? {
                 Ok(block) => block,
                 // What was read before it is not lost to the reader.
-                Err(_) if !events.is_empty() => break,
+                Err(_) if !read.events.is_empty() => break,
                 Err(error) => return Err(damaged(error)),
             };
             for event in block.events() {
                 let (seq, event) = event.map_err(damaged)?;
-                if seq <= at {
+                if seq <= read.through {
                     continue;
                 }
-                if events.len() == max_events || bytes >= LOG_READ_BYTES_MAX {
-                    break;
+                if read.events.len() == max_events || bytes >= LOG_READ_BYTES_MAX {
+                    return Ok(read);
                 }
                 bytes += event.message.len() + size_of::<StoredEvent>();
-                events.push(StoredEvent::new(self.shared.node_id, seq, &event));
+                read.through = seq;
+                read.events.push(StoredEvent::new(self.shared.node_id, seq, &event));
             }
-            at = head.last();
+            read.through = head.last();
         }
-        Ok(events)
+        Ok(read)
     }
 
     /// The last event that is stored durably; [`Seq`] 0 if there is none.

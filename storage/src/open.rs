@@ -41,6 +41,8 @@ pub(crate) fn open(options: &Options, opening: Opening) -> Result<Database, Open
     let db = through_file(path, file, cache_bytes)?;
     if is_new {
         initialise(path, &db)?;
+    } else {
+        upgrade(path, &db)?;
     }
     Ok(db)
 }
@@ -51,7 +53,14 @@ pub(crate) fn open_unchanged(path: &Path, cache_bytes: usize) -> Result<Database
     if look(path, &file, cache_bytes)? {
         return Err(not_a_database(path, "it is empty"));
     }
-    through_overlay(path, &file, cache_bytes)
+    let db = through_overlay(path, &file, cache_bytes)?;
+    upgrade(path, &db)?;
+    Ok(db)
+}
+
+fn upgrade(path: &Path, db: &Database) -> Result<(), OpenError> {
+    let found = tables::schema(db).map_err(|error| open_error(path, error))?;
+    tables::upgrade(db, found.unwrap_or(tables::SCHEMA)).map_err(|error| open_error(path, error))
 }
 
 fn builder(cache_bytes: usize) -> Builder {
@@ -83,7 +92,7 @@ fn look(path: &Path, file: &File, cache_bytes: usize) -> Result<bool, OpenError>
     let db = through_overlay(path, file, cache_bytes)?;
     match tables::schema(&db) {
         Ok(None) => Ok(true),
-        Ok(Some(tables::SCHEMA)) => Ok(false),
+        Ok(Some(tables::SCHEMA_OLDEST..=tables::SCHEMA)) => Ok(false),
         Ok(Some(found)) => {
             let expected = tables::SCHEMA;
             Err(OpenError::Schema { path: path.to_owned(), found, expected })

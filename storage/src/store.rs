@@ -8,6 +8,7 @@ use arc_swap::ArcSwapOption;
 use redb::Database;
 use uuid::Uuid;
 
+use crate::cursor::Cursors;
 use crate::limits::{CACHE_BYTES, RETENTION_NS};
 use crate::log::Log;
 use crate::snapshot::Snapshot;
@@ -142,6 +143,7 @@ pub(crate) struct Shared {
     database: ArcSwapOption<Database>,
     phase: AtomicU8,
     pub(crate) stats: WriterStats,
+    pub(crate) cursors: Cursors,
     pub(crate) node_id: Uuid,
 }
 
@@ -152,6 +154,7 @@ impl Shared {
             database: ArcSwapOption::empty(),
             phase: AtomicU8::new(Phase::Opening as u8),
             stats: WriterStats::default(),
+            cursors: Cursors::default(),
             node_id,
         }
     }

@@ -7,13 +7,14 @@
 //! watermark. And none includes an event that had expired by then, so those may be deleted.
 
 use crate::aggregate::Row;
+use crate::batch::RowWrite;
 use crate::bucket::Bucket;
 use crate::counts::{Counts, Gathered};
 use crate::event::{Seq, Time};
 use crate::key::Key;
 use crate::limits::{BUCKETS, SWEEP_INTERVAL_NS, SWEEP_ROWS_MAX};
 use crate::row_bytes::encode_row;
-use crate::tables::{RowTable, RowWrite, State, row_key};
+use crate::tables::{RowTable, State, row_key};
 
 /// Where the sweeping is.
 pub(crate) struct Sweeper {

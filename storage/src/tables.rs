@@ -2,29 +2,32 @@
 //! `docs/storage.md`.
 
 use redb::{
-    Database, Error, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError,
+    Database, Error, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
     WriteTransaction,
 };
 use uuid::Uuid;
 
 use crate::aggregate::Totals;
-use crate::block::{Block, Damaged, Head, Packed};
+use crate::block::{Block, Damaged, Head};
+use crate::cursor::{Cursor, CursorName};
 use crate::event::Seq;
-use crate::limits::{BLOCK_PARTS_MAX, BUCKETS, DELETE_BLOCKS_MAX, PAGE_SLACK, VALUE_BYTES_MAX};
-use crate::row_bytes::Encoder;
+use crate::limits::BUCKETS;
 use crate::snapshot::BucketKey;
 
-/// The version of everything that is stored. A program reads only its own.
-pub(crate) const SCHEMA: u32 = 1;
+/// The version of everything that is stored. A program reads its own, and brings [`SCHEMA_OLDEST`] and
+/// what came after it up to its own when it opens the file.
+pub(crate) const SCHEMA: u32 = 2;
+/// See [`SCHEMA`].
+pub(crate) const SCHEMA_OLDEST: u32 = 1;
 
 /// Single values by name.
-const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 /// The heads of the blocks, by their first event.
-const HEADS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("block_heads");
+pub(crate) const HEADS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("block_heads");
 /// The payloads of the blocks in parts, by their first event and the number of the part.
-const PARTS: TableDefinition<'_, (u64, u8), &[u8]> = TableDefinition::new("block_parts");
+pub(crate) const PARTS: TableDefinition<'_, (u64, u8), &[u8]> = TableDefinition::new("block_parts");
 /// Rows, by the bucket of the table that the key is in (big-endian) and the key.
-const ROWS: [TableDefinition<'_, &[u8], &[u8]>; 3] = [
+pub(crate) const ROWS: [TableDefinition<'_, &[u8], &[u8]>; 3] = [
     TableDefinition::new("sources"),
     TableDefinition::new("numbers"),
     TableDefinition::new("agents"),
@@ -32,7 +35,9 @@ const ROWS: [TableDefinition<'_, &[u8], &[u8]>; 3] = [
 
 /// Up to which event the stored rows of a bucket include everything: written when a row leaves a full
 /// table. By [`floor_key`].
-const FLOORS: TableDefinition<'_, u16, u64> = TableDefinition::new("floors");
+pub(crate) const FLOORS: TableDefinition<'_, u16, u64> = TableDefinition::new("floors");
+/// Where the readers of the log are, by their names.
+pub(crate) const CURSORS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("cursors");
 
 /// Which aggregate a row belongs to: its place in [`ROWS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +48,7 @@ pub(crate) enum RowTable {
 }
 
 impl RowTable {
-    const ALL: [Self; 3] = [Self::Sources, Self::Numbers, Self::Agents];
+    pub(crate) const ALL: [Self; 3] = [Self::Sources, Self::Numbers, Self::Agents];
 }
 
 /// How far the log and the rows are. It changes with every commit.
@@ -65,7 +70,7 @@ pub(crate) struct State {
 const STATE_BYTES: usize = 40;
 
 impl State {
-    fn encode(&self) -> [u8; STATE_BYTES] {
+    pub(crate) fn encode(&self) -> [u8; STATE_BYTES] {
         let mut bytes = [0; STATE_BYTES];
         let numbers =
             [self.last.0, self.watermark.0, self.expired.0, self.swept.0, self.generation];
@@ -96,35 +101,6 @@ pub(crate) struct Origin {
     pub(crate) bucket_key: BucketKey,
 }
 
-/// One row to be written.
-pub(crate) struct RowWrite {
-    pub(crate) table: RowTable,
-    pub(crate) key: Vec<u8>,
-    pub(crate) row: Encoder,
-}
-
-/// Everything that one commit changes. Storing it twice is the same as storing it once, so a commit
-/// whose outcome is not known is simply made again.
-#[derive(Default)]
-pub(crate) struct Batch {
-    /// New blocks, and the last block of the log anew.
-    pub(crate) blocks: Vec<Packed>,
-    pub(crate) rows: Vec<RowWrite>,
-    /// Rows that are not to be stored any more, whatever [`Batch::rows`] has of them.
-    pub(crate) removed: Vec<(RowTable, Vec<u8>)>,
-    /// Buckets that rows left, with the last event that their stored rows include.
-    pub(crate) floors: Vec<(RowTable, u16, Seq)>,
-    pub(crate) state: State,
-    pub(crate) totals: Totals,
-}
-
-impl Batch {
-    /// Whether it changes nothing but the state.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.blocks.is_empty() && self.rows.is_empty() && self.removed.is_empty()
-    }
-}
-
 /// The stored key of a row.
 pub(crate) fn row_key(bucket: u16, key: &[u8]) -> Vec<u8> {
     let mut stored = Vec::with_capacity(2 + key.len());
@@ -134,7 +110,7 @@ pub(crate) fn row_key(bucket: u16, key: &[u8]) -> Vec<u8> {
 }
 
 /// Buckets are counted over all tables.
-fn floor_key(table: RowTable, bucket: u16) -> u16 {
+pub(crate) fn floor_key(table: RowTable, bucket: u16) -> u16 {
     (table as usize * BUCKETS) as u16 + bucket
 }
 
@@ -171,8 +147,27 @@ pub(crate) fn initialise(db: &Database, origin: Origin) -> Result<(), Error> {
         for table in ROWS {
             write.open_table(table)?;
         }
-        write.open_table(FLOORS)?;
+        open_since_1(&write)?;
     }
+    write.commit()?;
+    Ok(())
+}
+
+/// Makes the tables that schema 1 did not have from the beginning.
+fn open_since_1(write: &WriteTransaction) -> Result<(), Error> {
+    write.open_table(FLOORS)?;
+    write.open_table(CURSORS)?;
+    Ok(())
+}
+
+/// Brings a database of schema `found`, which is [`SCHEMA_OLDEST`] or newer, up to [`SCHEMA`].
+pub(crate) fn upgrade(db: &Database, found: u32) -> Result<(), Error> {
+    if found == SCHEMA {
+        return Ok(());
+    }
+    let write = db.begin_write()?;
+    open_since_1(&write)?;
+    write.open_table(META)?.insert("schema", &SCHEMA.to_le_bytes()[..])?;
     write.commit()?;
     Ok(())
 }
@@ -235,12 +230,7 @@ impl View {
 
     /// Up to which event the stored rows of buckets include everything, where that was written down.
     pub(crate) fn floors(&self) -> Result<Vec<(RowTable, u16, Seq)>, Error> {
-        let floors = match self.0.open_table(FLOORS) {
-            Ok(floors) => floors,
-            // A database from before tables gave up rows.
-            Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-            Err(error) => return Err(error.into()),
-        };
+        let floors = self.0.open_table(FLOORS)?;
         let mut read = Vec::new();
         for entry in floors.iter()? {
             let (key, through) = entry?;
@@ -249,6 +239,18 @@ impl View {
                 .get(key / BUCKETS)
                 .ok_or_else(|| corrupted("a floor of its aggregates cannot be read"))?;
             read.push((table, (key % BUCKETS) as u16, Seq(through.value())));
+        }
+        Ok(read)
+    }
+
+    /// Where each reader is.
+    pub(crate) fn cursors(&self) -> Result<Vec<(CursorName, Cursor)>, Error> {
+        let cursors = self.0.open_table(CURSORS)?;
+        let mut read = Vec::new();
+        for entry in cursors.iter()? {
+            let (name, cursor) = entry?;
+            let cursor = CursorName::new(name.value()).zip(Cursor::decode(cursor.value()));
+            read.push(cursor.ok_or_else(|| corrupted("a cursor of a reader cannot be read"))?);
         }
         Ok(read)
     }
@@ -286,103 +288,4 @@ impl View {
 
 fn parse_head(bytes: &[u8]) -> Result<Head, Error> {
     Head::parse(bytes).map_err(|damaged| corrupted(damaged.0))
-}
-
-/// Stores a batch, durably, and deletes a bounded number of blocks that it allows to delete. Whether
-/// there are more of those.
-pub(crate) fn store(db: &Database, batch: &Batch) -> Result<bool, Error> {
-    let mut write = db.begin_write()?;
-    // Without this, opening the file after a crash reads all of it.
-    write.set_quick_repair(true);
-    let deletes_more = write_blocks(&write, batch)?;
-    write_rows(&write, batch)?;
-    {
-        let mut meta = write.open_table(META)?;
-        meta.insert("state", &batch.state.encode()[..])?;
-        meta.insert("totals", &batch.totals.encode()[..])?;
-    }
-    write.commit()?;
-    Ok(deletes_more)
-}
-
-fn write_blocks(write: &WriteTransaction, batch: &Batch) -> Result<bool, Error> {
-    let mut heads = write.open_table(HEADS)?;
-    let mut parts = write.open_table(PARTS)?;
-    for block in &batch.blocks {
-        let first = block.head.first.0;
-        let replaced = heads.insert(first, &block.head.to_bytes()[..])?.is_some();
-        let mut rest = &block.payload[..];
-        let mut number = 0;
-        while !rest.is_empty() {
-            let (part, others) = rest.split_at(part_len(rest.len()));
-            parts.insert((first, number), part)?;
-            (rest, number) = (others, number + 1);
-        }
-        if replaced {
-            // The block that this one replaces may have had more parts.
-            for number in number..BLOCK_PARTS_MAX as u8 {
-                if parts.remove((first, number))?.is_none() {
-                    break;
-                }
-            }
-        }
-    }
-    delete_blocks(&mut heads, &mut parts, batch.state.swept)
-}
-
-type Heads<'a> = redb::Table<'a, u64, &'static [u8]>;
-type Parts<'a> = redb::Table<'a, (u64, u8), &'static [u8]>;
-
-/// Deletes a bounded number of blocks up to event `through`. Whether there may be more.
-fn delete_blocks(
-    heads: &mut Heads<'_>,
-    parts: &mut Parts<'_>,
-    through: Seq,
-) -> Result<bool, Error> {
-    let mut firsts = Vec::new();
-    for entry in heads.range(..=through.0)?.take(DELETE_BLOCKS_MAX) {
-        firsts.push(entry?.0.value());
-    }
-    let deletes_more = firsts.len() == DELETE_BLOCKS_MAX;
-    for first in firsts {
-        heads.remove(first)?;
-        for number in 0..BLOCK_PARTS_MAX as u8 {
-            if parts.remove((first, number))?.is_none() {
-                break;
-            }
-        }
-    }
-    Ok(deletes_more)
-}
-
-/// How many of the `rest` bytes of a payload go into the next value.
-///
-/// redb gives a value a power of two of 4 KiB pages, so a payload is split where that wastes little:
-/// 180 KiB become 128, 32, 16 and 4 KiB.
-fn part_len(rest: usize) -> usize {
-    const PAGE: usize = 4096;
-    if rest >= VALUE_BYTES_MAX {
-        return VALUE_BYTES_MAX;
-    }
-    let pages = (rest + PAGE_SLACK).next_power_of_two().max(PAGE);
-    let waste = pages - PAGE_SLACK - rest;
-    if pages == PAGE || waste <= pages / 8 { rest } else { pages / 2 - PAGE_SLACK }
-}
-
-fn write_rows(write: &WriteTransaction, batch: &Batch) -> Result<(), Error> {
-    for table in RowTable::ALL {
-        let mut rows = write.open_table(ROWS[table as usize])?;
-        for change in batch.rows.iter().filter(|change| change.table == table) {
-            rows.insert(&change.key[..], change.row.as_bytes())?;
-        }
-        // Last, for a row that left its table may have been written with others of its bucket before.
-        for (_, key) in batch.removed.iter().filter(|(of, _)| *of == table) {
-            rows.remove(&key[..])?;
-        }
-    }
-    let mut floors = write.open_table(FLOORS)?;
-    for (table, bucket, through) in &batch.floors {
-        floors.insert(floor_key(*table, *bucket), through.0)?;
-    }
-    Ok(())
 }

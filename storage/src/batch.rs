@@ -1,0 +1,156 @@
+//! What one commit changes, and how it is stored.
+
+use redb::{Database, Error, ReadableTable, WriteTransaction};
+
+use crate::aggregate::Totals;
+use crate::block::Packed;
+use crate::cursor::{Cursor, CursorName};
+use crate::event::Seq;
+use crate::limits::{BLOCK_PARTS_MAX, DELETE_BLOCKS_MAX, PAGE_SLACK, VALUE_BYTES_MAX};
+use crate::row_bytes::Encoder;
+use crate::tables::{CURSORS, FLOORS, HEADS, META, PARTS, ROWS, RowTable, State, floor_key};
+
+/// One row to be written.
+pub(crate) struct RowWrite {
+    pub(crate) table: RowTable,
+    pub(crate) key: Vec<u8>,
+    pub(crate) row: Encoder,
+}
+
+/// Everything that one commit changes. Storing it twice is the same as storing it once, so a commit
+/// whose outcome is not known is simply made again.
+#[derive(Default)]
+pub(crate) struct Batch {
+    /// New blocks, and the last block of the log anew.
+    pub(crate) blocks: Vec<Packed>,
+    pub(crate) rows: Vec<RowWrite>,
+    /// Rows that are not to be stored any more, whatever [`Batch::rows`] has of them.
+    pub(crate) removed: Vec<(RowTable, Vec<u8>)>,
+    /// Buckets that rows left, with the last event that their stored rows include.
+    pub(crate) floors: Vec<(RowTable, u16, Seq)>,
+    /// Readers that have moved, and those that are gone.
+    pub(crate) cursors: Vec<(CursorName, Option<Cursor>)>,
+    pub(crate) state: State,
+    pub(crate) totals: Totals,
+}
+
+impl Batch {
+    /// Whether it changes nothing but the state.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+            && self.rows.is_empty()
+            && self.removed.is_empty()
+            && self.cursors.is_empty()
+    }
+}
+
+/// Stores a batch, durably, and deletes a bounded number of blocks that it allows to delete. Whether
+/// there are more of those.
+pub(crate) fn store(db: &Database, batch: &Batch) -> Result<bool, Error> {
+    let mut write = db.begin_write()?;
+    // Without this, opening the file after a crash reads all of it.
+    write.set_quick_repair(true);
+    let deletes_more = write_blocks(&write, batch)?;
+    write_rows(&write, batch)?;
+    write_cursors(&write, batch)?;
+    {
+        let mut meta = write.open_table(META)?;
+        meta.insert("state", &batch.state.encode()[..])?;
+        meta.insert("totals", &batch.totals.encode()[..])?;
+    }
+    write.commit()?;
+    Ok(deletes_more)
+}
+
+fn write_blocks(write: &WriteTransaction, batch: &Batch) -> Result<bool, Error> {
+    let mut heads = write.open_table(HEADS)?;
+    let mut parts = write.open_table(PARTS)?;
+    for block in &batch.blocks {
+        let first = block.head.first.0;
+        let replaced = heads.insert(first, &block.head.to_bytes()[..])?.is_some();
+        let mut rest = &block.payload[..];
+        let mut number = 0;
+        while !rest.is_empty() {
+            let (part, others) = rest.split_at(part_len(rest.len()));
+            parts.insert((first, number), part)?;
+            (rest, number) = (others, number + 1);
+        }
+        if replaced {
+            // The block that this one replaces may have had more parts.
+            for number in number..BLOCK_PARTS_MAX as u8 {
+                if parts.remove((first, number))?.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+    delete_blocks(&mut heads, &mut parts, batch.state.swept)
+}
+
+type Heads<'a> = redb::Table<'a, u64, &'static [u8]>;
+type Parts<'a> = redb::Table<'a, (u64, u8), &'static [u8]>;
+
+/// Deletes a bounded number of blocks up to event `through`. Whether there may be more.
+fn delete_blocks(
+    heads: &mut Heads<'_>,
+    parts: &mut Parts<'_>,
+    through: Seq,
+) -> Result<bool, Error> {
+    let mut firsts = Vec::new();
+    for entry in heads.range(..=through.0)?.take(DELETE_BLOCKS_MAX) {
+        firsts.push(entry?.0.value());
+    }
+    let deletes_more = firsts.len() == DELETE_BLOCKS_MAX;
+    for first in firsts {
+        heads.remove(first)?;
+        for number in 0..BLOCK_PARTS_MAX as u8 {
+            if parts.remove((first, number))?.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(deletes_more)
+}
+
+/// How many of the `rest` bytes of a payload go into the next value.
+///
+/// redb gives a value a power of two of 4 KiB pages, so a payload is split where that wastes little:
+/// 180 KiB become 128, 32, 16 and 4 KiB.
+fn part_len(rest: usize) -> usize {
+    const PAGE: usize = 4096;
+    if rest >= VALUE_BYTES_MAX {
+        return VALUE_BYTES_MAX;
+    }
+    let pages = (rest + PAGE_SLACK).next_power_of_two().max(PAGE);
+    let waste = pages - PAGE_SLACK - rest;
+    if pages == PAGE || waste <= pages / 8 { rest } else { pages / 2 - PAGE_SLACK }
+}
+
+fn write_rows(write: &WriteTransaction, batch: &Batch) -> Result<(), Error> {
+    for table in RowTable::ALL {
+        let mut rows = write.open_table(ROWS[table as usize])?;
+        for change in batch.rows.iter().filter(|change| change.table == table) {
+            rows.insert(&change.key[..], change.row.as_bytes())?;
+        }
+        // Last, for a row that left its table may have been written with others of its bucket before.
+        for (_, key) in batch.removed.iter().filter(|(of, _)| *of == table) {
+            rows.remove(&key[..])?;
+        }
+    }
+    let mut floors = write.open_table(FLOORS)?;
+    for (table, bucket, through) in &batch.floors {
+        floors.insert(floor_key(*table, *bucket), through.0)?;
+    }
+    Ok(())
+}
+
+fn write_cursors(write: &WriteTransaction, batch: &Batch) -> Result<(), Error> {
+    let mut cursors = write.open_table(CURSORS)?;
+    for (name, cursor) in &batch.cursors {
+        match cursor {
+            Some(cursor) => drop(cursors.insert(name.as_str(), &cursor.encode()[..])?),
+            None => drop(cursors.remove(name.as_str())?),
+        }
+    }
+    Ok(())
+}
