@@ -14,8 +14,15 @@ const ROUTES: usize = Route::NAMES.len();
 pub enum Incident {
     /// A connection was closed at once: there were as many as are allowed.
     RefusedConnection,
+    /// A connection was closed at once: its address had as many as one may, or too many addresses
+    /// were being watched.
+    RefusedAddress,
     /// The kernel did not hand over a connection, for want of a descriptor, say.
     AcceptFailed,
+    /// A TLS handshake failed.
+    Handshake,
+    /// A TLS handshake did not end in time.
+    SlowHandshake,
     /// A request's head did not come in time.
     SlowHead,
     /// Nothing was asked for as long as a connection may be idle.
@@ -26,6 +33,8 @@ pub enum Incident {
     LifeOver,
     /// A document was asked for while as many were being sent as are allowed.
     Busy,
+    /// A request was refused because its address had sent as many as one may.
+    TooManyRequests,
     /// A request came with a body. Nothing here takes one.
     RequestBody,
     /// What came was not HTTP, or broke off.
@@ -36,14 +45,18 @@ pub enum Incident {
 
 impl Incident {
     /// All of them, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::RefusedConnection,
+        Self::RefusedAddress,
         Self::AcceptFailed,
+        Self::Handshake,
+        Self::SlowHandshake,
         Self::SlowHead,
         Self::Idle,
         Self::SlowReader,
         Self::LifeOver,
         Self::Busy,
+        Self::TooManyRequests,
         Self::RequestBody,
         Self::Broken,
         Self::NotForThisLane,
@@ -54,12 +67,16 @@ impl Incident {
     pub fn name(self) -> &'static str {
         match self {
             Self::RefusedConnection => "refused_connection",
+            Self::RefusedAddress => "refused_address",
             Self::AcceptFailed => "accept_failed",
+            Self::Handshake => "handshake",
+            Self::SlowHandshake => "slow_handshake",
             Self::SlowHead => "slow_head",
             Self::Idle => "idle",
             Self::SlowReader => "slow_reader",
             Self::LifeOver => "life_over",
             Self::Busy => "busy",
+            Self::TooManyRequests => "too_many_requests",
             Self::RequestBody => "request_body",
             Self::Broken => "broken",
             Self::NotForThisLane => "not_for_this_lane",

@@ -49,6 +49,7 @@ pub mod limits;
 mod listing;
 mod lookup;
 pub mod metrics;
+pub mod pace;
 mod query;
 pub mod routes;
 

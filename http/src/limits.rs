@@ -2,9 +2,56 @@
 
 use std::time::Duration;
 
+use crate::pace::Rate;
+
 /// Connections that the API front keeps open at once; more are closed at once and counted. Each
 /// may hold [`HTTP1_BUFFER_BYTES_MAX`] twice, so this is 128 MiB at the very worst.
 pub const API_CONNECTIONS_MAX: usize = 1_024;
+
+/// Connections that one address of another machine keeps open at once (an IPv6 /64 is one address):
+/// what a browser, a monitor and some firewalls behind one NAT need, and far from all there are.
+pub const ADDRESS_CONNECTIONS_MAX: u32 = 64;
+
+/// Requests of one address of another machine. Dips during call set-up come from this machine or
+/// carry a token of their own rate; who pulls feeds asks once a minute.
+pub const ADDRESS_RATE: Rate = Rate { per_s: 200, burst: 400 };
+
+/// Addresses that are watched at once. One without a connection is forgotten when its bucket is full
+/// again, two seconds after its last request at most, and nobody takes a place without a handshake
+/// of TCP. An entry takes about 64 bytes.
+pub const ADDRESSES_MAX: usize = 8_192;
+
+/// How long a full table of addresses is not walked again.
+pub const ADDRESS_SWEEP_PERIOD: Duration = Duration::from_secs(1);
+
+/// A TLS handshake, from the connection to its end. A slow line and a slow client need two seconds.
+pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Requests that one HTTP/2 connection has under way at once. A browser wants about ten.
+pub const H2_STREAMS_MAX: u32 = 32;
+
+/// Streams that a peer may reset before they were answered, or break by its own fault, and that wait
+/// to be cleared away; more end the connection.
+pub const H2_RESETS_MAX: usize = 20;
+
+/// What waits to be sent on one stream, in bytes.
+pub const H2_SEND_BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// Largest frame that is taken, in bytes: the smallest value that the protocol allows.
+pub const H2_FRAME_BYTES_MAX: u32 = 16 * 1024;
+
+/// What a peer may send before it is told to go on, in bytes, on a stream and on a connection.
+/// Requests are small here.
+pub const H2_WINDOW_BYTES: u32 = 64 * 1024;
+
+/// How often a quiet HTTP/2 connection is asked whether it is still there.
+pub const H2_PING_PERIOD: Duration = Duration::from_secs(20);
+
+/// How long it may take to say so.
+pub const H2_PING_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How often the answers of an HTTP/2 connection are looked at.
+pub const PULSE_PERIOD: Duration = Duration::from_secs(1);
 
 /// Worker threads of the API front. Answers are short or stream in slices, so two are enough to
 /// keep a dip from waiting behind a list, and the cores belong to the shards.
@@ -93,6 +140,14 @@ pub const DIP_IDLE_TIME_MAX: Duration = Duration::from_secs(300);
 /// How often idle connections are looked for.
 pub const DIP_SWEEP_PERIOD: Duration = Duration::from_secs(5);
 
+/// How often it is seen whether there are descriptors, and how long the lane can spin when there are
+/// none.
+pub const DIP_DESCRIPTOR_PERIOD: Duration = Duration::from_millis(100);
+
+/// Descriptors that the dip lane keeps to let its loop have one when there are no others. More than
+/// one, because somebody else may be faster.
+pub const DIP_SPARE_DESCRIPTORS: usize = 4;
+
 /// Threads of the dip lane's scheduler: with one, a single slow answer would hold up all.
 pub const DIP_WORKERS: usize = 2;
 
@@ -123,5 +178,10 @@ const _: () = assert!(DIP_BODY_BYTES_MAX < DIP_ANSWER_BYTES_MAX);
 const _: () = assert!(REQUEST_HEAD_BYTES_MAX <= HTTP1_BUFFER_BYTES_MAX);
 const _: () = assert!(TARGET_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
 const _: () = assert!(IPSET_HASHSIZE.end().is_power_of_two());
+// The table of addresses must have room for all that have a connection, and for others.
+const _: () = assert!(ADDRESSES_MAX >= 4 * API_CONNECTIONS_MAX);
+const _: () = assert!((ADDRESS_CONNECTIONS_MAX as usize) < API_CONNECTIONS_MAX);
+// An answer is looked at several times before it counts as not taken.
+const _: () = assert!(4 * PULSE_PERIOD.as_secs() <= WRITE_STALL_MAX.as_secs());
 // Both fronts take their descriptors from one limit: a full dip lane must hold fewer than the API.
 const _: () = assert!(DIP_CONNECTIONS_MAX < API_CONNECTIONS_MAX);

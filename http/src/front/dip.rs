@@ -11,9 +11,11 @@
 //! - A connection ends after so many bytes of answers, after so long without a request, and at
 //!   once when there are too many.
 //!
-//! The last two are done from outside the crate: see `connections.rs`.
+//! The last two are done from outside the crate: see `connections.rs`; and so is what keeps it from
+//! spinning when there is no descriptor left: see `descriptors.rs`.
 
 mod connections;
+mod descriptors;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -27,13 +29,14 @@ use nix::sys::socket::Shutdown;
 use sentrypeer_storage::event::Time;
 
 use self::connections::{Connections, end, sweep};
+use self::descriptors::Spares;
 use super::FrontError;
 use crate::context::Context;
 use crate::counters::Incident;
 use crate::exchange::{CONTENT_TYPES, Lane, POWERED_BY, Request, Response};
 use crate::limits::{
-    DIP_ANSWER_BYTES_MAX, DIP_REFUSALS_MAX, DIP_STACK_WORDS, DIP_STACKS_KEPT, DIP_WORKERS,
-    RETRY_AFTER_S,
+    DIP_ANSWER_BYTES_MAX, DIP_DESCRIPTOR_PERIOD, DIP_REFUSALS_MAX, DIP_STACK_WORDS,
+    DIP_STACKS_KEPT, DIP_WORKERS, RETRY_AFTER_S,
 };
 use crate::routes::{handle, misdirected};
 
@@ -71,13 +74,15 @@ pub fn serve(address: SocketAddr, ctx: Arc<Context>) -> Result<Front, FrontError
         .set_worker_pin(false);
     let connections = Arc::new(Connections::new(Arc::clone(&ctx)));
     let lines = HeaderLines::new(ctx.version);
-    let factory = Factory { ctx, connections: Arc::clone(&connections), lines };
+    let spares = Arc::new(Spares::new());
+    let factory =
+        Factory { ctx, connections: Arc::clone(&connections), spares: Arc::clone(&spares), lines };
     factory.start(probe).map_err(refused)?;
     let (stop_sweeper, stopped) = sync_channel(0);
     let swept = Arc::clone(&connections);
     std::thread::Builder::new()
         .name("dip-sweep".to_owned())
-        .spawn(move || sweep(&swept, &stopped))
+        .spawn(move || sweep(&swept, &spares, &stopped))
         .map_err(refused)?;
     Ok(Front { address: probe, connections, _stop_sweeper: stop_sweeper })
 }
@@ -99,7 +104,20 @@ impl Drop for Front {
 struct Factory {
     ctx: Arc<Context>,
     connections: Arc<Connections>,
+    spares: Arc<Spares>,
     lines: HeaderLines,
+}
+
+impl Factory {
+    /// Holds up the loop that accepts for as long as there is no descriptor to be had.
+    fn wait_for_descriptors(&self) {
+        if self.spares.are_short() {
+            self.ctx.counters.happened(Lane::Dip, Incident::AcceptFailed);
+        }
+        while self.spares.are_short() {
+            may::coroutine::sleep(DIP_DESCRIPTOR_PERIOD);
+        }
+    }
 }
 
 impl HttpServiceFactory for Factory {
@@ -109,6 +127,7 @@ impl HttpServiceFactory for Factory {
         // It was a descriptor, an i32, before the crate made it a usize.
         let fd = RawFd::try_from(id).unwrap_or(-1);
         let used = self.connections.enter(fd);
+        self.wait_for_descriptors();
         if used.is_none() {
             end(fd, Shutdown::Both);
         }

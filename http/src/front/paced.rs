@@ -1,5 +1,8 @@
 //! A connection whose other end has to keep going: it may be idle for a while, but must send a
 //! request's head in one go and take its answer without stopping.
+//!
+//! On HTTP/2 bytes do not tell heads from other things: there only the taking is watched here, and
+//! the rest in `pulse.rs`.
 
 use std::io;
 use std::pin::Pin;
@@ -12,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::context::Context;
 use crate::counters::Incident;
 use crate::exchange::Lane;
-use crate::limits::{IDLE_TIME_MAX, REQUEST_HEAD_TIME_MAX, WRITE_STALL_MAX};
+use crate::limits::{CONNECTION_TIME_MAX, IDLE_TIME_MAX, REQUEST_HEAD_TIME_MAX, WRITE_STALL_MAX};
 
 /// What the other end owes us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +26,8 @@ enum Awaited {
     Head,
     /// Room for the answer.
     Room,
+    /// Nothing that this can tell.
+    Anything,
 }
 
 /// A stream with its deadline.
@@ -30,16 +35,28 @@ pub(super) struct Paced<S> {
     stream: S,
     ctx: Arc<Context>,
     awaited: Awaited,
+    /// What is awaited when everything that was written has been taken.
+    at_rest: Awaited,
     deadline: Instant,
     /// Wakes at `deadline` or before; it is moved only when it matters.
     timer: Pin<Box<Sleep>>,
 }
 
 impl<S> Paced<S> {
-    pub(super) fn new(stream: S, ctx: Arc<Context>) -> Self {
+    /// A connection that speaks HTTP/1.
+    pub(super) fn http1(stream: S, ctx: Arc<Context>) -> Self {
+        Self::new(stream, ctx, Awaited::Request)
+    }
+
+    /// A connection that speaks HTTP/2.
+    pub(super) fn http2(stream: S, ctx: Arc<Context>) -> Self {
+        Self::new(stream, ctx, Awaited::Anything)
+    }
+
+    fn new(stream: S, ctx: Arc<Context>, at_rest: Awaited) -> Self {
         let deadline = Instant::now() + IDLE_TIME_MAX;
         let timer = Box::pin(sleep_until(deadline));
-        Self { stream, ctx, awaited: Awaited::Request, deadline, timer }
+        Self { stream, ctx, awaited: at_rest, at_rest, deadline, timer }
     }
 
     fn await_now(&mut self, awaited: Awaited) {
@@ -47,6 +64,8 @@ impl<S> Paced<S> {
             Awaited::Request => IDLE_TIME_MAX,
             Awaited::Head => REQUEST_HEAD_TIME_MAX,
             Awaited::Room => WRITE_STALL_MAX,
+            // No connection lives that long.
+            Awaited::Anything => CONNECTION_TIME_MAX,
         };
         self.awaited = awaited;
         self.deadline = Instant::now() + time;
@@ -65,7 +84,7 @@ impl<S> Paced<S> {
             self.timer.as_mut().reset(self.deadline);
         }
         let what = match self.awaited {
-            Awaited::Request => Incident::Idle,
+            Awaited::Request | Awaited::Anything => Incident::Idle,
             Awaited::Head => Incident::SlowHead,
             Awaited::Room => Incident::SlowReader,
         };
@@ -80,7 +99,7 @@ impl<S> Paced<S> {
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.await_now(Awaited::Request);
+            self.await_now(self.at_rest);
             return written;
         }
         if self.awaited != Awaited::Room {
@@ -105,7 +124,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
             return read;
         }
         // While an answer waits for room, what else the peer sends is not awaited.
-        if self.awaited == Awaited::Room {
+        if matches!(self.awaited, Awaited::Room | Awaited::Anything) {
             return Poll::Pending;
         }
         self.poll_overdue(task).map(Err)
@@ -155,7 +174,7 @@ mod tests {
     fn pair() -> (DuplexStream, Paced<DuplexStream>, Arc<Context>) {
         let ctx = Context::of_nothing();
         let (peer, stream) = duplex(8);
-        (peer, Paced::new(stream, Arc::clone(&ctx)), ctx)
+        (peer, Paced::http1(stream, Arc::clone(&ctx)), ctx)
     }
 
     /// Runs a test in which time passes only when everything waits.
@@ -211,6 +230,21 @@ mod tests {
             });
             paced.write_all(&[0; 64]).await.unwrap();
             let _peer = reading.await.unwrap();
+            assert!(is_overdue(paced.write_all(&[0; 64]).await));
+            assert_eq!(ctx.counters.incidents(Lane::Api, Incident::SlowReader), 1);
+        });
+    }
+
+    #[test]
+    fn on_http2_only_the_taking_of_answers_is_timed() {
+        run(async {
+            let ctx = Context::of_nothing();
+            let (mut peer, stream) = duplex(8);
+            let mut paced = Paced::http2(stream, Arc::clone(&ctx));
+            let reading = tokio::time::timeout(IDLE_TIME_MAX * 2, paced.read(&mut [0; 8])).await;
+            assert!(reading.is_err());
+            peer.write_all(b"x").await.unwrap();
+            assert_eq!(paced.read(&mut [0; 8]).await.unwrap(), 1);
             assert!(is_overdue(paced.write_all(&[0; 64]).await));
             assert_eq!(ctx.counters.incidents(Lane::Api, Incident::SlowReader), 1);
         });

@@ -1,7 +1,10 @@
 //! The dip lane over real sockets.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{Resource, UsageWho, getrusage, setrlimit};
 
 use sentrypeer_http::Lane;
 use sentrypeer_http::counters::Incident;
@@ -244,4 +247,43 @@ fn until_there_is_a_snapshot_a_dip_is_told_to_ask_again() {
     assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")));
     assert_eq!(reply.header("x-sentrypeer-version"), Some(VERSION));
     assert_eq!(client.get("/health-check").status, 503);
+}
+
+/// Set in the process that runs out of descriptors: all others must keep theirs.
+const ALONE: &str = "SENTRYPEER_TEST_DESCRIPTORS";
+
+/// Time that this process has spent computing.
+fn computed() -> Duration {
+    let used = getrusage(UsageWho::RUSAGE_SELF).unwrap();
+    let time = used.user_time() + used.system_time();
+    Duration::new(time.tv_sec() as u64, time.tv_usec() as u32 * 1_000)
+}
+
+#[test]
+fn without_a_descriptor_it_waits_instead_of_spinning_and_then_goes_on() {
+    if std::env::var_os(ALONE).is_none() {
+        let name = "dip::without_a_descriptor_it_waits_instead_of_spinning_and_then_goes_on";
+        let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+        assert!(alone.args([name, "--exact"]).env(ALONE, "1").status().unwrap().success());
+        return;
+    }
+    let (node, dip) = served();
+    assert_eq!(Client::connect(dip.address()).get("/numbers/1").status, 404);
+    setrlimit(Resource::RLIMIT_NOFILE, 128, 128).unwrap();
+    let another = || std::fs::File::open("/dev/null").ok();
+    let held: Vec<_> = std::iter::from_fn(another).collect();
+    // One descriptor is let go by the lane for this, and the next to accept it.
+    let mut waiting = None;
+    wait_until("a connection is made", || {
+        waiting = TcpStream::connect(dip.address()).ok();
+        waiting.is_some()
+    });
+    wait_until("the lane waits", || happened(&node, Incident::AcceptFailed) > 0);
+    let (before, begun) = (computed(), Instant::now());
+    wait_until("a second has passed", || begun.elapsed() >= Duration::from_secs(1));
+    // A spinning thread would have computed all the time, however slow the machine is; here it is
+    // the waiting of this test.
+    assert!(computed() - before < begun.elapsed() / 2);
+    drop((held, waiting));
+    assert_eq!(Client::connect(dip.address()).get("/numbers/1").status, 404);
 }

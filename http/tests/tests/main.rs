@@ -3,11 +3,14 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod api;
+mod certificate;
 mod client;
 mod dip;
 mod etag;
 mod fuzz;
 mod golden;
 mod ipset;
+mod limits;
 mod node;
 mod starting;
+mod tls;

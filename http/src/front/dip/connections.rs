@@ -10,19 +10,29 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use nix::sys::socket::{Shutdown, shutdown};
 use sentrypeer_storage::event::Time;
 
+use super::descriptors::Spares;
 use crate::context::Context;
 use crate::counters::Incident;
 use crate::exchange::Lane;
-use crate::limits::{DIP_CONNECTIONS_MAX, DIP_IDLE_TIME_MAX, DIP_SWEEP_PERIOD};
+use crate::limits::{
+    DIP_CONNECTIONS_MAX, DIP_DESCRIPTOR_PERIOD, DIP_IDLE_TIME_MAX, DIP_SWEEP_PERIOD,
+};
 
-/// Ends connections that have been idle for too long, until the front is dropped.
-pub(super) fn sweep(connections: &Connections, stopped: &Receiver<()>) {
-    while stopped.recv_timeout(DIP_SWEEP_PERIOD) == Err(RecvTimeoutError::Timeout) {
-        connections.end_idle(Time::now());
+/// Ends connections that have been idle for too long and looks after the spare descriptors, until
+/// the front is dropped.
+pub(super) fn sweep(connections: &Connections, spares: &Spares, stopped: &Receiver<()>) {
+    let mut swept = Instant::now();
+    while stopped.recv_timeout(DIP_DESCRIPTOR_PERIOD) == Err(RecvTimeoutError::Timeout) {
+        spares.look();
+        if swept.elapsed() >= DIP_SWEEP_PERIOD {
+            swept = Instant::now();
+            connections.end_idle(Time::now());
+        }
     }
 }
 

@@ -1,0 +1,90 @@
+//! A response's body as hyper takes it.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context as Task, Poll};
+
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName};
+use http::{HeaderValue, StatusCode};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::pulse::Beat;
+use crate::exchange::{Body, Chunks, Response};
+
+/// What lives as long as an answer is being sent.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// A place among the documents; given back when the last slice is gone, or the reader is.
+    pub(super) _permit: Option<OwnedSemaphorePermit>,
+    /// On HTTP/2, what says that the answer moves.
+    pub(super) beat: Option<Beat>,
+}
+
+/// A body, and what it keeps.
+pub(super) struct FrontBody {
+    bytes: FrontBytes,
+    kept: Kept,
+}
+
+enum FrontBytes {
+    Whole(Bytes),
+    Chunks(Chunks),
+}
+
+/// The response as hyper takes it.
+pub(super) fn into_http(response: Response, kept: Kept) -> http::Response<FrontBody> {
+    let mut headers = HeaderMap::with_capacity(8);
+    for (name, value) in response.headers() {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(&value)) {
+            headers.append(name, value);
+        }
+    }
+    if let Body::Empty { length: Some(length) } = response.body {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    let bytes = match response.body {
+        Body::Empty { .. } => FrontBytes::Whole(Bytes::new()),
+        Body::Bytes(bytes) => FrontBytes::Whole(bytes.into()),
+        Body::Chunks(chunks) => FrontBytes::Chunks(chunks),
+    };
+    let mut answer = http::Response::new(FrontBody { bytes, kept });
+    *answer.status_mut() =
+        StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *answer.headers_mut() = headers;
+    answer
+}
+
+impl HttpBody for FrontBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _task: &mut Task<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = self.get_mut();
+        if let Some(beat) = &this.kept.beat {
+            beat.moved();
+        }
+        let next = match &mut this.bytes {
+            FrontBytes::Whole(bytes) if bytes.is_empty() => None,
+            FrontBytes::Whole(bytes) => Some(std::mem::take(bytes)),
+            FrontBytes::Chunks(chunks) => chunks.next().map(Bytes::from),
+        };
+        Poll::Ready(next.map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(&self.bytes, FrontBytes::Whole(bytes) if bytes.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.bytes {
+            FrontBytes::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            FrontBytes::Chunks(_) => SizeHint::default(),
+        }
+    }
+}
