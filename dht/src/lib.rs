@@ -15,10 +15,15 @@
 
 #![deny(unsafe_code)]
 
+pub mod epoch;
 #[cfg(feature = "opendht")]
 mod ffi;
+pub mod keys;
 pub mod limits;
 mod linked;
 pub mod record;
+#[cfg(test)]
+mod testing;
+pub mod wire;
 
 pub use linked::{Linked, linked};
