@@ -8,11 +8,15 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::event::{EventRef, NumberKind, Seq, SourceKey, Time, Verification};
+use crate::limits::{NUMBER_PROVEN_SOURCES_MAX, NUMBER_SOURCES_MAX, SOURCE_NUMBERS_MAX};
 use crate::method::{Method, MethodSet};
+use crate::number::country_code;
 use crate::repeat::Repeat;
 use crate::row_bytes::{Decoder, Encoder};
 
+pub use crate::distinct::Distinct;
 pub use crate::proofs::Proofs;
+pub use crate::top::Top;
 pub use crate::totals::Totals;
 
 /// When and how often something was seen.
@@ -106,10 +110,22 @@ pub struct SourceRow {
     /// The transports that it used since the row exists: bit `code - 1` of
     /// [`crate::event::Transport`].
     pub transports: u8,
+    /// What was odd or wrong with its messages since the row exists: bits of
+    /// [`crate::event::Anomaly`].
+    pub anomalies: u64,
+    /// The numbers that it tried since the row exists.
+    pub numbers: Distinct<SOURCE_NUMBERS_MAX>,
 }
 
 impl SourceRow {
-    pub(crate) fn add(&mut self, seq: Seq, event: &EventRef<'_>, method: Method) {
+    /// `number` is the fingerprint of the event's number, if it has one.
+    pub(crate) fn add(
+        &mut self,
+        seq: Seq,
+        event: &EventRef<'_>,
+        method: Method,
+        number: Option<u32>,
+    ) {
         if event.time >= self.seen.last {
             self.interface = interface(event.source.ip());
         }
@@ -117,6 +133,10 @@ impl SourceRow {
         self.proofs.add(event.verification, event.time);
         self.methods.insert(method);
         self.transports |= 1 << (event.transport as u8 - 1);
+        self.anomalies |= event.anomalies.observed | event.anomalies.invalid;
+        if let Some(number) = number {
+            self.numbers.add(number);
+        }
     }
 
     pub(crate) fn add_repeat(&mut self, since: Seq, repeat: &Repeat) {
@@ -184,6 +204,8 @@ impl Row for SourceRow {
             publication: 0,
             methods: MethodSet::default(),
             transports: 0,
+            anomalies: 0,
+            numbers: Distinct::default(),
         }
     }
 
@@ -195,6 +217,8 @@ impl Row for SourceRow {
         self.proofs.merge(&newer.proofs);
         self.methods.0 |= newer.methods.0;
         self.transports |= newer.transports;
+        self.anomalies |= newer.anomalies;
+        self.numbers.merge(&newer.numbers);
     }
 
     fn oldest(&self) -> Time {
@@ -222,17 +246,25 @@ impl Row for SourceRow {
         out.put(&self.interface.to_le_bytes());
         out.put(&self.methods.0.to_le_bytes());
         out.put(&[self.transports]);
+        out.put(&self.anomalies.to_le_bytes());
+        self.numbers.encode(out);
     }
 
     fn decode_own(seen: Seen, bytes: &mut Decoder<'_>) -> Option<Self> {
-        Some(Self {
+        let mut row = Self {
             seen,
             proofs: Proofs::decode(bytes)?,
             interface: u64::from_le_bytes(bytes.take()?),
-            publication: 0,
             methods: MethodSet(u16::from_le_bytes(bytes.take()?)),
             transports: u8::from_le_bytes(bytes.take()?),
-        })
+            ..Self::nothing()
+        };
+        // Schema 1 had no more.
+        if !bytes.0.is_empty() {
+            row.anomalies = u64::from_le_bytes(bytes.take()?);
+            row.numbers = Distinct::decode(bytes)?;
+        }
+        Some(row)
     }
 }
 
@@ -246,12 +278,26 @@ pub struct NumberRow {
     publication: u32,
     /// What it is: bit `code - 1` of [`NumberKind`], since the row exists.
     pub kinds: u8,
+    /// The country that it leads to: see [`country_code`].
+    pub country: [u8; 2],
+    /// The sources that tried it since the row exists.
+    pub sources: Distinct<NUMBER_SOURCES_MAX>,
+    /// Those of them that were proven.
+    pub proven_sources: Distinct<NUMBER_PROVEN_SOURCES_MAX>,
 }
 
 impl NumberRow {
-    pub(crate) fn add(&mut self, seq: Seq, event: &EventRef<'_>) {
+    /// `source` is the fingerprint of the event's source.
+    pub(crate) fn add(&mut self, seq: Seq, event: &EventRef<'_>, source: u32) {
+        if self.seen.count == 0 {
+            self.country = country_code(event.number);
+        }
         self.seen.add(seq, event.time);
         self.proofs.add(event.verification, event.time);
+        self.sources.add(source);
+        if event.verification >= Verification::ReturnPath {
+            self.proven_sources.add(source);
+        }
         if event.number_kind != NumberKind::None {
             self.kinds |= 1 << (event.number_kind as u8 - 1);
         }
@@ -286,13 +332,26 @@ impl Row for NumberRow {
     }
 
     fn nothing() -> Self {
-        Self { seen: Seen::NOTHING, proofs: Proofs::default(), publication: 0, kinds: 0 }
+        Self {
+            seen: Seen::NOTHING,
+            proofs: Proofs::default(),
+            publication: 0,
+            kinds: 0,
+            country: [0; 2],
+            sources: Distinct::default(),
+            proven_sources: Distinct::default(),
+        }
     }
 
     fn merge(&mut self, newer: &Self) {
         self.seen.merge(&newer.seen);
         self.proofs.merge(&newer.proofs);
         self.kinds |= newer.kinds;
+        if newer.country != [0; 2] {
+            self.country = newer.country;
+        }
+        self.sources.merge(&newer.sources);
+        self.proven_sources.merge(&newer.proven_sources);
     }
 
     fn oldest(&self) -> Time {
@@ -318,11 +377,22 @@ impl Row for NumberRow {
     fn encode_own(&self, out: &mut Encoder) {
         self.proofs.encode(out);
         out.put(&[self.kinds]);
+        out.put(&self.country);
+        self.sources.encode(out);
+        self.proven_sources.encode(out);
     }
 
     fn decode_own(seen: Seen, bytes: &mut Decoder<'_>) -> Option<Self> {
         let proofs = Proofs::decode(bytes)?;
-        Some(Self { seen, proofs, publication: 0, kinds: u8::from_le_bytes(bytes.take()?) })
+        let kinds = u8::from_le_bytes(bytes.take()?);
+        let mut row = Self { seen, proofs, kinds, ..Self::nothing() };
+        // Schema 1 had no more.
+        if !bytes.0.is_empty() {
+            row.country = bytes.take()?;
+            row.sources = Distinct::decode(bytes)?;
+            row.proven_sources = Distinct::decode(bytes)?;
+        }
+        Some(row)
     }
 }
 
@@ -388,9 +458,10 @@ mod tests {
     use crate::testing::proven as event;
 
     #[test]
-    fn a_source_row_is_as_small_as_a_cache_line() {
-        assert_eq!(size_of::<SourceRow>(), 64);
-        assert!(size_of::<NumberRow>() <= 56);
+    fn a_million_sources_and_a_million_numbers_leave_room_in_300_mb() {
+        let source = size_of::<(SourceKey, SourceRow)>();
+        let number = size_of::<(crate::key::NumberKey, NumberRow)>();
+        assert!(source + number <= 216, "{source} and {number} bytes");
     }
 
     #[test]
@@ -403,11 +474,11 @@ mod tests {
         let mut forward = SourceRow::nothing();
         let mut backward = SourceRow::nothing();
         for (at, event) in events.iter().enumerate() {
-            forward.add(Seq(at as u64 + 1), event, Method::Invite);
+            forward.add(Seq(at as u64 + 1), event, Method::Invite, None);
         }
         for (at, event) in events.iter().enumerate().rev() {
             let mut one = SourceRow::nothing();
-            one.add(Seq(at as u64 + 1), event, Method::Invite);
+            one.add(Seq(at as u64 + 1), event, Method::Invite, None);
             backward.merge(&one);
         }
         assert_eq!(forward, backward);
@@ -420,16 +491,23 @@ mod tests {
     #[test]
     fn a_proof_ages_by_itself_and_a_weaker_newer_one_takes_over() {
         let mut row = SourceRow::nothing();
-        row.add(Seq(1), &event("192.0.2.7:1", 10 * NS_PER_S, Verification::Tls), Method::Invite);
+        row.add(
+            Seq(1),
+            &event("192.0.2.7:1", 10 * NS_PER_S, Verification::Tls),
+            Method::Invite,
+            None,
+        );
         row.add(
             Seq(2),
             &event("192.0.2.7:1", 20 * NS_PER_S, Verification::ReturnPath),
             Method::Invite,
+            None,
         );
         row.add(
             Seq(3),
             &event("192.0.2.7:1", 90 * NS_PER_S, Verification::Unverified),
             Method::Invite,
+            None,
         );
         assert_eq!(row.verification(Time(0)), Verification::Tls);
         assert_eq!(row.verification(Time(15 * NS_PER_S)), Verification::ReturnPath);

@@ -6,9 +6,13 @@ use crate::aggregate::Totals;
 use crate::block::Packed;
 use crate::cursor::{Cursor, CursorName};
 use crate::event::Seq;
-use crate::limits::{BLOCK_PARTS_MAX, DELETE_BLOCKS_MAX, PAGE_SLACK, VALUE_BYTES_MAX};
+use crate::limits::{
+    BLOCK_PARTS_MAX, DELETE_BLOCKS_MAX, PAGE_SLACK, ROLLUP_DELETES_MAX, VALUE_BYTES_MAX,
+};
 use crate::row_bytes::Encoder;
-use crate::tables::{CURSORS, FLOORS, HEADS, META, PARTS, ROWS, RowTable, State, floor_key};
+use crate::tables::{
+    CURSORS, FLOORS, HEADS, META, PARTS, ROLLUPS, ROWS, RowTable, State, floor_key,
+};
 
 /// One row to be written.
 pub(crate) struct RowWrite {
@@ -28,6 +32,10 @@ pub(crate) struct Batch {
     pub(crate) removed: Vec<(RowTable, Vec<u8>)>,
     /// Buckets that rows left, with the last event that their stored rows include.
     pub(crate) floors: Vec<(RowTable, u16, Seq)>,
+    /// Hours, and their stored form.
+    pub(crate) rollups: Vec<(u32, Vec<u8>)>,
+    /// Hours before this one may be deleted.
+    pub(crate) rollups_from: u32,
     /// Readers that have moved, and those that are gone.
     pub(crate) cursors: Vec<(CursorName, Option<Cursor>)>,
     pub(crate) state: State,
@@ -41,6 +49,7 @@ impl Batch {
             && self.rows.is_empty()
             && self.removed.is_empty()
             && self.cursors.is_empty()
+            && self.rollups.is_empty()
     }
 }
 
@@ -52,6 +61,7 @@ pub(crate) fn store(db: &Database, batch: &Batch) -> Result<bool, Error> {
     write.set_quick_repair(true);
     let deletes_more = write_blocks(&write, batch)?;
     write_rows(&write, batch)?;
+    write_rollups(&write, batch)?;
     write_cursors(&write, batch)?;
     {
         let mut meta = write.open_table(META)?;
@@ -140,6 +150,24 @@ fn write_rows(write: &WriteTransaction, batch: &Batch) -> Result<(), Error> {
     let mut floors = write.open_table(FLOORS)?;
     for (table, bucket, through) in &batch.floors {
         floors.insert(floor_key(*table, *bucket), through.0)?;
+    }
+    Ok(())
+}
+
+fn write_rollups(write: &WriteTransaction, batch: &Batch) -> Result<(), Error> {
+    if batch.rollups.is_empty() {
+        return Ok(());
+    }
+    let mut rollups = write.open_table(ROLLUPS)?;
+    for (hour, bytes) in &batch.rollups {
+        rollups.insert(hour, &bytes[..])?;
+    }
+    let mut old = Vec::new();
+    for entry in rollups.range(..batch.rollups_from)?.take(ROLLUP_DELETES_MAX) {
+        old.push(entry?.0.value());
+    }
+    for hour in old {
+        rollups.remove(hour)?;
     }
     Ok(())
 }

@@ -243,7 +243,7 @@ mod tests {
                 let verification = Verification::ALL[usize::from(*is_proven) * 3];
                 let event = proven(&source, *last * 1_000_000_000, verification);
                 let mut row = SourceRow::nothing();
-                row.add(Seq(1), &event, Method::Invite);
+                row.add(Seq(1), &event, Method::Invite, None);
                 (SourceKey::of(event.source.ip()), row)
             }).collect();
             let bucket = Bucket::of(rows, 1);

@@ -14,6 +14,7 @@ use crate::key::{AgentKey, Key, NumberKey};
 use crate::limits::{AGENTS_MAX, NUMBERS_MAX, SOURCES_MAX};
 use crate::method::Method;
 use crate::repeat::{Record, Repeat};
+use crate::rollup::{Dimension, Keys, Rollups, without_zeros};
 use crate::snapshot::{BucketKey, Table};
 
 /// What one commit does to one key.
@@ -22,11 +23,13 @@ pub(crate) struct Pending<R> {
     added: R,
     /// How many events retention takes out.
     expired: u64,
+    /// How many of the added events the hours have counted already.
+    rolled: u64,
 }
 
 impl<R: Row> Pending<R> {
     fn nothing() -> Self {
-        Self { added: R::nothing(), expired: 0 }
+        Self { added: R::nothing(), expired: 0, rolled: 0 }
     }
 }
 
@@ -57,13 +60,21 @@ impl<K: Key, R: Row> Gathered<K, R> {
         }
     }
 
-    /// Merges what has come into the table. Whether a row changed.
-    fn apply(&mut self, publication: u32) -> bool {
+    /// Merges what has come into the table, and tells `roll` of each key how often it came, and its row.
+    /// Whether a row changed.
+    fn apply(&mut self, publication: u32, mut roll: impl FnMut(&K, &R, u64)) -> bool {
         let bucket_key = self.table.bucket_key();
         let mut changes: Vec<_> = self
             .pending
             .drain()
-            .map(|(key, change)| (bucket_key.bucket_of(key.as_bytes()), key, change))
+            .map(|(key, change)| {
+                let bucket = bucket_key.bucket_of(key.as_bytes());
+                let new = change.added.seen().count.saturating_sub(change.rolled);
+                if new > 0 {
+                    roll(&key, &change.added, new);
+                }
+                (bucket, key, change)
+            })
             .collect();
         // What one large burst needed is not kept for ever.
         self.pending.shrink_to(2 * changes.len());
@@ -98,6 +109,8 @@ pub(crate) struct Counts {
     pub(crate) numbers: Gathered<NumberKey, NumberRow>,
     pub(crate) agents: Gathered<AgentKey, CountRow>,
     pub(crate) totals: Totals,
+    pub(crate) rollups: Rollups,
+    key: BucketKey,
 }
 
 /// What one [`Counts::apply`] changed.
@@ -134,6 +147,8 @@ impl Counts {
             numbers: Gathered::new(key, NUMBERS_MAX),
             agents: Gathered::new(key, AGENTS_MAX),
             totals: Totals::default(),
+            rollups: Rollups::default(),
+            key,
         }
     }
 
@@ -141,7 +156,8 @@ impl Counts {
     pub(crate) fn add(&mut self, seq: Seq, event: &EventRef<'_>) {
         let method = Method::of(event.method);
         self.totals.add(event, method);
-        self.add_rows(seq, event, method, CountIn::ALL);
+        let keys = self.rollups.note(event, method);
+        self.add_rows(seq, event, method, (CountIn::ALL, keys));
     }
 
     /// Counts what is new.
@@ -150,14 +166,17 @@ impl Counts {
             Record::Event(event) => self.add(seq, event),
             Record::Repeat(repeat) => {
                 self.totals.add_repeat(repeat);
-                self.add_repeat(seq, repeat);
+                let keys = self.rollups.note_repeat(repeat);
+                self.add_repeat(seq, repeat, keys);
             }
         }
     }
 
     /// Counts a repeat in the row of its source, and not in the totals.
-    pub(crate) fn add_repeat(&mut self, seq: Seq, repeat: &Repeat) {
-        self.sources.entry(SourceKey::of(repeat.source)).added.add_repeat(seq, repeat);
+    pub(crate) fn add_repeat(&mut self, seq: Seq, repeat: &Repeat, keys: Keys) {
+        let pending = self.sources.entry(SourceKey::of(repeat.source));
+        pending.added.add_repeat(seq, repeat);
+        pending.rolled += if keys == Keys::Counted { repeat.count } else { 0 };
     }
 
     /// Counts an event in the rows, and not in the totals.
@@ -166,17 +185,27 @@ impl Counts {
         seq: Seq,
         event: &EventRef<'_>,
         method: Method,
-        count_in: CountIn,
+        (count_in, keys): (CountIn, Keys),
     ) {
+        let rolled = u64::from(keys == Keys::Counted);
+        let source = SourceKey::of(event.source.ip());
+        let number = (!event.number.is_empty()).then(|| NumberKey::of(event.number));
         if count_in.source {
-            let key = SourceKey::of(event.source.ip());
-            self.sources.entry(key).added.add(seq, event, method);
+            let print = number.as_ref().map(|number| self.key.fingerprint_of(number.as_bytes()));
+            let pending = self.sources.entry(source);
+            pending.added.add(seq, event, method, print);
+            pending.rolled += rolled;
         }
-        if count_in.number && !event.number.is_empty() {
-            self.numbers.entry(NumberKey::of(event.number)).added.add(seq, event);
+        if let (true, Some(number)) = (count_in.number, number) {
+            let print = self.key.fingerprint_of(source.as_bytes());
+            let pending = self.numbers.entry(number);
+            pending.added.add(seq, event, print);
+            pending.rolled += rolled;
         }
         if count_in.agent && !event.user_agent.is_empty() {
-            self.agents.entry(AgentKey::of(event.user_agent)).added.add(seq, event);
+            let pending = self.agents.entry(AgentKey::of(event.user_agent));
+            pending.added.add(seq, event);
+            pending.rolled += rolled;
         }
     }
 
@@ -195,11 +224,24 @@ impl Counts {
 
     /// Makes the tables of the next generation.
     pub(crate) fn apply(&mut self, publication: u32) -> Changed {
-        Changed {
-            sources: self.sources.apply(publication),
-            numbers: self.numbers.apply(publication),
-            agents: self.agents.apply(publication),
-        }
+        let rollups = &mut self.rollups;
+        let mut roll = |dimension, key: &[u8], count| {
+            if let Some(hour) = rollups.current() {
+                hour.add_key(dimension, key, count);
+            }
+        };
+        let sources = self.sources.apply(publication, |key, _, count| {
+            roll(Dimension::Source, key.as_bytes(), count);
+        });
+        let numbers = self.numbers.apply(publication, |key, row, count| {
+            roll(Dimension::Number, key.as_bytes(), count);
+            roll(Dimension::Country, without_zeros(&row.country), count);
+        });
+        let agents = self.agents.apply(publication, |key, _, count| {
+            roll(Dimension::Agent, key.as_bytes(), count);
+        });
+        rollups.end_commit();
+        Changed { sources, numbers, agents }
     }
 }
 

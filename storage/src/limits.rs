@@ -143,6 +143,29 @@ pub const NUMBERS_MAX: usize = 2_000_000;
 /// User agents that are kept. There are some hundred honest ones; the rest is random.
 pub const AGENTS_MAX: usize = 65_536;
 
+/// Different numbers that the row of a source knows, at most: who tries one number dialled it, who
+/// tries six is searching. Four bytes each, a million times.
+pub const SOURCE_NUMBERS_MAX: usize = 6;
+
+/// Different sources that the row of a number knows, at most. See [`SOURCE_NUMBERS_MAX`].
+pub const NUMBER_SOURCES_MAX: usize = 3;
+
+/// Different proven sources that the row of a number knows, at most: as many as it takes to block it.
+pub const NUMBER_PROVEN_SOURCES_MAX: usize = 2;
+
+/// Hours that are counted apart, at most: 30 days. See `rollup.rs`.
+pub const ROLLUP_HOURS: u32 = 30 * 24;
+
+/// Keys of a dimension that an hour counts apart while it is written, at least; up to twice as many
+/// for a while. All of an hour is then some 100 KiB, and with attackers' longest keys 7 MiB.
+pub const ROLLUP_KEYS_MAX: usize = 4096;
+
+/// Keys of a dimension that an hour keeps when it has ended: 30 days of hours are some 10 MiB.
+pub const ROLLUP_KEYS_KEPT: usize = 256;
+
+/// Hours that one commit deletes, at most.
+pub const ROLLUP_DELETES_MAX: usize = 24;
+
 /// By how much proven entries may exceed the size of a table.
 pub const PROVEN_FACTOR: usize = 2;
 

@@ -20,6 +20,7 @@ use crate::key::{AgentKey, Key, NumberKey};
 use crate::limits::{BUCKETS, REPLAY_EVENTS_MAX};
 use crate::method::Method;
 use crate::repeat::Record;
+use crate::rollup::Keys;
 use crate::row_bytes::decode_row;
 use crate::snapshot::{BucketKey, Table};
 use crate::tables::{self, Origin, RowTable, State, View};
@@ -60,17 +61,19 @@ pub(crate) fn load(db: &Database) -> Result<Loaded, Error> {
         load_rows(&view, RowTable::Agents, &mut counts.agents, state.watermark)?,
     );
     let replayed = replay(&view, &mut counts, state, |counts, seq, record| {
+        counts.rollups.replay(&view, seq, record)?;
         let source = ahead.0.lacks(seq, || SourceKey::of(record.source()));
         match record {
             Record::Event(event) => {
                 let number = ahead.1.lacks(seq, || NumberKey::of(event.number));
                 let agent = ahead.2.lacks(seq, || AgentKey::of(event.user_agent));
                 let count_in = CountIn { source, number, agent };
-                counts.add_rows(seq, event, Method::of(event.method), count_in);
+                counts.add_rows(seq, event, Method::of(event.method), (count_in, Keys::Counted));
             }
-            Record::Repeat(repeat) if source => counts.add_repeat(seq, repeat),
+            Record::Repeat(repeat) if source => counts.add_repeat(seq, repeat, Keys::Counted),
             Record::Repeat(_) => {}
         }
+        Ok(())
     })?;
     expire_again(&view, &mut counts, state)?;
     // They are stored with every commit, so all that was counted again is in them already.
@@ -121,7 +124,7 @@ fn replay(
     view: &View,
     counts: &mut Counts,
     state: State,
-    count: impl Fn(&mut Counts, Seq, &Record<'_>),
+    count: impl Fn(&mut Counts, Seq, &Record<'_>) -> Result<(), Error>,
 ) -> Result<u64, Error> {
     let mut at = state.watermark;
     let mut replayed = 0;
@@ -132,7 +135,7 @@ fn replay(
         for record in block.records() {
             let Some((seq, record)) = readable(record, &head.first) else { break };
             if seq > state.watermark {
-                count(counts, seq, &record);
+                count(counts, seq, &record)?;
                 replayed += 1;
                 gathered += 1;
             }

@@ -197,7 +197,7 @@ mod tests {
                 user_agent: b"",
                 message: b"",
             };
-            row.add(Seq(seq), &event, Method::None);
+            row.add(Seq(seq), &event, Method::None, None);
         }
         row
     }

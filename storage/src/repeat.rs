@@ -76,6 +76,15 @@ impl Record<'_> {
         }
     }
 
+    /// When it arrived, or the last of them.
+    #[must_use]
+    pub fn time(&self) -> Time {
+        match self {
+            Self::Event(event) => event.time,
+            Self::Repeat(repeat) => repeat.last,
+        }
+    }
+
     /// Who sent it, or the last of them.
     #[must_use]
     pub fn source(&self) -> IpAddr {

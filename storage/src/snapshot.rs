@@ -107,10 +107,21 @@ pub struct BucketKey(pub(crate) [u64; 2]);
 impl BucketKey {
     /// The bucket that `key` is in.
     pub(crate) fn bucket_of(self, key: &[u8]) -> u16 {
+        // The remainder of BUCKETS, which a u16 holds: see the assertion in limits.rs.
+        (self.hash(key) % BUCKETS as u64) as u16
+    }
+
+    /// What stands for `key` where only different keys are counted: not 0, and of other bits than its
+    /// bucket.
+    pub(crate) fn fingerprint_of(self, key: &[u8]) -> u32 {
+        ((self.hash(key) >> 32) as u32).max(1)
+    }
+
+    /// A hash that nobody can predict who does not know the database.
+    pub(crate) fn hash(self, key: &[u8]) -> u64 {
         let mut hasher = SipHasher13::new_with_keys(self.0[0], self.0[1]);
         hasher.write(key);
-        // The remainder of BUCKETS, which a u16 holds: see the assertion in limits.rs.
-        (hasher.finish() % BUCKETS as u64) as u16
+        hasher.finish()
     }
 }
 

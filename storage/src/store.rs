@@ -10,8 +10,10 @@ use uuid::Uuid;
 
 use crate::cursor::Cursors;
 use crate::limits::{CACHE_BYTES, RETENTION_NS};
-use crate::log::Log;
+use crate::log::{Log, LogError};
+use crate::rollup::{self, Hour, HourCounts};
 use crate::snapshot::Snapshot;
+use crate::tables::View;
 
 /// What the writer is to open, and how.
 #[derive(Clone, Debug)]
@@ -200,6 +202,17 @@ impl Store {
     #[must_use]
     pub fn stats(&self) -> &WriterStats {
         &self.0.stats
+    }
+
+    /// What was counted in the hours from `first` to `last`, those that have any, in their order. The
+    /// hour that is under way is some seconds behind the snapshot.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`].
+    pub fn rollups(&self, first: Hour, last: Hour) -> Result<Vec<(Hour, HourCounts)>, LogError> {
+        let db = self.0.database().ok_or(LogError::Closed)?;
+        Ok(rollup::read(&View::new(&db)?, first, last)?)
     }
 
     /// The log of events. `None` while the database is not open.

@@ -36,6 +36,8 @@ pub(crate) const ROWS: [TableDefinition<'_, &[u8], &[u8]>; 3] = [
 /// Up to which event the stored rows of a bucket include everything: written when a row leaves a full
 /// table. By [`floor_key`].
 pub(crate) const FLOORS: TableDefinition<'_, u16, u64> = TableDefinition::new("floors");
+/// What was counted in each hour, by the hour: see `rollup.rs`.
+pub(crate) const ROLLUPS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("rollups");
 /// Where the readers of the log are, by their names.
 pub(crate) const CURSORS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("cursors");
 
@@ -157,6 +159,7 @@ pub(crate) fn initialise(db: &Database, origin: Origin) -> Result<(), Error> {
 fn open_since_1(write: &WriteTransaction) -> Result<(), Error> {
     write.open_table(FLOORS)?;
     write.open_table(CURSORS)?;
+    write.open_table(ROLLUPS)?;
     Ok(())
 }
 
@@ -241,6 +244,24 @@ impl View {
             read.push((table, (key % BUCKETS) as u16, Seq(through.value())));
         }
         Ok(read)
+    }
+
+    /// What is stored of an hour.
+    pub(crate) fn rollup(&self, hour: u32) -> Result<Option<Vec<u8>>, Error> {
+        let rollups = self.0.open_table(ROLLUPS)?;
+        Ok(rollups.get(hour)?.map(|bytes| bytes.value().to_vec()))
+    }
+
+    /// The hours from `first` to `last` that are stored, at most `max`.
+    pub(crate) fn rollup_hours(
+        &self,
+        first: u32,
+        last: u32,
+        max: usize,
+    ) -> Result<Vec<u32>, Error> {
+        let rollups = self.0.open_table(ROLLUPS)?;
+        let hours = rollups.range(first..=last)?.take(max);
+        hours.map(|entry| Ok(entry?.0.value())).collect()
     }
 
     /// Where each reader is.

@@ -41,6 +41,17 @@ impl Totals {
         self.repeated += repeat.count;
     }
 
+    pub(crate) fn merge(&mut self, other: &Self) {
+        let numbers = self.by_transport.iter_mut().chain(&mut self.by_verification);
+        let numbers = numbers.chain(&mut self.by_method).chain(&mut self.evicted);
+        let numbers = numbers.chain([&mut self.expired, &mut self.repeats, &mut self.repeated]);
+        let others =
+            other.by_transport.iter().chain(&other.by_verification).chain(&other.by_method);
+        let others = others.chain(&other.evicted);
+        let others = others.chain([&other.expired, &other.repeats, &other.repeated]);
+        numbers.zip(others).for_each(|(mine, theirs)| *mine += theirs);
+    }
+
     /// All events, with those that repeats stand for.
     #[must_use]
     pub fn events(&self) -> u64 {

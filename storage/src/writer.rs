@@ -17,10 +17,11 @@ use crate::block::{Builder, Packed};
 use crate::counts::{Changed, Counts};
 use crate::event::{EventRef, Seq, SourceKey, Time};
 use crate::evict::{Eviction, Evictor, Left};
-use crate::limits::{PENDING_PACKED_BYTES_MAX, TAIL_AGE_MAX_NS, TAIL_RAW_BYTES};
+use crate::limits::{PENDING_PACKED_BYTES_MAX, ROLLUP_HOURS, TAIL_AGE_MAX_NS, TAIL_RAW_BYTES};
 use crate::load::{Loaded, REPLAYED};
 use crate::repeat::{Record, Repeats};
 use crate::retain::{AgeOut, Aged, Expiry};
+use crate::rollup::Hour;
 use crate::shed::{Heavy, Load};
 use crate::snapshot::Snapshot;
 use crate::store::Shared;
@@ -238,6 +239,7 @@ impl Writer {
     fn prepare(&mut self, db: &Database, now: Time) -> Result<Option<Prepared>, Error> {
         let closed = Seq(self.state.watermark.0.min(self.first.0 - 1));
         self.expiry.take_out(db, &mut self.counts, closed, now)?;
+        self.counts.rollups.complete(db)?;
 
         let (expired, generation) = (self.expiry.through(), self.generation);
         let mut state = State { last: self.last, expired, generation, ..self.state };
@@ -263,6 +265,10 @@ impl Writer {
             self.note(changed, aged, &left, state.generation);
         }
         self.sweeper.slice(&self.counts, self.publication, &mut state, &mut batch.rows, now);
+        if state.watermark > self.state.watermark {
+            batch.rollups = self.counts.rollups.write_changed(state.last, now);
+            batch.rollups_from = Hour::of(now).0.saturating_sub(ROLLUP_HOURS);
+        }
         batch.cursors = self.shared.cursors.take_changed();
         if state == self.state && batch.is_empty() && !self.deletes_more {
             return Ok(None);

@@ -20,6 +20,14 @@ pub use target::{Basis, DIGITS_MAX, Target};
 
 use crate::event::NUMBER_BYTES_MAX;
 
+/// The country of the subscriber that a number leads to, ISO 3166-1 alpha-2; zeros where it cannot be
+/// told, or is none.
+#[must_use]
+pub fn country_code(number: &[u8]) -> [u8; 2] {
+    let country = Target::read(number).and_then(|target| target.country());
+    country.and_then(|code| code.as_bytes().try_into().ok()).unwrap_or_default()
+}
+
 /// Writes the comparison key of `number` into `buffer` and returns it; a number that needs no change
 /// is returned as it is. Longer numbers than [`NUMBER_BYTES_MAX`] are cut there.
 pub fn comparison_key<'a>(number: &'a [u8], buffer: &'a mut [u8; NUMBER_BYTES_MAX]) -> &'a [u8] {
