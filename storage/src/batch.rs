@@ -11,7 +11,7 @@ use crate::limits::{
 };
 use crate::row_bytes::Encoder;
 use crate::tables::{
-    CURSORS, FLOORS, HEADS, META, PARTS, ROLLUPS, ROWS, RowTable, State, floor_key,
+    CURSORS, FILTERS, FLOORS, HEADS, META, PARTS, ROLLUPS, ROWS, RowTable, State, floor_key,
 };
 
 /// One row to be written.
@@ -75,8 +75,10 @@ pub(crate) fn store(db: &Database, batch: &Batch) -> Result<bool, Error> {
 fn write_blocks(write: &WriteTransaction, batch: &Batch) -> Result<bool, Error> {
     let mut heads = write.open_table(HEADS)?;
     let mut parts = write.open_table(PARTS)?;
+    let mut filters = write.open_table(FILTERS)?;
     for block in &batch.blocks {
         let first = block.head.first.0;
+        filters.insert(first, &block.filter[..])?;
         let replaced = heads.insert(first, &block.head.to_bytes()[..])?.is_some();
         let mut rest = &block.payload[..];
         let mut number = 0;
@@ -94,7 +96,7 @@ fn write_blocks(write: &WriteTransaction, batch: &Batch) -> Result<bool, Error> 
             }
         }
     }
-    delete_blocks(&mut heads, &mut parts, batch.state.swept)
+    delete_blocks(&mut heads, &mut parts, &mut filters, batch.state.swept)
 }
 
 type Heads<'a> = redb::Table<'a, u64, &'static [u8]>;
@@ -104,6 +106,7 @@ type Parts<'a> = redb::Table<'a, (u64, u8), &'static [u8]>;
 fn delete_blocks(
     heads: &mut Heads<'_>,
     parts: &mut Parts<'_>,
+    filters: &mut Heads<'_>,
     through: Seq,
 ) -> Result<bool, Error> {
     let mut firsts = Vec::new();
@@ -113,6 +116,7 @@ fn delete_blocks(
     let deletes_more = firsts.len() == DELETE_BLOCKS_MAX;
     for first in firsts {
         heads.remove(first)?;
+        filters.remove(first)?;
         for number in 0..BLOCK_PARTS_MAX as u8 {
             if parts.remove((first, number))?.is_none() {
                 break;

@@ -103,6 +103,12 @@ impl Bench {
         self.committed = self.given.len();
     }
 
+    /// The last block is not added to any more.
+    pub(crate) fn close_block(&mut self) {
+        assert_eq!(self.committed, self.given.len());
+        self.writer.begin_block();
+    }
+
     /// Commits until nothing is left to do.
     pub(crate) fn settle(&mut self) {
         loop {

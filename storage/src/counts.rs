@@ -10,12 +10,13 @@ use hashbrown::HashMap;
 use crate::aggregate::{CountRow, NumberRow, Row, SourceRow, Totals};
 use crate::bucket::Decision;
 use crate::event::{EventRef, Seq, SourceKey};
+use crate::filter::{Hashes, number_hash, source_hash};
 use crate::key::{AgentKey, Key, NumberKey};
 use crate::limits::{AGENTS_MAX, NUMBERS_MAX, SOURCES_MAX};
 use crate::method::Method;
 use crate::repeat::{Record, Repeat};
 use crate::rollup::{Dimension, Keys, Rollups, without_zeros};
-use crate::snapshot::{BucketKey, Table};
+use crate::snapshot::{BucketKey, Table, fingerprint};
 
 /// What one commit does to one key.
 pub(crate) struct Pending<R> {
@@ -110,6 +111,8 @@ pub(crate) struct Counts {
     pub(crate) agents: Gathered<AgentKey, CountRow>,
     pub(crate) totals: Totals,
     pub(crate) rollups: Rollups,
+    /// Of what was counted since somebody cleared it: the last block of the log.
+    pub(crate) hashes: Hashes,
     key: BucketKey,
 }
 
@@ -148,6 +151,7 @@ impl Counts {
             agents: Gathered::new(key, AGENTS_MAX),
             totals: Totals::default(),
             rollups: Rollups::default(),
+            hashes: Hashes::default(),
             key,
         }
     }
@@ -157,7 +161,11 @@ impl Counts {
         let method = Method::of(event.method);
         self.totals.add(event, method);
         let keys = self.rollups.note(event, method);
-        self.add_rows(seq, event, method, (CountIn::ALL, keys));
+        let (source, number) = self.add_rows(seq, event, method, (CountIn::ALL, keys));
+        self.hashes.add(source_hash(source));
+        if let Some(number) = number {
+            self.hashes.add(number_hash(number));
+        }
     }
 
     /// Counts what is new.
@@ -168,6 +176,8 @@ impl Counts {
                 self.totals.add_repeat(repeat);
                 let keys = self.rollups.note_repeat(repeat);
                 self.add_repeat(seq, repeat, keys);
+                let source = SourceKey::of(repeat.source);
+                self.hashes.add(source_hash(self.key.hash(source.as_bytes())));
             }
         }
     }
@@ -179,27 +189,27 @@ impl Counts {
         pending.rolled += if keys == Keys::Counted { repeat.count } else { 0 };
     }
 
-    /// Counts an event in the rows, and not in the totals.
+    /// Counts an event in the rows, and not in the totals. Returns the hashes of its source and number.
     pub(crate) fn add_rows(
         &mut self,
         seq: Seq,
         event: &EventRef<'_>,
         method: Method,
         (count_in, keys): (CountIn, Keys),
-    ) {
+    ) -> (u64, Option<u64>) {
         let rolled = u64::from(keys == Keys::Counted);
         let source = SourceKey::of(event.source.ip());
         let number = (!event.number.is_empty()).then(|| NumberKey::of(event.number));
+        let hash = self.key.hash(source.as_bytes());
+        let number_hash = number.as_ref().map(|number| self.key.hash(number.as_bytes()));
         if count_in.source {
-            let print = number.as_ref().map(|number| self.key.fingerprint_of(number.as_bytes()));
             let pending = self.sources.entry(source);
-            pending.added.add(seq, event, method, print);
+            pending.added.add(seq, event, method, number_hash.map(fingerprint));
             pending.rolled += rolled;
         }
         if let (true, Some(number)) = (count_in.number, number) {
-            let print = self.key.fingerprint_of(source.as_bytes());
             let pending = self.numbers.entry(number);
-            pending.added.add(seq, event, print);
+            pending.added.add(seq, event, fingerprint(hash));
             pending.rolled += rolled;
         }
         if count_in.agent && !event.user_agent.is_empty() {
@@ -207,6 +217,7 @@ impl Counts {
             pending.added.add(seq, event);
             pending.rolled += rolled;
         }
+        (hash, number_hash)
     }
 
     /// Takes what leaves the log out of every row that counts it.

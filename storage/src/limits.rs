@@ -189,6 +189,19 @@ pub const CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// How long events and rows are kept when nothing else is said: 7 days.
 pub const RETENTION_NS: u64 = 7 * 86_400 * NS_PER_S;
 
+/// Bits of a block's filter for each source and number in it: with [`FILTER_PROBES`] one block in a
+/// hundred is unpacked for nothing. 2.5 bytes an event where all are different.
+pub const FILTER_BITS_PER_KEY: usize = 10;
+
+/// Bits that a key sets in a filter.
+pub const FILTER_PROBES: u32 = 7;
+
+/// Blocks that one search unpacks, at most: some tenth of a second.
+pub const QUERY_BLOCKS_MAX: usize = 256;
+
+/// Blocks that one search looks at, at most: some 10 ms for what is passed over.
+pub const QUERY_HEADS_MAX: usize = 16 * 1024;
+
 /// Readers of the log with a cursor, at most: each is a few bytes in memory and in the file.
 pub const CURSORS_MAX: usize = 256;
 

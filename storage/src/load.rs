@@ -68,7 +68,8 @@ pub(crate) fn load(db: &Database) -> Result<Loaded, Error> {
                 let number = ahead.1.lacks(seq, || NumberKey::of(event.number));
                 let agent = ahead.2.lacks(seq, || AgentKey::of(event.user_agent));
                 let count_in = CountIn { source, number, agent };
-                counts.add_rows(seq, event, Method::of(event.method), (count_in, Keys::Counted));
+                let method = Method::of(event.method);
+                let _hashes = counts.add_rows(seq, event, method, (count_in, Keys::Counted));
             }
             Record::Repeat(repeat) if source => counts.add_repeat(seq, repeat, Keys::Counted),
             Record::Repeat(_) => {}

@@ -11,8 +11,9 @@ use crate::event::{
     Anomalies, Collected, EventRef, NumberKind, Seq, Time, Transport, Verification,
 };
 use crate::limits::LOG_READ_BYTES_MAX;
+use crate::snapshot::BucketKey;
 use crate::store::Shared;
-use crate::tables::View;
+use crate::tables::{self, View};
 
 /// One event as it was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,6 +196,16 @@ impl Log {
             Some(head) => head.first,
             None => Seq(view.state()?.last.0 + 1),
         })
+    }
+
+    pub(crate) fn node_id(&self) -> Uuid {
+        self.shared.node_id
+    }
+
+    /// The database as it is now, and the key of its hashes.
+    pub(crate) fn view_and_key(&self) -> Result<(View, BucketKey), LogError> {
+        let db = self.shared.database().ok_or(LogError::Closed)?;
+        Ok((View::new(&db)?, tables::origin(&db)?.bucket_key))
     }
 
     fn view(&self) -> Result<View, LogError> {

@@ -27,6 +27,8 @@ pub struct Packed {
     pub head: Head,
     /// What follows it.
     pub payload: Vec<u8>,
+    /// Which sources and numbers may be in it; empty if that is not known. See `filter.rs`.
+    pub filter: Vec<u8>,
 }
 
 /// Gathers the events and repeats of one block.
@@ -176,7 +178,7 @@ impl Builder {
             crc: 0,
         };
         head.crc = head.checksum(&payload);
-        Packed { head, payload }
+        Packed { head, payload, filter: Vec::new() }
     }
 
     pub(crate) fn column_bytes(&self) -> usize {

@@ -111,18 +111,18 @@ impl BucketKey {
         (self.hash(key) % BUCKETS as u64) as u16
     }
 
-    /// What stands for `key` where only different keys are counted: not 0, and of other bits than its
-    /// bucket.
-    pub(crate) fn fingerprint_of(self, key: &[u8]) -> u32 {
-        ((self.hash(key) >> 32) as u32).max(1)
-    }
-
     /// A hash that nobody can predict who does not know the database.
     pub(crate) fn hash(self, key: &[u8]) -> u64 {
         let mut hasher = SipHasher13::new_with_keys(self.0[0], self.0[1]);
         hasher.write(key);
         hasher.finish()
     }
+}
+
+/// What stands for a key with this hash where only different keys are counted: not 0, and of other bits
+/// than its bucket.
+pub(crate) fn fingerprint(hash: u64) -> u32 {
+    ((hash >> 32) as u32).max(1)
 }
 
 /// An immutable map.

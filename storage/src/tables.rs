@@ -36,6 +36,8 @@ pub(crate) const ROWS: [TableDefinition<'_, &[u8], &[u8]>; 3] = [
 /// Up to which event the stored rows of a bucket include everything: written when a row leaves a full
 /// table. By [`floor_key`].
 pub(crate) const FLOORS: TableDefinition<'_, u16, u64> = TableDefinition::new("floors");
+/// What may be in each block, by its first event: see `filter.rs`.
+pub(crate) const FILTERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("block_filters");
 /// What was counted in each hour, by the hour: see `rollup.rs`.
 pub(crate) const ROLLUPS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("rollups");
 /// Where the readers of the log are, by their names.
@@ -159,6 +161,7 @@ pub(crate) fn initialise(db: &Database, origin: Origin) -> Result<(), Error> {
 fn open_since_1(write: &WriteTransaction) -> Result<(), Error> {
     write.open_table(FLOORS)?;
     write.open_table(CURSORS)?;
+    write.open_table(FILTERS)?;
     write.open_table(ROLLUPS)?;
     Ok(())
 }
@@ -292,6 +295,28 @@ impl View {
         }
     }
 
+    /// Calls `visit` with the heads of the blocks that have an event before `before`, the last first, and
+    /// their filters. After `max` of them, or when told to stop, returns before which event to go on.
+    pub(crate) fn blocks_before(
+        &self,
+        before: Seq,
+        max: usize,
+        mut visit: impl FnMut(&Head, &[u8]) -> Result<Walk, Error>,
+    ) -> Result<Option<Seq>, Error> {
+        let heads = self.0.open_table(HEADS)?;
+        let filters = self.0.open_table(FILTERS)?;
+        let mut filters = filters.range(..before.0)?.rev().peekable();
+        for (number, entry) in heads.range(..before.0)?.rev().enumerate() {
+            let head = parse_head(entry?.1.value())?;
+            let filter = filter_of(&mut filters, head.first)?;
+            let bytes = filter.as_ref().map_or(&[][..], |filter| filter.value());
+            if number == max || visit(&head, bytes)? == Walk::Stop {
+                return Ok(Some(Seq(head.last().0 + 1)));
+            }
+        }
+        Ok(None)
+    }
+
     /// Unpacks a block. The inner error is about this block alone.
     pub(crate) fn block(&self, head: &Head) -> Result<Result<Block, Damaged>, Error> {
         let parts = self.0.open_table(PARTS)?;
@@ -304,6 +329,34 @@ impl View {
             }
         }
         Ok(Block::unpack(head, &payload))
+    }
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Walk {
+    On,
+    Stop,
+}
+
+type FiltersBack<'a> = std::iter::Peekable<std::iter::Rev<redb::Range<'a, u64, &'static [u8]>>>;
+
+/// The filter of the block that begins with `first`, from filters that come backwards beside the
+/// blocks. A block of schema 1 has none.
+fn filter_of<'a>(
+    filters: &mut FiltersBack<'a>,
+    first: Seq,
+) -> Result<Option<redb::AccessGuard<'a, &'static [u8]>>, Error> {
+    loop {
+        match filters.peek() {
+            Some(Ok((key, _))) if key.value() < first.0 => return Ok(None),
+            None => return Ok(None),
+            _ => {}
+        }
+        match filters.next().transpose()? {
+            Some((key, filter)) if key.value() == first.0 => return Ok(Some(filter)),
+            _ => {}
+        }
     }
 }
 

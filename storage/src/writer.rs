@@ -173,15 +173,20 @@ impl Writer {
         }
         self.counts.add_record(self.last, &record);
         if self.builder.is_full() {
-            let packed = self.builder.pack(self.first);
+            let packed = self.pack();
             self.packed_bytes += packed.payload.len();
             self.packed.push(packed);
             self.begin_block();
         }
     }
 
-    fn begin_block(&mut self) {
+    fn pack(&mut self) -> Packed {
+        Packed { filter: self.counts.hashes.filter(), ..self.builder.pack(self.first) }
+    }
+
+    pub(crate) fn begin_block(&mut self) {
         self.builder.clear();
+        self.counts.hashes.clear();
         self.first = Seq(self.last.0 + 1);
     }
 
@@ -247,7 +252,8 @@ impl Writer {
         let mut batch = Batch { blocks: std::mem::take(&mut self.packed), ..Batch::default() };
         self.packed_bytes = 0;
         if self.pending_events() > 0 && !self.builder.is_empty() {
-            batch.blocks.push(self.builder.pack(self.first));
+            let packed = self.pack();
+            batch.blocks.push(packed);
         }
         let publication = self.publication.saturating_add(1);
         let changed = self.counts.apply(publication);
