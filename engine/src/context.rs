@@ -92,6 +92,7 @@ pub fn for_node(store: Store, policy: Arc<ArcSwap<Policy>>, facts: Arc<Facts>) -
         version: VERSION,
         metrics: Box::new(move |out| counters::render(&shards, out)),
         status: Box::new(move || status(&facts, &told)),
+        any_origin: true,
         counters: Counters::default(),
     }
 }
@@ -106,6 +107,7 @@ pub fn for_export(config: &Config, store: Store) -> Context {
         version: VERSION,
         metrics: Box::new(|_| ()),
         status: Box::new(|| serde_json::Value::Null),
+        any_origin: true,
         counters: Counters::default(),
     }
 }

@@ -19,6 +19,8 @@ pub struct Context {
     pub metrics: Box<dyn Fn(&mut String) + Send + Sync>,
     /// What `/api/v1/status` shows: flat, small, and nothing secret.
     pub status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
+    /// Whether pages of any origin may read the answers of the paths of 4.x, as there.
+    pub any_origin: bool,
     /// What the HTTP side counts.
     pub counters: Counters,
 }
@@ -44,6 +46,7 @@ impl Context {
             version: "9.8.7",
             metrics: Box::new(|_| {}),
             status: Box::new(|| serde_json::Value::Null),
+            any_origin: true,
             counters: Counters::default(),
         })
     }

@@ -33,8 +33,17 @@ pub enum Incident {
     LifeOver,
     /// A document was asked for while as many were being sent as are allowed.
     Busy,
-    /// A request was refused because its address had sent as many as one may.
+    /// A request was refused because its address or its token had sent as many as one may.
     TooManyRequests,
+    /// A request was refused for want of a good token.
+    Unauthorized,
+    /// A request was refused because its token is for other things, or because of the page that sent
+    /// it.
+    Forbidden,
+    /// A request was made under a name that the node does not have.
+    ForeignHost,
+    /// A request's body did not come in time, was too long, or broke off.
+    BadBody,
     /// A request came with a body. Nothing here takes one.
     RequestBody,
     /// What came was not HTTP, or broke off.
@@ -45,7 +54,7 @@ pub enum Incident {
 
 impl Incident {
     /// All of them, in order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::RefusedConnection,
         Self::RefusedAddress,
         Self::AcceptFailed,
@@ -57,6 +66,10 @@ impl Incident {
         Self::LifeOver,
         Self::Busy,
         Self::TooManyRequests,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::ForeignHost,
+        Self::BadBody,
         Self::RequestBody,
         Self::Broken,
         Self::NotForThisLane,
@@ -77,6 +90,10 @@ impl Incident {
             Self::LifeOver => "life_over",
             Self::Busy => "busy",
             Self::TooManyRequests => "too_many_requests",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::ForeignHost => "foreign_host",
+            Self::BadBody => "bad_body",
             Self::RequestBody => "request_body",
             Self::Broken => "broken",
             Self::NotForThisLane => "not_for_this_lane",

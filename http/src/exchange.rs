@@ -116,6 +116,8 @@ pub struct Response {
     pub any_origin: bool,
     /// `X-SentryPeer-Version`.
     pub version: &'static str,
+    /// What else the header has. The dip lane leaves it out.
+    pub more: Vec<(&'static str, Cow<'static, str>)>,
     /// The body.
     pub body: Body,
 }
@@ -133,6 +135,7 @@ impl Response {
             retry_after_s: None,
             any_origin: false,
             version: "",
+            more: Vec::new(),
             body,
         }
     }
@@ -182,6 +185,12 @@ impl Response {
         response
     }
 
+    /// Adds a line to the header.
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        self.more.push((name, value.into()));
+        self
+    }
+
     pub(crate) fn with_etag(mut self, etag: String) -> Self {
         self.etag = Some(etag);
         self
@@ -217,5 +226,6 @@ impl Response {
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
+        .chain(self.more.iter().map(|(name, value)| (*name, Cow::Borrowed(&**value))))
     }
 }

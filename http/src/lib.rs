@@ -36,6 +36,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 mod check;
 pub mod context;
 pub mod counters;
@@ -52,6 +53,7 @@ pub mod metrics;
 pub mod pace;
 mod query;
 pub mod routes;
+pub mod token_file;
 
 pub use context::Context;
 pub use exchange::{Body, Lane, Request, Response};

@@ -24,6 +24,32 @@ pub const ADDRESSES_MAX: usize = 8_192;
 /// How long a full table of addresses is not walked again.
 pub const ADDRESS_SWEEP_PERIOD: Duration = Duration::from_secs(1);
 
+/// Tokens of the operator: one for each firewall, PBX and person of a large site. Their file is read
+/// and written as a whole.
+pub const TOKENS_MAX: usize = 1_024;
+
+/// Longest name of a token, in bytes.
+pub const TOKEN_NAME_BYTES_MAX: usize = 64;
+
+/// Longest file of tokens that is read, in bytes; [`TOKENS_MAX`] take about 400 bytes each.
+pub const TOKEN_FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Requests of one token that has no rate of its own: dips of a busy site, far below what would
+/// keep others waiting.
+pub const TOKEN_RATE: Rate = Rate { per_s: 2_000, burst: 4_000 };
+
+/// Short-lived tokens of one client: each of its processes needs one.
+pub const ISSUED_PER_CLIENT_MAX: usize = 16;
+
+/// How long a short-lived token lasts.
+pub const ISSUED_TIME_MAX: Duration = Duration::from_secs(3_600);
+
+/// Longest body of a request, in bytes. What is sent here are credentials and single entries.
+pub const REQUEST_BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// How long a request's body may take.
+pub const REQUEST_BODY_TIME_MAX: Duration = Duration::from_secs(5);
+
 /// A TLS handshake, from the connection to its end. A slow line and a slow client need two seconds.
 pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -183,5 +209,8 @@ const _: () = assert!(ADDRESSES_MAX >= 4 * API_CONNECTIONS_MAX);
 const _: () = assert!((ADDRESS_CONNECTIONS_MAX as usize) < API_CONNECTIONS_MAX);
 // An answer is looked at several times before it counts as not taken.
 const _: () = assert!(4 * PULSE_PERIOD.as_secs() <= WRITE_STALL_MAX.as_secs());
+// An HTTP/2 answer must not count as not taken while its request's body is awaited.
+const _: () = assert!(REQUEST_BODY_TIME_MAX.as_secs() < WRITE_STALL_MAX.as_secs());
+const _: () = assert!(TOKENS_MAX as u64 * 512 <= TOKEN_FILE_BYTES_MAX);
 // Both fronts take their descriptors from one limit: a full dip lane must hold fewer than the API.
 const _: () = assert!(DIP_CONNECTIONS_MAX < API_CONNECTIONS_MAX);

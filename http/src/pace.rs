@@ -18,6 +18,12 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// So many a second, and what two seconds have at once.
+    #[must_use]
+    pub fn with_double_burst(per_s: u32) -> Self {
+        Self { per_s, burst: per_s.saturating_mul(2) }
+    }
+
     fn interval_ns(self) -> u64 {
         NS_PER_S / u64::from(self.per_s.max(1))
     }

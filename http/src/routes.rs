@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sentrypeer_storage::policy::Policy;
 use sentrypeer_storage::snapshot::Snapshot;
 
+use crate::access::{Need, Scope};
 use crate::context::Context;
 use crate::exchange::{Body, Lane, Request, Response};
 use crate::limits::{DIP_BODY_BYTES_MAX, RETRY_AFTER_S, TARGET_BYTES_MAX};
@@ -37,13 +38,15 @@ pub enum Route<'a> {
     Check,
     /// `/api/v1/status`
     Status,
+    /// `/oauth2/token`
+    OauthToken,
     /// Anything else.
     Unknown,
 }
 
 impl<'a> Route<'a> {
     /// The labels of the routes in `/metrics`, in the order of [`Route::index`].
-    pub(crate) const NAMES: [&'static str; 13] = [
+    pub(crate) const NAMES: [&'static str; 14] = [
         "/",
         "/health-check",
         "/livez",
@@ -56,6 +59,7 @@ impl<'a> Route<'a> {
         "/numbers/{number}",
         "/api/v1/check",
         "/api/v1/status",
+        "/oauth2/token",
         "other",
     ];
 
@@ -73,6 +77,7 @@ impl<'a> Route<'a> {
             "/numbers" => Self::Numbers,
             "/api/v1/check" => Self::Check,
             "/api/v1/status" => Self::Status,
+            "/oauth2/token" => Self::OauthToken,
             _ => Self::of_segment(path),
         }
     }
@@ -103,7 +108,8 @@ impl<'a> Route<'a> {
             Self::Number(_) => 9,
             Self::Check => 10,
             Self::Status => 11,
-            Self::Unknown => 12,
+            Self::OauthToken => 12,
+            Self::Unknown => 13,
         }
     }
 
@@ -112,6 +118,32 @@ impl<'a> Route<'a> {
     #[must_use]
     pub fn walks_a_table(self) -> bool {
         matches!(self, Self::IpAddresses | Self::Ipset | Self::Numbers)
+    }
+
+    /// What who asks must be allowed.
+    #[must_use]
+    pub fn need(self) -> Need {
+        match self {
+            Self::Live | Self::Ready | Self::OauthToken => Need::Nothing,
+            Self::Ipset => Need::Scope(Scope::Feed),
+            Self::Metrics | Self::Status => Need::Scope(Scope::Metrics),
+            _ => Need::Scope(Scope::Read),
+        }
+    }
+
+    /// The methods that the path has, as in `Allow`.
+    #[must_use]
+    pub fn methods(self) -> &'static str {
+        match self {
+            Self::OauthToken => "POST",
+            _ => "GET, HEAD",
+        }
+    }
+
+    /// Whether the path has this method.
+    #[must_use]
+    pub fn has(self, method: &str) -> bool {
+        self.methods().split(", ").any(|has| has == method)
     }
 
     /// Whether SentryPeer 4.x has this path too. Pages of any origin may read those, as there.
@@ -159,7 +191,7 @@ pub(crate) fn finished(
     route: Route<'_>,
     mut response: Response,
 ) -> Response {
-    response.any_origin = route.is_of_4x();
+    response.any_origin = ctx.any_origin && route.is_of_4x();
     response.version = ctx.version;
     ctx.counters.request(lane, route.index(), response.status);
     response
@@ -192,8 +224,12 @@ fn answer(ctx: &Context, route: Route<'_>, request: &Request<'_>) -> Response {
     }
     match request.method {
         _ if route == Route::Unknown => unknown(),
-        "GET" | "HEAD" => get(ctx, route, request),
-        _ => Response::error(405, "Only GET and HEAD work here.").with_allow("GET, HEAD"),
+        method if !route.has(method) => {
+            let methods = route.methods();
+            let works = methods.replace(", ", " and ");
+            Response::error(405, &format!("Only {works} works here.")).with_allow(methods)
+        }
+        _ => get(ctx, route, request),
     }
 }
 
@@ -210,7 +246,8 @@ fn get(ctx: &Context, route: Route<'_>, request: &Request<'_>) -> Response {
         Route::Metrics => return metrics::metrics(ctx),
         Route::Status => return Response::json(200, &(ctx.status)()),
         Route::HealthCheck => return health::check(ctx, request),
-        Route::Unknown => return unknown(),
+        // Only the API front knows who asks.
+        Route::OauthToken | Route::Unknown => return unknown(),
         _ => {}
     }
     let Some(snapshot) = ctx.store.snapshot() else { return starting(ctx) };
@@ -228,6 +265,7 @@ fn get(ctx: &Context, route: Route<'_>, request: &Request<'_>) -> Response {
         | Route::Ready
         | Route::Metrics
         | Route::Status
+        | Route::OauthToken
         | Route::Unknown => unknown(),
     }
 }

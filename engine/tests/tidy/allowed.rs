@@ -37,6 +37,7 @@ pub const PURE: &[&str] = &[
     "storage/src/allow.rs",
     "storage/src/blocklist.rs",
     "storage/src/policy.rs",
+    "http/src/access/",
     "http/src/feed/",
 ];
 

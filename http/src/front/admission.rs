@@ -55,6 +55,7 @@ struct Entry {
 #[derive(Debug)]
 pub(super) struct Place {
     admission: Arc<Admission>,
+    peer: Peer,
     address: Option<IpAddr>,
 }
 
@@ -78,7 +79,7 @@ impl Admission {
             }
             entry.connections += 1;
         }
-        Some(Place { admission: Arc::clone(self), address })
+        Some(Place { admission: Arc::clone(self), peer, address })
     }
 
     fn leave(&self, address: IpAddr) {
@@ -89,6 +90,11 @@ impl Admission {
 }
 
 impl Place {
+    /// Whose place it is.
+    pub(super) fn peer(&self) -> Peer {
+        self.peer
+    }
+
     /// Takes one request.
     ///
     /// # Errors

@@ -3,11 +3,12 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap, HeaderName};
 use http::request::Parts;
 use http::{HeaderValue, Method, Version};
 use http_body::Body as _;
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
 use sentrypeer_storage::event::Time;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -15,16 +16,22 @@ use tokio::time::timeout;
 use super::admission::Place;
 use super::body::{FrontBody, Kept, into_http};
 use super::pulse::{Beat, Pulse};
+use crate::access::{Access, Denial, Head, Line, oauth_answer};
 use crate::context::Context;
 use crate::counters::Incident;
 use crate::exchange::{Lane, Request, Response};
-use crate::limits::{API_DOCUMENT_WAIT_MAX, API_FEEDS_MAX, API_LISTS_MAX, RETRY_AFTER_S};
+use crate::limits::{
+    API_DOCUMENT_WAIT_MAX, API_FEEDS_MAX, API_LISTS_MAX, REQUEST_BODY_BYTES_MAX,
+    REQUEST_BODY_TIME_MAX, RETRY_AFTER_S,
+};
 use crate::routes::{Route, finished, handle};
+use crate::token_file;
 
 /// What all connections share to answer from.
 #[derive(Clone)]
 pub(super) struct Answering {
     pub(super) ctx: Arc<Context>,
+    access: Arc<Access>,
     lists: Arc<Semaphore>,
     feeds: Arc<Semaphore>,
 }
@@ -33,14 +40,18 @@ pub(super) struct Answering {
 #[derive(Clone)]
 pub(super) struct Caller {
     pub(super) place: Arc<Place>,
+    pub(super) line: Line,
     /// On HTTP/2 only.
     pub(super) pulse: Option<Arc<Pulse>>,
 }
 
+/// A refusal, or what else ends a request early.
+type Early = Box<Response>;
+
 impl Answering {
-    pub(super) fn new(ctx: Arc<Context>) -> Self {
+    pub(super) fn new(ctx: Arc<Context>, access: Arc<Access>) -> Self {
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
-        Self { ctx, lists: semaphore(API_LISTS_MAX), feeds: semaphore(API_FEEDS_MAX) }
+        Self { ctx, access, lists: semaphore(API_LISTS_MAX), feeds: semaphore(API_FEEDS_MAX) }
     }
 
     /// Answers a request. There is always an answer.
@@ -50,47 +61,178 @@ impl Answering {
         request: http::Request<Incoming>,
     ) -> Result<http::Response<FrontBody>, Infallible> {
         let beat = caller.pulse.as_ref().map(Pulse::begin);
-        let (head, body) = request.into_parts();
-        let ends = !body.is_end_stream() && head.version < Version::HTTP_2;
-        let (response, permit) = self.response(&caller, &head, &body, beat.as_ref()).await;
+        let (parts, body) = request.into_parts();
+        let ends = !body.is_end_stream() && parts.version < Version::HTTP_2;
+        let (response, permit) = match self.early(&caller, &parts, body).await {
+            Some(response) => (by_front(&self.ctx, &parts, *response), None),
+            None => self.routed(&parts, beat.as_ref()).await,
+        };
         let mut response = into_http(response, Kept { _permit: permit, beat });
         if ends {
             // So that what is left of a body cannot be taken for the next request.
-            response.headers_mut().insert(http::header::CONNECTION, CLOSE);
+            response.headers_mut().insert(header::CONNECTION, CLOSE);
         }
         Ok(response)
     }
 
-    async fn response(
+    /// What is answered without the router: refusals, and requests for tokens.
+    async fn early(&self, caller: &Caller, parts: &Parts, body: Incoming) -> Option<Early> {
+        let now = Time::now();
+        if let Err(wait_s) = caller.place.request(now) {
+            self.happened(Incident::TooManyRequests);
+            return Some(Box::new(too_many_requests(wait_s)));
+        }
+        let head = head_of(parts);
+        if let Err(denial) = self.judge(caller, &head, parts, now) {
+            self.happened(incident_of(&denial));
+            return Some(Box::new(denied(&denial)));
+        }
+        let route = Route::of(parts.uri.path());
+        if !route.has(head.method) || !body.is_end_stream() && route != Route::OauthToken {
+            return self.refuse_body(parts, &body);
+        }
+        if route != Route::OauthToken {
+            return None;
+        }
+        let bytes = match self.whole(body).await {
+            Ok(bytes) => bytes,
+            Err(refused) => return Some(refused),
+        };
+        Some(Box::new(self.token(caller, &head, &bytes, now)))
+    }
+
+    fn happened(&self, what: Incident) {
+        self.ctx.counters.happened(Lane::Api, what);
+    }
+
+    /// Whether who asks may ask for this. A method that the path does not have is left to the router,
+    /// which says which it has.
+    fn judge(
         &self,
         caller: &Caller,
-        head: &Parts,
-        body: &Incoming,
+        head: &Head<'_>,
+        parts: &Parts,
+        now: Time,
+    ) -> Result<(), Denial> {
+        let route = Route::of(parts.uri.path());
+        // HTTP/1.0 need not name a host, and no browser speaks it.
+        if head.host.is_some() || parts.version > Version::HTTP_10 {
+            self.access.knows_host(head)?;
+        }
+        let grant = self.access.who(&caller.line, head, route.need(), now)?;
+        if route.has(head.method) { self.access.allows(&grant, head, route.need()) } else { Ok(()) }
+    }
+
+    /// Refuses a request because of its body, if it has one that nobody takes. Where the method does
+    /// not work anyway, the router says so.
+    fn refuse_body(&self, parts: &Parts, body: &Incoming) -> Option<Early> {
+        if body.is_end_stream() {
+            return None;
+        }
+        self.happened(Incident::RequestBody);
+        let refuses = parts.method == Method::GET || parts.method == Method::HEAD;
+        refuses.then(|| Box::new(Response::error(413, "Requests have no body here.")))
+    }
+
+    /// The whole body of a request, within its bounds.
+    async fn whole(&self, body: Incoming) -> Result<Bytes, Early> {
+        let limited = Limited::new(body, REQUEST_BODY_BYTES_MAX).collect();
+        let (status, reason) = match timeout(REQUEST_BODY_TIME_MAX, limited).await {
+            Ok(Ok(body)) => return Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => (413, "The body is too long."),
+            Ok(Err(_)) => (400, "The body broke off."),
+            Err(_) => (408, "The body did not come in time."),
+        };
+        self.happened(Incident::BadBody);
+        Err(Box::new(Response::error(status, reason)))
+    }
+
+    /// Answers a client that asks for a token.
+    fn token(&self, caller: &Caller, head: &Head<'_>, body: &[u8], now: Time) -> Response {
+        let Ok(random) = token_file::random() else {
+            return Response::error(503, "The system gives no random bytes.");
+        };
+        let (response, client) = oauth_answer(&self.access, head, body, &random, now);
+        match client {
+            Some(client) => {
+                let from = caller.place.peer();
+                log::info!(target: "audit", "{from}: a token for an hour issued to client {client}");
+            }
+            None => self.happened(Incident::Unauthorized),
+        }
+        response
+    }
+
+    /// What the router answers.
+    async fn routed(
+        &self,
+        parts: &Parts,
         beat: Option<&Beat>,
     ) -> (Response, Option<OwnedSemaphorePermit>) {
-        if let Err(wait_s) = caller.place.request(Time::now()) {
-            self.ctx.counters.happened(Lane::Api, Incident::TooManyRequests);
-            return (by_front(&self.ctx, head, too_many_requests(wait_s)), None);
-        }
-        if !body.is_end_stream() {
-            self.ctx.counters.happened(Lane::Api, Incident::RequestBody);
-            return (refuse_body(&self.ctx, head), None);
-        }
         // Who reads lists slowly keeps no firewall from its feed.
-        let documents = match Route::of(head.uri.path()) {
+        let documents = match Route::of(parts.uri.path()) {
             Route::Ipset => Arc::clone(&self.feeds),
             route if route.walks_a_table() => Arc::clone(&self.lists),
-            _ => return (route(&self.ctx, head), None),
+            _ => return (route(&self.ctx, parts), None),
         };
         let Ok(Ok(permit)) = timeout(API_DOCUMENT_WAIT_MAX, documents.acquire_owned()).await else {
-            self.ctx.counters.happened(Lane::Api, Incident::Busy);
-            return (busy(&self.ctx, head), None);
+            self.happened(Incident::Busy);
+            return (busy(&self.ctx, parts), None);
         };
         beat.into_iter().for_each(Beat::moved);
-        let (ctx, asked) = (Arc::clone(&self.ctx), head.clone());
+        let (ctx, asked) = (Arc::clone(&self.ctx), parts.clone());
         let response = tokio::task::spawn_blocking(move || route(&ctx, &asked)).await;
-        (response.unwrap_or_else(|_| failed(&self.ctx, head)), Some(permit))
+        (response.unwrap_or_else(|_| failed(&self.ctx, parts)), Some(permit))
     }
+}
+
+fn incident_of(denial: &Denial) -> Incident {
+    match denial {
+        Denial::NoHost | Denial::ForeignHost => Incident::ForeignHost,
+        Denial::NoToken | Denial::BadToken => Incident::Unauthorized,
+        Denial::LacksScope(_) | Denial::ForeignOrigin | Denial::NotJson => Incident::Forbidden,
+        Denial::TooOften { .. } => Incident::TooManyRequests,
+    }
+}
+
+fn denied(denial: &Denial) -> Response {
+    let response = Response::error(denial.status(), &denial.to_string());
+    if let Denial::TooOften { wait_s } = denial {
+        return response.with_retry_after(*wait_s);
+    }
+    match denial.challenge() {
+        Some(challenge) => response.with("WWW-Authenticate", challenge),
+        None => response,
+    }
+}
+
+/// What access is decided by.
+fn head_of(parts: &Parts) -> Head<'_> {
+    let headers = &parts.headers;
+    Head {
+        method: parts.method.as_str(),
+        host: host_of(parts),
+        origin: single(headers, &header::ORIGIN),
+        content_type: single(headers, &header::CONTENT_TYPE),
+        authorization: single(headers, &header::AUTHORIZATION),
+        api_key: single(headers, &HeaderName::from_static("x-api-key")),
+    }
+}
+
+/// The one host that a request names, in its target or its header; if in both, the same.
+fn host_of(parts: &Parts) -> Option<&str> {
+    let target = parts.uri.authority().map(http::uri::Authority::as_str);
+    match (target, single(&parts.headers, &header::HOST)) {
+        (Some(target), Some(header)) => target.eq_ignore_ascii_case(header).then_some(target),
+        (target, header) => target.or(header),
+    }
+}
+
+/// The value of a header. One that is there twice, or is no text, is good for nothing.
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    Some(value.to_str().ok().filter(|_| values.next().is_none()).unwrap_or(""))
 }
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -100,9 +242,9 @@ fn route(ctx: &Context, head: &Parts) -> Response {
         method: head.method.as_str(),
         path: head.uri.path(),
         query: head.uri.query().unwrap_or(""),
-        content_type: text_of(&head.headers, &CONTENT_TYPE),
-        accept: text_of(&head.headers, &http::header::ACCEPT),
-        if_none_match: text_of(&head.headers, &http::header::IF_NONE_MATCH),
+        content_type: text_of(&head.headers, &header::CONTENT_TYPE),
+        accept: text_of(&head.headers, &header::ACCEPT),
+        if_none_match: text_of(&head.headers, &header::IF_NONE_MATCH),
         now: Time::now(),
         lane: Lane::Api,
     };
@@ -111,15 +253,6 @@ fn route(ctx: &Context, head: &Parts) -> Response {
 
 fn text_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
-}
-
-/// Refuses a request because of its body or, where the method would not work anyway, because of that.
-fn refuse_body(ctx: &Context, head: &Parts) -> Response {
-    if head.method == Method::GET || head.method == Method::HEAD {
-        by_front(ctx, head, Response::error(413, "Requests have no body here."))
-    } else {
-        route(ctx, head)
-    }
 }
 
 fn too_many_requests(wait_s: u32) -> Response {

@@ -65,12 +65,17 @@ pub fn serve_with(setup: Setup, ctx: Arc<Context>) -> Result<Front, FrontError> 
     let runtime = runtime()?;
     let (stopping, stop_seen) = watch::channel(false);
     let connections = Arc::new(Semaphore::new(API_CONNECTIONS_MAX));
-    let answering = Answering::new(Arc::clone(&ctx));
+    let answering = Answering::new(Arc::clone(&ctx), setup.access);
     let shared = Shared {
         ctx,
         connections: Arc::clone(&connections),
         admission: Admission::new(setup.limits),
-        serving: Serving { answering, tls: setup.tls, stopping: stop_seen },
+        serving: Serving {
+            answering,
+            tls: setup.tls,
+            insecure: setup.insecure,
+            stopping: stop_seen,
+        },
     };
     let (mut addresses, mut sockets) = (Vec::new(), Vec::new());
     let entered = runtime.enter();
@@ -165,7 +170,7 @@ async fn accept_unix(listener: tokio::net::UnixListener, shared: Shared) {
             Err(_) => shared.accept_failed().await,
             Ok((stream, _)) => {
                 if let Some(open) = shared.admit(Peer::Unix) {
-                    tokio::spawn(shared.serving.clone().http1(stream, open));
+                    tokio::spawn(shared.serving.clone().http1(stream, open, None));
                 }
             }
         }

@@ -16,6 +16,7 @@ use super::answer::{Answering, Caller};
 use super::paced::Paced;
 use super::pulse::Pulse;
 use super::tls::{self, Tls};
+use crate::access::Line;
 use crate::context::Context;
 use crate::counters::Incident;
 use crate::exchange::Lane;
@@ -50,6 +51,8 @@ impl Drop for Open {
 pub(super) struct Serving {
     pub(super) answering: Answering,
     pub(super) tls: Option<Arc<Tls>>,
+    /// Whether the front is open to whoever reaches it.
+    pub(super) insecure: bool,
     pub(super) stopping: watch::Receiver<bool>,
 }
 
@@ -58,7 +61,7 @@ impl Serving {
     pub(super) async fn tcp(self, stream: TcpStream, open: Open) {
         // Without it an answer of two segments waits for the peer's delayed acknowledgement.
         let _ = stream.set_nodelay(true);
-        let Some(tls) = self.tls.clone() else { return self.http1(stream, open).await };
+        let Some(tls) = self.tls.clone() else { return self.http1(stream, open, None).await };
         let counters = &open.ctx.counters;
         let handshake = TlsAcceptor::from(tls.config()).accept(stream);
         let stream = match timeout(HANDSHAKE_TIME_MAX, handshake).await {
@@ -66,22 +69,35 @@ impl Serving {
             Ok(Err(_)) => return counters.happened(Lane::Api, Incident::Handshake),
             Err(_) => return counters.happened(Lane::Api, Incident::SlowHandshake),
         };
-        if tls::is_h2(stream.get_ref().1.alpn_protocol()) {
-            self.http2(stream, open).await;
+        let session = stream.get_ref().1;
+        let certificate = session.peer_certificates().and_then(<[_]>::first).map(tls::name_of);
+        if tls::is_h2(session.alpn_protocol()) {
+            self.http2(stream, open, certificate).await;
         } else {
-            self.http1(stream, open).await;
+            self.http1(stream, open, certificate).await;
         }
     }
 
+    fn caller(
+        &self,
+        open: &Open,
+        certificate: Option<Arc<str>>,
+        pulse: Option<Arc<Pulse>>,
+    ) -> Caller {
+        let local = open.place.peer().is_local();
+        let line = Line { local, open: self.insecure, certificate };
+        Caller { place: Arc::clone(&open.place), line, pulse }
+    }
+
     /// Serves HTTP/1 on a stream.
-    pub(super) async fn http1<S>(self, stream: S, open: Open)
+    pub(super) async fn http1<S>(self, stream: S, open: Open, certificate: Option<Arc<str>>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let caller = self.caller(&open, certificate, None);
         let Self { answering, mut stopping, .. } = self;
         let ctx = Arc::clone(&open.ctx);
         let io = TokioIo::new(Paced::http1(stream, Arc::clone(&ctx)));
-        let caller = Caller { place: Arc::clone(&open.place), pulse: None };
         let service = service_fn(move |r| answering.clone().answer(caller.clone(), r));
         let mut serving = std::pin::pin!(http1_builder().serve_connection(io, service));
         tokio::select! {
@@ -96,15 +112,15 @@ impl Serving {
     }
 
     /// Serves HTTP/2 on a stream.
-    async fn http2<S>(self, stream: S, open: Open)
+    async fn http2<S>(self, stream: S, open: Open, certificate: Option<Arc<str>>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let pulse = Pulse::new();
+        let caller = self.caller(&open, certificate, Some(Arc::clone(&pulse)));
         let Self { answering, mut stopping, .. } = self;
         let ctx = Arc::clone(&open.ctx);
-        let pulse = Pulse::new();
         let io = TokioIo::new(Paced::http2(stream, Arc::clone(&ctx)));
-        let caller = Caller { place: Arc::clone(&open.place), pulse: Some(Arc::clone(&pulse)) };
         let service = service_fn(move |r| answering.clone().answer(caller.clone(), r));
         let mut serving = std::pin::pin!(http2_builder().serve_connection(io, service));
         tokio::select! {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::FrontError;
 use super::admission::AddressLimits;
 use super::tls::Tls;
+use crate::access::Access;
 
 /// What keeps strangers out of a front.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -145,6 +146,8 @@ pub struct Setup {
     pub tls: Option<Arc<Tls>>,
     /// Whether the operator asked by name for a front that is open to whoever reaches it.
     pub insecure: bool,
+    /// Who may ask for what.
+    pub access: Arc<Access>,
     /// What one address may have.
     pub limits: AddressLimits,
 }

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use ring::digest::{SHA256, digest};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
+
+use crate::access::hex;
 
 /// Why TLS cannot be offered. The caller knows the files' names and adds them.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +89,11 @@ const HTTP_1_1: &[u8] = b"http/1.1";
 /// Whether HTTP/2 was agreed on. Who names no protocol speaks HTTP/1.1.
 pub(super) fn is_h2(protocol: Option<&[u8]>) -> bool {
     protocol == Some(H2)
+}
+
+/// What a client certificate is called in the audit: the beginning of its SHA-256.
+pub(super) fn name_of(certificate: &CertificateDer<'_>) -> Arc<str> {
+    hex(&digest(&SHA256, certificate).as_ref()[..8]).into()
 }
 
 fn server_config(pem: &Pem) -> Result<Arc<ServerConfig>, TlsError> {

@@ -57,7 +57,8 @@ fn a_list_is_streamed_whole_and_not_again_to_who_has_it() {
     assert_eq!(list["ip_addresses_total"], 5_002);
     assert_eq!(list["ip_addresses"].as_array().unwrap().len(), 5_002);
     let etag = reply.header("etag").unwrap();
-    let again = format!("GET /ip-addresses HTTP/1.1\r\nHost: x\r\nIf-None-Match: {etag}\r\n\r\n");
+    let again =
+        format!("GET /ip-addresses HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: {etag}\r\n\r\n");
     client.send(again.as_bytes());
     let reply = client.reply();
     assert_eq!((reply.status, reply.header("content-length")), (304, None));
@@ -69,7 +70,7 @@ fn head_sends_the_headers_of_get_and_nothing_behind_them() {
     let (_node, _front, address) = served();
     let mut client = Client::connect(address);
     let got = client.get("/ip-addresses/198.18.0.7");
-    client.send(b"HEAD /ip-addresses/198.18.0.7 HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.send(b"HEAD /ip-addresses/198.18.0.7 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let head = client.reply_to("HEAD").unwrap();
     assert_eq!(head.status, 200);
     let names = |headers: &[(String, String)]| {
@@ -79,7 +80,7 @@ fn head_sends_the_headers_of_get_and_nothing_behind_them() {
         kept
     };
     assert_eq!(names(&head.headers), names(&got.headers));
-    client.send(b"HEAD /ip-addresses HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.send(b"HEAD /ip-addresses HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let head = client.reply_to("HEAD").unwrap();
     assert_eq!((head.status, head.header("content-length")), (200, None));
     assert_eq!(client.get("/livez").body, b"ok\n");
@@ -89,7 +90,7 @@ fn head_sends_the_headers_of_get_and_nothing_behind_them() {
 fn another_method_gets_405_and_what_works() {
     let (_node, _front, address) = served();
     let mut client = Client::connect(address);
-    client.send(b"DELETE /ip-addresses HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.send(b"DELETE /ip-addresses HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let reply = client.reply();
     assert_eq!((reply.status, reply.header("allow")), (405, Some("GET, HEAD")));
 }
@@ -97,11 +98,12 @@ fn another_method_gets_405_and_what_works() {
 #[test]
 fn a_body_is_refused_and_never_taken_for_a_request() {
     let (node, _front, address) = served();
-    let smuggled = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+    let smuggled = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let length = smuggled.len();
     for framing in [format!("Content-Length: {length}"), "Transfer-Encoding: chunked".to_owned()] {
         let mut client = Client::connect(address);
-        let request = format!("GET /numbers HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n{smuggled}");
+        let request =
+            format!("GET /numbers HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n{smuggled}");
         client.send(request.as_bytes());
         let reply = client.reply();
         assert_eq!(reply.status, 413, "{framing}");
@@ -114,13 +116,14 @@ fn a_body_is_refused_and_never_taken_for_a_request() {
 #[test]
 fn a_method_that_does_not_work_is_refused_as_such_whatever_its_body() {
     let (node, _front, address) = served();
-    let smuggled = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+    let smuggled = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let length = smuggled.len();
     for (path, status, origin) in
         [("/numbers", 405, Some("*")), ("/api/v1/check", 405, None), ("/x", 404, None)]
     {
         let mut client = Client::connect(address);
-        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+        let head =
+            format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
         client.send(format!("{head}{smuggled}").as_bytes());
         let reply = client.reply();
         assert_eq!(reply.status, status, "{path}");
@@ -157,7 +160,7 @@ fn requests_sent_at_once_are_answered_in_order() {
     let mut client = Client::connect(address);
     let paths = ["/livez", "/ip-addresses/198.18.0.7", "/x", "/readyz"];
     for path in paths {
-        client.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
     }
     let statuses: Vec<u16> = paths.iter().map(|_| client.reply().status).collect();
     assert_eq!(statuses, [200, 200, 404, 200]);
@@ -167,7 +170,7 @@ fn requests_sent_at_once_are_answered_in_order() {
 fn a_client_that_closes_its_half_still_gets_its_answer() {
     let (_node, _front, address) = served();
     let mut client = Client::connect(address);
-    client.send(b"GET /ip-addresses HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.send(b"GET /ip-addresses HTTP/1.1\r\nHost: localhost\r\n\r\n");
     client.stream.get_ref().shutdown(Shutdown::Write).unwrap();
     assert_eq!(client.reply().status, 200);
     assert!(client.ends());
@@ -200,7 +203,7 @@ fn an_answer_that_is_under_way_ends_and_idle_connections_close_when_it_stops() {
     let mut idle = Client::connect(address);
     assert_eq!(idle.get("/livez").status, 200);
     let mut reading = Client::connect(address);
-    reading.send(b"GET /ip-addresses HTTP/1.1\r\nHost: x\r\n\r\n");
+    reading.send(b"GET /ip-addresses HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let first = reading.stream.get_ref().peek(&mut [0]).unwrap();
     assert_eq!(first, 1);
     let stopping = std::thread::spawn(move || front.stop());
@@ -220,7 +223,7 @@ fn a_reader_that_does_not_read_does_not_hold_up_the_end() {
         .collect();
     node.push(sources.iter().map(|source| event(source, "", now)));
     let mut client = Client::connect(address);
-    client.send(b"GET /ip-addresses HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.send(b"GET /ip-addresses HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(client.stream.get_ref().peek(&mut [0]).unwrap(), 1);
     let begun = Instant::now();
     front.stop();

@@ -22,6 +22,10 @@ impl Authority {
         Self { pem, issuer: Issuer::new(params, key) }
     }
 
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
     /// A certificate for `name` and its key, both in PEM form.
     pub fn issue(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();

@@ -171,6 +171,7 @@ fn context(store: Store, policy: Arc<Mutex<Arc<Policy>>>) -> Context {
         version: VERSION,
         metrics: Box::new(|out| out.push_str("# engine\n")),
         status: Box::new(|| [("mode", "responsive")].into_iter().collect()),
+        any_origin: true,
         counters: Default::default(),
     }
 }
