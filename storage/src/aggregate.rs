@@ -7,6 +7,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use crate::bucket::Span;
 use crate::event::{EventRef, NumberKind, Seq, SourceKey, Time, Verification};
 use crate::limits::{NUMBER_PROVEN_SOURCES_MAX, NUMBER_SOURCES_MAX, SOURCE_NUMBERS_MAX};
 use crate::method::{Method, MethodSet};
@@ -41,6 +42,15 @@ impl Seen {
         self.merge(&Self { first: time, last: time, count: 1, since: seq });
     }
 
+    fn clamp(&mut self, span: Span) -> bool {
+        let is_later = self.last > span.newest;
+        if is_later {
+            self.last = span.newest;
+            self.first = self.first.min(self.last);
+        }
+        is_later
+    }
+
     fn merge(&mut self, other: &Self) {
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
@@ -71,10 +81,17 @@ pub trait Row: Clone {
         self.seen().last
     }
 
-    /// Removes proofs that are older than `oldest`. Whether there was any.
+    /// The latest time in this row.
     #[doc(hidden)]
-    fn forget(&mut self, _oldest: Time) -> bool {
-        false
+    fn newest(&self) -> Time {
+        self.seen().last
+    }
+
+    /// Removes proofs that are older than the span, and takes times that are later for its end. Whether
+    /// there was any.
+    #[doc(hidden)]
+    fn forget(&mut self, span: Span) -> bool {
+        self.seen_mut().clamp(span)
     }
 
     /// Whether an event of this row has proven its source.
@@ -225,8 +242,13 @@ impl Row for SourceRow {
         self.seen.last.min(self.proofs.oldest())
     }
 
-    fn forget(&mut self, oldest: Time) -> bool {
-        self.proofs.forget(oldest)
+    fn newest(&self) -> Time {
+        self.seen.last.max(self.proofs.newest())
+    }
+
+    fn forget(&mut self, span: Span) -> bool {
+        let changed = self.proofs.forget(span);
+        self.seen.clamp(span) || changed
     }
 
     fn is_proven(&self) -> bool {
@@ -358,8 +380,13 @@ impl Row for NumberRow {
         self.seen.last.min(self.proofs.oldest())
     }
 
-    fn forget(&mut self, oldest: Time) -> bool {
-        self.proofs.forget(oldest)
+    fn newest(&self) -> Time {
+        self.seen.last.max(self.proofs.newest())
+    }
+
+    fn forget(&mut self, span: Span) -> bool {
+        let changed = self.proofs.forget(span);
+        self.seen.clamp(span) || changed
     }
 
     fn is_proven(&self) -> bool {

@@ -5,7 +5,7 @@ use redb::{Database, Error, ReadableTable, WriteTransaction};
 use crate::aggregate::Totals;
 use crate::block::Packed;
 use crate::cursor::{Cursor, CursorName};
-use crate::event::Seq;
+use crate::event::{Seq, Time};
 use crate::limits::{
     BLOCK_PARTS_MAX, DELETE_BLOCKS_MAX, PAGE_SLACK, ROLLUP_DELETES_MAX, VALUE_BYTES_MAX,
 };
@@ -40,6 +40,8 @@ pub(crate) struct Batch {
     pub(crate) cursors: Vec<(CursorName, Option<Cursor>)>,
     pub(crate) state: State,
     pub(crate) totals: Totals,
+    /// When it is, as far as expiry believes it.
+    pub(crate) time: Time,
 }
 
 impl Batch {
@@ -67,6 +69,7 @@ pub(crate) fn store(db: &Database, batch: &Batch) -> Result<bool, Error> {
         let mut meta = write.open_table(META)?;
         meta.insert("state", &batch.state.encode()[..])?;
         meta.insert("totals", &batch.totals.encode()[..])?;
+        meta.insert("time", &batch.time.0.to_le_bytes()[..])?;
     }
     write.commit()?;
     Ok(deletes_more)

@@ -19,6 +19,15 @@ impl Standing {
     }
 }
 
+/// The times that rows may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// What is earlier has expired.
+    pub(crate) oldest: Time,
+    /// What is later is wrong: a clock was.
+    pub(crate) newest: Time,
+}
+
 /// What becomes of a key.
 pub(crate) enum Decision<R> {
     /// It has this row now.
@@ -42,6 +51,8 @@ pub(crate) struct Bucket<K, R> {
     pub(crate) stored: u32,
     /// Nothing in a row expires as long as what is older than this does.
     pub(crate) oldest: Time,
+    /// No row has a later time.
+    newest: Time,
 }
 
 impl<K, R> Default for Bucket<K, R> {
@@ -54,6 +65,7 @@ impl<K, R> Default for Bucket<K, R> {
             publication: 0,
             stored: 0,
             oldest: Time(u64::MAX),
+            newest: Time(0),
         }
     }
 }
@@ -62,6 +74,7 @@ impl<K: Key, R: Row> Bucket<K, R> {
     /// A bucket of sorted rows.
     pub(crate) fn of(rows: Vec<(K, R)>, publication: u32) -> Self {
         let oldest = rows.iter().map(|(_, row)| row.oldest()).min();
+        let newest = rows.iter().map(|(_, row)| row.newest()).max();
         let proven = rows.iter().filter(|(_, row)| row.is_proven()).count();
         Self {
             len: rows.len(),
@@ -69,6 +82,7 @@ impl<K: Key, R: Row> Bucket<K, R> {
             base: rows.into(),
             publication,
             oldest: oldest.unwrap_or(Time(u64::MAX)),
+            newest: newest.unwrap_or(Time(0)),
             ..Self::default()
         }
     }
@@ -111,7 +125,8 @@ impl<K: Key, R: Row> Bucket<K, R> {
         mut decide: impl FnMut(Option<&R>, &D) -> Decision<R>,
     ) -> Self {
         let mut delta = Vec::with_capacity(self.delta.len() + changes.len());
-        let (mut len, mut proven, mut oldest) = (self.len, self.proven, self.oldest);
+        let (mut len, mut proven) = (self.len, self.proven);
+        let (mut oldest, mut newest) = (self.oldest, self.newest);
         let mut old = self.delta.iter().peekable();
         for (_, key, change) in changes {
             while let Some(entry) = old.next_if(|(k, _)| k < key) {
@@ -128,6 +143,7 @@ impl<K: Key, R: Row> Bucket<K, R> {
                     proven += usize::from(row.is_proven());
                     proven -= usize::from(current.is_some_and(R::is_proven));
                     oldest = oldest.min(row.oldest());
+                    newest = newest.max(row.newest());
                     delta.push((key.clone(), row));
                 }
                 Decision::Keep => delta.extend(over.cloned()),
@@ -142,6 +158,7 @@ impl<K: Key, R: Row> Bucket<K, R> {
             publication,
             stored: self.stored,
             oldest,
+            newest,
         };
         if next.delta.len() * 4 > next.base.len() { next.merged(publication) } else { next }
     }
@@ -196,20 +213,25 @@ impl<K: Key, R: Row> Bucket<K, R> {
         (Self { stored: self.stored, ..Self::of(rows, publication) }, gone)
     }
 
-    /// The bucket without the rows that were last seen before `oldest` and without proofs that are
-    /// older, and the keys of those rows. Its publication is `publication` only
-    /// if there were any.
-    pub(crate) fn aged(&self, oldest: Time, publication: u32) -> (Self, Vec<K>) {
+    /// Whether all times are within the span.
+    pub(crate) fn is_within(&self, span: Span) -> bool {
+        self.oldest >= span.oldest && self.newest <= span.newest
+    }
+
+    /// The bucket without the rows that were last seen before the span and without proofs that are
+    /// older, with no time after it; and the keys of those rows. Its publication is `publication` only
+    /// if that changed anything.
+    pub(crate) fn aged(&self, span: Span, publication: u32) -> (Self, Vec<K>) {
         let mut rows = Vec::with_capacity(self.len);
         let mut removed = Vec::new();
         let mut changed = false;
         for (key, row) in self.iter() {
-            if row.seen().last < oldest {
+            if row.seen().last < span.oldest {
                 removed.push(key.clone());
                 continue;
             }
             let mut row = row.clone();
-            if row.forget(oldest) {
+            if row.forget(span) {
                 row.set_publication(publication);
                 changed = true;
             }

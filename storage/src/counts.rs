@@ -220,9 +220,8 @@ impl Counts {
         (hash, number_hash)
     }
 
-    /// Takes what leaves the log out of every row that counts it.
+    /// Takes what leaves the log out of every row that counts it, and not out of the totals.
     pub(crate) fn expire(&mut self, seq: Seq, record: &Record<'_>) {
-        self.totals.expired += 1;
         self.sources.expire(seq, SourceKey::of(record.source()), record.count());
         let Record::Event(event) = record else { return };
         if !event.number.is_empty() {

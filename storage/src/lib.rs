@@ -37,6 +37,7 @@ mod bench;
 pub mod block;
 pub mod blocklist;
 mod bucket;
+mod clock;
 mod counts;
 pub mod cursor;
 mod distinct;

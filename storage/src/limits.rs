@@ -85,6 +85,17 @@ pub const COMMIT_INTERVAL: Duration = Duration::from_millis(200);
 /// the snapshot after it has expired.
 pub const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// By how much the system's clock may be corrected without a doubt, in ns: more than any time server
+/// changes at once, and less than what matters to expiry.
+pub const CLOCK_JUMP_NS: u64 = 3600 * NS_PER_S;
+
+/// How long a clock that has jumped must show its new time before anything is deleted because of it:
+/// long enough that somebody notices. See `clock.rs`.
+pub const CLOCK_BELIEF: Duration = Duration::from_secs(24 * 3600);
+
+/// Blocks whose times are in the future that expiry looks behind, at most: see `retain.rs`.
+pub const EXPIRE_LOOK_AHEAD_MAX: usize = 64;
+
 /// Pause between two attempts to store what the disk refused.
 pub const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 

@@ -14,7 +14,7 @@ use crate::aggregate::Row;
 use crate::block::Block;
 use crate::counts::{CountIn, Counts, Gathered};
 use crate::cursor::{Cursor, CursorName};
-use crate::event::{Seq, SourceKey};
+use crate::event::{Seq, SourceKey, Time};
 use crate::evict::Floors;
 use crate::key::{AgentKey, Key, NumberKey};
 use crate::limits::{BUCKETS, REPLAY_EVENTS_MAX};
@@ -31,6 +31,8 @@ pub(crate) struct Loaded {
     pub(crate) state: State,
     pub(crate) counts: Counts,
     pub(crate) cursors: Vec<(CursorName, Cursor)>,
+    /// When something was last stored.
+    pub(crate) time: Time,
     /// Events that were counted again.
     pub(crate) replayed: u64,
 }
@@ -80,7 +82,8 @@ pub(crate) fn load(db: &Database) -> Result<Loaded, Error> {
     // They are stored with every commit, so all that was counted again is in them already.
     counts.totals = view.totals()?;
     let cursors = view.cursors()?;
-    Ok(Loaded { origin, state, counts, cursors, replayed })
+    let time = view.time()?;
+    Ok(Loaded { time, origin, state, counts, cursors, replayed })
 }
 
 impl<K: Key> Ahead<K> {

@@ -1,5 +1,6 @@
 //! How well, and when last, a source was proven to own its address.
 
+use crate::bucket::Span;
 use crate::event::{Time, Verification};
 use crate::limits::NS_PER_S;
 use crate::row_bytes::{Decoder, Encoder};
@@ -50,13 +51,17 @@ impl Proofs {
         times.min().map_or(Time(u64::MAX), |seconds| upper(*seconds))
     }
 
-    /// Removes what is older than `oldest`. Whether there was any.
-    pub(crate) fn forget(&mut self, oldest: Time) -> bool {
+    /// The latest of the times.
+    pub(crate) fn newest(&self) -> Time {
+        self.0.iter().max().map_or(Time(0), |seconds| Time(u64::from(*seconds) * NS_PER_S))
+    }
+
+    /// Removes what is older than the span, and takes what is later for its end. Whether there was any.
+    pub(crate) fn forget(&mut self, span: Span) -> bool {
         let before = *self;
+        let newest = u32::try_from(span.newest.0 / NS_PER_S).unwrap_or(u32::MAX);
         for seconds in &mut self.0 {
-            if upper(*seconds) < oldest {
-                *seconds = 0;
-            }
+            *seconds = if upper(*seconds) < span.oldest { 0 } else { (*seconds).min(newest) };
         }
         *self != before
     }

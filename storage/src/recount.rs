@@ -153,9 +153,9 @@ impl<'a> Check<'a> {
     fn finish(mut self, loaded: &Loaded) -> Recount {
         let counts = self.counts;
         let faults = [
-            compare("source", &counts.sources.table, &self.sources),
-            compare("number", &counts.numbers.table, &self.numbers),
-            compare("user agent", &counts.agents.table, &self.agents),
+            compare("source", &counts.sources.table, &self.sources, loaded.time),
+            compare("number", &counts.numbers.table, &self.numbers, loaded.time),
+            compare("user agent", &counts.agents.table, &self.agents, loaded.time),
         ];
         faults.into_iter().flatten().for_each(|fault| self.fault(fault));
         let Totals { repeats, repeated, .. } = counts.totals;
@@ -196,13 +196,19 @@ fn tally<K: Key, R: Row>(
     counts
 }
 
-fn compare<K: Key, R: Row>(what: &str, table: &Table<K, R>, tally: &Tally<K>) -> Vec<String> {
+/// `now` is when something was last stored: times after it were wrong, and rows do not keep them.
+fn compare<K: Key, R: Row>(
+    what: &str,
+    table: &Table<K, R>,
+    tally: &Tally<K>,
+    now: Time,
+) -> Vec<String> {
     let mut faults = Vec::new();
     for (key, row) in table.iter() {
         let (count, last) = tally.get(key).copied().unwrap_or_default();
         let seen = row.seen();
         // A row without events is about to leave; when it was last seen is not in the log.
-        if seen.count != count || (count > 0 && seen.last < last) {
+        if seen.count != count || (count > 0 && seen.last < last.min(now)) {
             faults.push(format!(
                 "{what} {}: the row counts {} and the log {count}",
                 key.as_bytes().escape_ascii(),

@@ -16,18 +16,21 @@
 //!
 //! Nothing here is needed for correctness of what readers see: they compare with `now` themselves.
 //!
-//! An event whose time is in the future, because the clock was wrong, keeps its block and those after
-//! it until that time.
+//! Times in the future, from a clock that was wrong, keep nothing: a block has arrived before the one
+//! after it, and a row that was last seen in the future was last seen now.
 
 use redb::{Database, Error};
 
 use crate::aggregate::Row;
 use crate::block::Head;
+use crate::bucket::Span;
+use crate::clock::Now;
 use crate::counts::{Counts, Gathered};
 use crate::event::{Seq, Time};
 use crate::key::Key;
 use crate::limits::{
-    AGE_OUT_BUCKETS_MAX, AGE_OUT_INTERVAL_NS, AGE_OUT_ROWS_MAX, BUCKETS, EXPIRE_BLOCKS_MAX,
+    AGE_OUT_BUCKETS_MAX, AGE_OUT_INTERVAL_NS, AGE_OUT_ROWS_MAX, BUCKETS, CLOCK_JUMP_NS,
+    EXPIRE_BLOCKS_MAX, EXPIRE_LOOK_AHEAD_MAX,
 };
 use crate::load::{expire_block, readable};
 use crate::tables::{RowTable, View, row_key};
@@ -37,14 +40,14 @@ pub(crate) struct Expiry {
     /// Events up to this one are out.
     through: Seq,
     retention_ns: u64,
-    /// The block after that, once it is known.
-    next: Option<Head>,
+    /// When the block after that had arrived, once it is known.
+    next: Time,
     is_active: bool,
 }
 
 impl Expiry {
     pub(crate) fn new(through: Seq, retention_ns: u64) -> Self {
-        Self { through, retention_ns, next: None, is_active: false }
+        Self { through, retention_ns, next: Time(0), is_active: false }
     }
 
     /// The last event that is out.
@@ -64,10 +67,10 @@ impl Expiry {
         db: &Database,
         counts: &mut Counts,
         closed: Seq,
-        now: Time,
+        now: Now,
     ) -> Result<(), Error> {
         self.is_active = false;
-        if self.through >= closed || self.next.is_some_and(|head| !self.has_expired(&head, now)) {
+        if self.through >= closed || self.next >= now.expiry.minus_ns(self.retention_ns) {
             return Ok(());
         }
         let view = View::new(db)?;
@@ -76,23 +79,35 @@ impl Expiry {
             if head.last() > closed {
                 return Ok(());
             }
-            self.next = Some(head);
-            if !self.has_expired(&head, now) {
+            self.next = arrived(&view, &head, now)?;
+            if self.next >= now.expiry.minus_ns(self.retention_ns) {
                 return Ok(());
             }
             if let Some(block) = readable(view.block(&head)?, &head.first) {
                 expire_block(counts, &block);
             }
+            counts.totals.expired += u64::from(head.count);
             self.through = head.last();
-            self.next = None;
+            self.next = Time(0);
         }
         self.is_active = true;
         Ok(())
     }
+}
 
-    fn has_expired(&self, head: &Head, now: Time) -> bool {
-        head.latest < now.minus_ns(self.retention_ns)
+/// When all of a block had arrived. Its latest event says so; but if that is in the future, a clock was
+/// wrong, and then the blocks after it tell, which came later.
+fn arrived(view: &View, head: &Head, now: Now) -> Result<Time, Error> {
+    let latest = now.time.0.saturating_add(CLOCK_JUMP_NS);
+    let mut head = *head;
+    for _ in 0..EXPIRE_LOOK_AHEAD_MAX {
+        if !now.is_sure || head.latest.0 <= latest {
+            return Ok(head.latest);
+        }
+        let Some(next) = view.head_after(head.last())? else { break };
+        head = next;
     }
+    Ok(now.time)
 }
 
 /// What [`AgeOut::slice`] did.
@@ -128,12 +143,12 @@ impl AgeOut {
         self.done.is_some()
     }
 
-    /// Removes some of the rows that were last seen before `oldest`, and adds their stored keys to
+    /// Removes some of the rows that were last seen before the span, and adds their stored keys to
     /// `removed`.
     pub(crate) fn slice(
         &mut self,
         counts: &mut Counts,
-        oldest: Time,
+        span: Span,
         publication: u32,
         removed: &mut Vec<(RowTable, Vec<u8>)>,
         now: Time,
@@ -146,7 +161,7 @@ impl AgeOut {
         }
         let begin = removed.len();
         let mut slice = Slice {
-            oldest,
+            span,
             publication,
             at: self.done.unwrap_or(0),
             buckets_left: AGE_OUT_BUCKETS_MAX,
@@ -162,7 +177,7 @@ impl AgeOut {
 
 /// One call of [`AgeOut::slice`].
 struct Slice {
-    oldest: Time,
+    span: Span,
     publication: u32,
     /// The next bucket, counted over all tables.
     at: usize,
@@ -184,8 +199,8 @@ impl Slice {
         while self.at < end && self.buckets_left > 0 && removed.len() < AGE_OUT_ROWS_MAX {
             let at = self.at % BUCKETS;
             let bucket = of.table.bucket(at);
-            if bucket.oldest < self.oldest {
-                let (bucket, keys) = bucket.aged(self.oldest, self.publication);
+            if !bucket.is_within(self.span) {
+                let (bucket, keys) = bucket.aged(self.span, self.publication);
                 changed |= bucket.publication == self.publication;
                 removed.extend(keys.iter().map(|key| (table, row_key(at as u16, key.as_bytes()))));
                 replaced.push((at, bucket));

@@ -5,14 +5,15 @@
 //! once a second, and the batch is stored then.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
 use redb::Database;
 
 use crate::arena::Arena;
+use crate::clock::{Clock, Now};
 use crate::event::Time;
 use crate::intake::WriterIntake;
 use crate::limits::{
@@ -129,11 +130,12 @@ impl Running {
         })?;
         let db = Arc::new(db);
         let retention_ns = self.options.retention_ns;
+        let clock = Clock::new(loaded.time, retention_ns, Time::now(), steady());
         let writer = Writer::new(self.shared.clone(), retention_ns, loaded, Time::now());
         self.shared.set_database(Some(db.clone()));
         self.shared.set_phase(Phase::Ready);
         let shared = self.shared.clone();
-        let ended = Serving { running: self, writer, db: Some(db), spared: 0 }.serve();
+        let ended = Serving { running: self, writer, clock, db: Some(db), spared: 0 }.serve();
         shared.set_phase(Phase::Stopped);
         ended
     }
@@ -159,10 +161,17 @@ impl Running {
     }
 }
 
+/// The time of a clock that nobody can set.
+fn steady() -> Duration {
+    static BEGIN: OnceLock<Instant> = OnceLock::new();
+    BEGIN.get_or_init(Instant::now).elapsed()
+}
+
 /// What the thread has while it works.
 struct Serving {
     running: Running,
     writer: Writer,
+    clock: Clock,
     /// `None` while the disk fails.
     db: Option<Arc<Database>>,
     /// Arenas that are still to be stored whole, for they waited while the disk refused writes, and not
@@ -219,9 +228,10 @@ impl Serving {
     }
 
     fn commit(&mut self) -> Result<(), String> {
+        let now = self.clock.now(Time::now(), steady());
         let result = match &self.db {
-            Some(db) => self.writer.commit(db, Time::now()).map_err(|error| error.to_string()),
-            None => self.reopen(),
+            Some(db) => self.writer.commit(db, now).map_err(|error| error.to_string()),
+            None => self.reopen(now),
         };
         if result.is_err() {
             // After a failed write redb refuses everything until the file is opened again.
@@ -233,7 +243,7 @@ impl Serving {
     }
 
     /// Opens the file again and makes the commit that failed.
-    fn reopen(&mut self) -> Result<(), String> {
+    fn reopen(&mut self, now: Now) -> Result<(), String> {
         let running = &mut self.running;
         let db = (running.opener)(&running.options, Opening::Again)
             .map_err(|error| error.to_string())?;
@@ -242,7 +252,7 @@ impl Serving {
             Ok(false) => return Err("it is not the file that was open before".to_owned()),
             Err(error) => return Err(error.to_string()),
         }
-        self.writer.commit(&db, Time::now()).map_err(|error| error.to_string())?;
+        self.writer.commit(&db, now).map_err(|error| error.to_string())?;
         let db = Arc::new(db);
         running.shared.set_database(Some(db.clone()));
         self.db = Some(db);
@@ -374,7 +384,7 @@ mod tests {
 
         /// Waits for a condition; that it never comes is a failure of the test.
         fn wait(&self, is_met: impl Fn(&Store) -> bool) {
-            let deadline = Instant::now() + std::time::Duration::from_secs(120);
+            let deadline = Instant::now() + Duration::from_secs(120);
             while !is_met(&self.store) {
                 assert!(Instant::now() < deadline, "phase {:?}", self.store.phase());
                 std::thread::yield_now();
@@ -393,7 +403,7 @@ mod tests {
 
         /// Waits until a shard has an arena again.
         fn wait_for_arena(&mut self, arena: &mut Option<Arena>) {
-            let deadline = Instant::now() + std::time::Duration::from_secs(120);
+            let deadline = Instant::now() + Duration::from_secs(120);
             while arena.is_none() {
                 assert!(Instant::now() < deadline, "no arena has come back");
                 std::thread::yield_now();

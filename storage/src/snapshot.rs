@@ -255,6 +255,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::bucket::Span;
     use crate::key::AgentKey;
 
     fn row(count: u64) -> CountRow {
@@ -312,7 +313,8 @@ mod tests {
                 assert!(table.bucket(at).iter().all(|(_, row)| row.seen().last >= Time(oldest)));
                 continue;
             }
-            let (bucket, removed) = table.bucket(at).aged(Time(oldest), 1);
+            let (bucket, removed) =
+                table.bucket(at).aged(Span { oldest: Time(oldest), newest: Time(u64::MAX) }, 1);
             table = table.with_buckets(vec![(at, bucket)]);
             for key in removed {
                 assert!(model.remove(&key).is_some_and(|count| count < oldest));

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::aggregate::Totals;
 use crate::block::{Block, Damaged, Head};
 use crate::cursor::{Cursor, CursorName};
-use crate::event::Seq;
+use crate::event::{Seq, Time};
 use crate::limits::BUCKETS;
 use crate::snapshot::BucketKey;
 
@@ -206,6 +206,14 @@ impl View {
         value
             .and_then(|value| State::decode(value.value()))
             .ok_or_else(|| corrupted("its state cannot be read"))
+    }
+
+    /// When the last commit was; 0 if that is not known.
+    pub(crate) fn time(&self) -> Result<Time, Error> {
+        let meta = self.0.open_table(META)?;
+        let value = meta.get("time")?;
+        let bytes = value.and_then(|value| value.value().try_into().ok());
+        Ok(Time(bytes.map_or(0, u64::from_le_bytes)))
     }
 
     pub(crate) fn totals(&self) -> Result<Totals, Error> {

@@ -14,10 +14,14 @@ use redb::{Database, Error};
 use crate::arena::{Arena, RawEvent};
 use crate::batch::{self, Batch};
 use crate::block::{Builder, Packed};
+use crate::bucket::Span;
+use crate::clock::Now;
 use crate::counts::{Changed, Counts};
 use crate::event::{EventRef, Seq, SourceKey, Time};
 use crate::evict::{Eviction, Evictor, Left};
-use crate::limits::{PENDING_PACKED_BYTES_MAX, ROLLUP_HOURS, TAIL_AGE_MAX_NS, TAIL_RAW_BYTES};
+use crate::limits::{
+    CLOCK_JUMP_NS, PENDING_PACKED_BYTES_MAX, ROLLUP_HOURS, TAIL_AGE_MAX_NS, TAIL_RAW_BYTES,
+};
 use crate::load::{Loaded, REPLAYED};
 use crate::repeat::{Record, Repeats};
 use crate::retain::{AgeOut, Aged, Expiry};
@@ -227,9 +231,9 @@ impl Writer {
     /// # Errors
     ///
     /// When the database refuses. The next call makes the same commit again.
-    pub(crate) fn commit(&mut self, db: &Database, now: Time) -> Result<(), Error> {
+    pub(crate) fn commit(&mut self, db: &Database, now: impl Into<Now>) -> Result<(), Error> {
         if self.prepared.is_none() {
-            self.prepared = self.prepare(db, now)?;
+            self.prepared = self.prepare(db, now.into())?;
         }
         let Some(prepared) = &self.prepared else { return Ok(()) };
         let begin = Instant::now();
@@ -241,14 +245,14 @@ impl Writer {
     }
 
     /// Decides what the commit changes. What can fail stands first and leaves nothing half done.
-    fn prepare(&mut self, db: &Database, now: Time) -> Result<Option<Prepared>, Error> {
+    fn prepare(&mut self, db: &Database, now: Now) -> Result<Option<Prepared>, Error> {
         let closed = Seq(self.state.watermark.0.min(self.first.0 - 1));
         self.expiry.take_out(db, &mut self.counts, closed, now)?;
         self.counts.rollups.complete(db)?;
 
         let (expired, generation) = (self.expiry.through(), self.generation);
         let mut state = State { last: self.last, expired, generation, ..self.state };
-        let closes = self.close_tail(now);
+        let closes = self.close_tail(now.time);
         let mut batch = Batch { blocks: std::mem::take(&mut self.packed), ..Batch::default() };
         self.packed_bytes = 0;
         if self.pending_events() > 0 && !self.builder.is_empty() {
@@ -257,9 +261,9 @@ impl Writer {
         }
         let publication = self.publication.saturating_add(1);
         let changed = self.counts.apply(publication);
-        let oldest = now.minus_ns(self.retention_ns);
-        let aged =
-            self.age_out.slice(&mut self.counts, oldest, publication, &mut batch.removed, now);
+        let span = self.span(now);
+        let (counts, removed) = (&mut self.counts, &mut batch.removed);
+        let aged = self.age_out.slice(counts, span, publication, removed, now.time);
         let left = self.make_room(publication, state, &mut batch);
         let has_left = left != [Left::default(); 3];
         let publishes =
@@ -270,10 +274,10 @@ impl Writer {
             self.generation = state.generation;
             self.note(changed, aged, &left, state.generation);
         }
-        self.sweeper.slice(&self.counts, self.publication, &mut state, &mut batch.rows, now);
+        self.sweeper.slice(&self.counts, self.publication, &mut state, &mut batch.rows, now.time);
         if state.watermark > self.state.watermark {
-            batch.rollups = self.counts.rollups.write_changed(state.last, now);
-            batch.rollups_from = Hour::of(now).0.saturating_sub(ROLLUP_HOURS);
+            batch.rollups = self.counts.rollups.write_changed(state.last, now.time);
+            batch.rollups_from = Hour::of(now.expiry).0.saturating_sub(ROLLUP_HOURS);
         }
         batch.cursors = self.shared.cursors.take_changed();
         if state == self.state && batch.is_empty() && !self.deletes_more {
@@ -281,8 +285,18 @@ impl Writer {
         }
         batch.state = state;
         batch.totals = self.counts.totals.clone();
-        let snapshot = publishes.then(|| Arc::new(self.snapshot(state, now)));
+        batch.time = now.expiry;
+        let snapshot = publishes.then(|| Arc::new(self.snapshot(state, now.time)));
         Ok(Some(Prepared { batch, snapshot, closes }))
+    }
+
+    /// The times that rows may have.
+    fn span(&self, now: Now) -> Span {
+        let newest = now.time.0.saturating_add(CLOCK_JUMP_NS);
+        Span {
+            oldest: now.expiry.minus_ns(self.retention_ns),
+            newest: if now.is_sure { Time(newest) } else { Time(u64::MAX) },
+        }
     }
 
     /// Whether the last block of the log is written for the last time. One that is only old, with
@@ -602,6 +616,32 @@ mod tests {
             assert!(bench.writer.is_busy() && bench.snapshot().generation > before);
             bench.commit();
         }
+    }
+
+    #[test]
+    fn times_in_the_future_hold_up_nothing_for_long() {
+        let mut bench = Bench::new(60 * NS_PER_S);
+        let future = Time(bench.now.0 + 10 * 365 * 86_400 * NS_PER_S);
+        let (verification, time) = (Verification::Connected, future);
+        bench.ingest(&EventRef { time, verification, ..event(1) });
+        bench.commit();
+        bench.close_block();
+        bench.ingest(&EventRef { time: bench.now, ..event(2) });
+        bench.settle();
+        let key = SourceKey::of(event(1).source.ip());
+        let row = |bench: &Bench| bench.snapshot().sources.get(&key).cloned();
+        assert!(row(&bench).unwrap().seen.last.0 <= bench.now.0 + CLOCK_JUMP_NS);
+        bench.restart();
+        assert!(row(&bench).unwrap().verified_at(verification).unwrap() < future);
+        bench.now.0 += 3600 * NS_PER_S;
+        bench.ingest(&EventRef { time: bench.now, ..event(3) });
+        bench.settle();
+        bench.settle();
+        assert_eq!(bench.log().first().unwrap(), Seq(3), "what came after it has expired");
+        bench.now.0 += 3600 * NS_PER_S;
+        bench.settle();
+        assert!(row(&bench).is_none());
+        assert!(recount(&bench.killed()).unwrap().is_exact());
     }
 
     #[derive(Clone, Debug)]
