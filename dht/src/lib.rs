@@ -15,15 +15,26 @@
 
 #![deny(unsafe_code)]
 
+pub mod book;
 pub mod epoch;
 #[cfg(feature = "opendht")]
 mod ffi;
+pub mod grants;
 pub mod keys;
+pub mod ledger;
+pub mod legacy;
 pub mod limits;
 mod linked;
+pub mod publisher;
+pub mod quorum;
+pub mod reader;
 pub mod record;
+pub mod rules;
+pub mod saved;
+pub mod selection;
 #[cfg(test)]
 mod testing;
+pub mod trust;
 pub mod wire;
 
 pub use linked::{Linked, linked};

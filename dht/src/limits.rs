@@ -147,6 +147,9 @@ pub const TOLD_AGAIN_S: u64 = 6 * 3600;
 /// What was told, remembered so that it is not told again: about 16 MiB at worst.
 pub const TOLD_MAX: usize = 200_000;
 
+/// Epochs after its own in which a batch is still taken. Nodes keep theirs for 20 minutes.
+pub const LATE_EPOCHS_MAX: u32 = 6;
+
 // ---- Announcements and grants.
 
 /// Keys that the announcements of an epoch are spread over.
@@ -171,6 +174,13 @@ pub const STRANGERS_EPOCH_MAX: usize = 64;
 /// The part of its grants, as a divisor, that a node gives to strangers.
 pub const STRANGERS_SHARE: usize = 10;
 
+/// Days for which a stranger is granted the day key: long enough that what it reads of us can be
+/// confirmed by its own sensors, and we earn its grant.
+pub const TRIAL_DAYS: u32 = 3;
+
+/// Days that must pass after a trial before there is another.
+pub const TRIAL_PAUSE_DAYS: u32 = 14;
+
 /// Before a day begins its grants are put this much earlier, in seconds, so that nobody is blind at
 /// midnight.
 pub const GRANT_AHEAD_S: u64 = 2 * 3600;
@@ -180,6 +190,12 @@ pub const GRANT_LOOK_PAUSE_S: u64 = 3600;
 
 /// Pause between two looks whether somebody proves that a partner lies, in seconds.
 pub const PROOF_LOOK_PAUSE_S: u64 = 6 * 3600;
+
+/// Epochs without a batch after which a partner is asked less often.
+pub const SILENT_EPOCHS: u32 = 6;
+
+/// A silent partner is asked once in so many epochs, until it announces something.
+pub const SILENT_PAUSE: u32 = 6;
 
 // ---- The ledger.
 
@@ -232,7 +248,7 @@ pub const CONFIRMED_SHARE_FROM: u64 = 500;
 pub const DISTRUST_S: u64 = 30 * DAY_S;
 
 /// Headers that are kept of each node, to find two with one sequence.
-pub const HEADERS_KEPT: usize = 16;
+pub const HEADERS_KEPT: usize = 8;
 
 /// Proofs of lying that are kept.
 pub const PROOFS_MAX: usize = 1024;
@@ -251,7 +267,7 @@ pub const SUBJECTS_MAX: usize = 400_000;
 /// The same for one node without credit. A liar hides nobody.
 pub const SUBJECTS_PEER_MAX: u32 = 4000;
 
-/// The same for one node that counts in a quorum.
+/// The same for one node that has earned credit, or is trusted.
 pub const SUBJECTS_CREDITED_MAX: u32 = 40_000;
 
 /// The part of the list, as a divisor, that would not be on it without one certain node.
