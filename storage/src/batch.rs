@@ -6,12 +6,11 @@ use crate::aggregate::Totals;
 use crate::block::Packed;
 use crate::cursor::{Cursor, CursorName};
 use crate::event::{Seq, Time};
-use crate::limits::{
-    BLOCK_PARTS_MAX, DELETE_BLOCKS_MAX, PAGE_SLACK, ROLLUP_DELETES_MAX, VALUE_BYTES_MAX,
-};
+use crate::limits::{BLOCK_PARTS_MAX, DELETE_BLOCKS_MAX, ROLLUP_DELETES_MAX};
 use crate::row_bytes::Encoder;
 use crate::tables::{
     CURSORS, FILTERS, FLOORS, HEADS, META, PARTS, ROLLUPS, ROWS, RowTable, State, floor_key,
+    parse_head, part_len, stored_bytes,
 };
 
 /// One row to be written.
@@ -40,6 +39,8 @@ pub(crate) struct Batch {
     pub(crate) cursors: Vec<(CursorName, Option<Cursor>)>,
     pub(crate) state: State,
     pub(crate) totals: Totals,
+    /// Up to which event no event has a message any more, if that has changed.
+    pub(crate) stripped: Option<Seq>,
     /// When it is, as far as expiry believes it.
     pub(crate) time: Time,
 }
@@ -52,16 +53,29 @@ impl Batch {
             && self.removed.is_empty()
             && self.cursors.is_empty()
             && self.rollups.is_empty()
+            && self.stripped.is_none()
     }
 }
 
-/// Stores a batch, durably, and deletes a bounded number of blocks that it allows to delete. Whether
-/// there are more of those.
-pub(crate) fn store(db: &Database, batch: &Batch) -> Result<bool, Error> {
+/// What a commit did to the log.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stored {
+    /// Whether there are more blocks to delete than were.
+    pub(crate) deletes_more: bool,
+    /// What new blocks take in the file, in bytes.
+    pub(crate) added_bytes: u64,
+    /// What those took that are gone or replaced.
+    pub(crate) freed_bytes: u64,
+    /// What those of them took that were deleted.
+    pub(crate) deleted_bytes: u64,
+}
+
+/// Stores a batch, durably, and deletes a bounded number of blocks that it allows to delete.
+pub(crate) fn store(db: &Database, batch: &Batch) -> Result<Stored, Error> {
     let mut write = db.begin_write()?;
     // Without this, opening the file after a crash reads all of it.
     write.set_quick_repair(true);
-    let deletes_more = write_blocks(&write, batch)?;
+    let stored = write_blocks(&write, batch)?;
     write_rows(&write, batch)?;
     write_rollups(&write, batch)?;
     write_cursors(&write, batch)?;
@@ -69,20 +83,28 @@ pub(crate) fn store(db: &Database, batch: &Batch) -> Result<bool, Error> {
         let mut meta = write.open_table(META)?;
         meta.insert("state", &batch.state.encode()[..])?;
         meta.insert("totals", &batch.totals.encode()[..])?;
+        if let Some(stripped) = batch.stripped {
+            meta.insert("stripped", &stripped.0.to_le_bytes()[..])?;
+        }
         meta.insert("time", &batch.time.0.to_le_bytes()[..])?;
     }
     write.commit()?;
-    Ok(deletes_more)
+    Ok(stored)
 }
 
-fn write_blocks(write: &WriteTransaction, batch: &Batch) -> Result<bool, Error> {
+fn write_blocks(write: &WriteTransaction, batch: &Batch) -> Result<Stored, Error> {
+    let mut stored = Stored::default();
     let mut heads = write.open_table(HEADS)?;
     let mut parts = write.open_table(PARTS)?;
     let mut filters = write.open_table(FILTERS)?;
     for block in &batch.blocks {
         let first = block.head.first.0;
-        filters.insert(first, &block.filter[..])?;
-        let replaced = heads.insert(first, &block.head.to_bytes()[..])?.is_some();
+        if let Some(filter) = &block.filter {
+            filters.insert(first, &filter[..])?;
+        }
+        let replaced = heads.insert(first, &block.head.to_bytes()[..])?;
+        let replaced = replaced.map(|head| parse_head(head.value())).transpose()?;
+        stored.added_bytes += stored_bytes(&block.head);
         let mut rest = &block.payload[..];
         let mut number = 0;
         while !rest.is_empty() {
@@ -90,7 +112,8 @@ fn write_blocks(write: &WriteTransaction, batch: &Batch) -> Result<bool, Error> 
             parts.insert((first, number), part)?;
             (rest, number) = (others, number + 1);
         }
-        if replaced {
+        if let Some(replaced) = replaced {
+            stored.freed_bytes += stored_bytes(&replaced);
             // The block that this one replaces may have had more parts.
             for number in number..BLOCK_PARTS_MAX as u8 {
                 if parts.remove((first, number))?.is_none() {
@@ -99,24 +122,29 @@ fn write_blocks(write: &WriteTransaction, batch: &Batch) -> Result<bool, Error> 
             }
         }
     }
-    delete_blocks(&mut heads, &mut parts, &mut filters, batch.state.swept)
+    delete_blocks(&mut heads, &mut parts, &mut filters, batch.state.swept, &mut stored)?;
+    Ok(stored)
 }
 
 type Heads<'a> = redb::Table<'a, u64, &'static [u8]>;
 type Parts<'a> = redb::Table<'a, (u64, u8), &'static [u8]>;
 
-/// Deletes a bounded number of blocks up to event `through`. Whether there may be more.
+/// Deletes a bounded number of blocks up to event `through`.
 fn delete_blocks(
     heads: &mut Heads<'_>,
     parts: &mut Parts<'_>,
     filters: &mut Heads<'_>,
     through: Seq,
-) -> Result<bool, Error> {
+    stored: &mut Stored,
+) -> Result<(), Error> {
     let mut firsts = Vec::new();
     for entry in heads.range(..=through.0)?.take(DELETE_BLOCKS_MAX) {
-        firsts.push(entry?.0.value());
+        let (first, head) = entry?;
+        firsts.push(first.value());
+        stored.deleted_bytes += stored_bytes(&parse_head(head.value())?);
     }
-    let deletes_more = firsts.len() == DELETE_BLOCKS_MAX;
+    stored.freed_bytes += stored.deleted_bytes;
+    stored.deletes_more = firsts.len() == DELETE_BLOCKS_MAX;
     for first in firsts {
         heads.remove(first)?;
         filters.remove(first)?;
@@ -126,21 +154,7 @@ fn delete_blocks(
             }
         }
     }
-    Ok(deletes_more)
-}
-
-/// How many of the `rest` bytes of a payload go into the next value.
-///
-/// redb gives a value a power of two of 4 KiB pages, so a payload is split where that wastes little:
-/// 180 KiB become 128, 32, 16 and 4 KiB.
-fn part_len(rest: usize) -> usize {
-    const PAGE: usize = 4096;
-    if rest >= VALUE_BYTES_MAX {
-        return VALUE_BYTES_MAX;
-    }
-    let pages = (rest + PAGE_SLACK).next_power_of_two().max(PAGE);
-    let waste = pages - PAGE_SLACK - rest;
-    if pages == PAGE || waste <= pages / 8 { rest } else { pages / 2 - PAGE_SLACK }
+    Ok(())
 }
 
 fn write_rows(write: &WriteTransaction, batch: &Batch) -> Result<(), Error> {

@@ -67,7 +67,7 @@ impl Bench {
         let loaded = load::load(&db).unwrap();
         let shared = Arc::new(Shared::new(options.node_id));
         shared.set_database(Some(db.clone()));
-        let mut writer = Writer::new(shared, options.retention_ns, loaded, now);
+        let mut writer = Writer::new(shared, options, loaded, now);
         writer.sweeper.rows_max = 2;
         (db, writer)
     }

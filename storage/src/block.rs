@@ -41,6 +41,9 @@
 //! kind (8 and nothing else), source, and in `repeat` v count, v time of the last less that of the first,
 //! and the code of its method (1 byte).
 //!
+//! What was erased has only time (that of the one before it), flags (0) and kind (16 and nothing else). It
+//! is in version 2, too.
+//!
 //! The messages are one after the other, each followed by its appended bytes; offsets count from the
 //! begin of the message.
 //!
@@ -87,6 +90,7 @@ pub(crate) const FLAG_SOURCE_V6: u8 = 1 << 6;
 pub(crate) const FLAG_DESTINATION_V6: u8 = 1 << 7;
 pub(crate) const KIND_ANOMALIES: u8 = 1 << 2;
 pub(crate) const KIND_REPEAT: u8 = 1 << 3;
+pub(crate) const KIND_ERASED: u8 = 1 << 4;
 
 /// An unpacked block.
 pub struct Block {
@@ -142,21 +146,29 @@ impl Block {
         })
     }
 
-    /// Events and repeats in their order. After an error there are no more.
+    /// Events and repeats in their order; what was erased is missing. After an error there are no more.
     pub fn records(&self) -> impl Iterator<Item = Result<(Seq, Record<'_>), Damaged>> {
         let mut reader = Reader::new(self);
         let mut left = self.head.count;
         let mut seq = self.head.first;
         std::iter::from_fn(move || {
-            left = left.checked_sub(1)?;
-            let here = seq;
-            seq.0 += 1;
-            let read = match &mut reader {
-                Ok(reader) => reader.record().ok_or(Damaged("a block with wrong columns")),
-                Err(damaged) => Err(damaged.clone()),
-            };
-            left = if read.is_err() { 0 } else { left };
-            Some(read.map(|record| (here, record)))
+            loop {
+                left = left.checked_sub(1)?;
+                let here = seq;
+                seq.0 += 1;
+                let read = match &mut reader {
+                    Ok(reader) => reader.record().ok_or(Damaged("a block with wrong columns")),
+                    Err(damaged) => Err(damaged.clone()),
+                };
+                match read {
+                    Ok(Some(record)) => return Some(Ok((here, record))),
+                    Ok(None) => {}
+                    Err(damaged) => {
+                        left = 0;
+                        return Some(Err(damaged));
+                    }
+                }
+            }
         })
     }
 }
@@ -191,16 +203,20 @@ impl<'a> Reader<'a> {
         Ok(Self { columns, messages: &block.messages, time: 0 })
     }
 
-    fn record(&mut self) -> Option<Record<'a>> {
+    /// The next record; an inner `None` where one was erased.
+    fn record(&mut self) -> Option<Option<Record<'a>>> {
         let zigzag = varint(&mut self.columns[TIME])?;
         let delta = (zigzag >> 1) ^ (zigzag & 1).wrapping_neg();
         self.time = self.time.wrapping_add(delta);
         let [flags] = chunk(&mut self.columns[FLAGS])?;
         let [kind] = chunk(&mut self.columns[KIND])?;
-        if kind & KIND_REPEAT != 0 {
-            return self.repeat(flags).map(Record::Repeat);
+        if kind & KIND_ERASED != 0 {
+            return Some(None);
         }
-        self.event(flags, kind).map(Record::Event)
+        if kind & KIND_REPEAT != 0 {
+            return self.repeat(flags).map(|repeat| Some(Record::Repeat(repeat)));
+        }
+        self.event(flags, kind).map(|event| Some(Record::Event(event)))
     }
 
     /// The rest of a repeat.

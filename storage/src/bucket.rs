@@ -213,6 +213,14 @@ impl<K: Key, R: Row> Bucket<K, R> {
         (Self { stored: self.stored, ..Self::of(rows, publication) }, gone)
     }
 
+    /// The bucket without this key's row, and what that counted. `None` if it has none.
+    pub(crate) fn without(&self, key: &K, publication: u32) -> Option<(Self, u64)> {
+        let count = self.get(key)?.seen().count;
+        let rows = self.iter().filter(|(other, _)| *other != key);
+        let rows = rows.map(|(key, row)| (key.clone(), row.clone())).collect();
+        Some((Self { stored: self.stored, ..Self::of(rows, publication) }, count))
+    }
+
     /// Whether all times are within the span.
     pub(crate) fn is_within(&self, span: Span) -> bool {
         self.oldest >= span.oldest && self.newest <= span.newest

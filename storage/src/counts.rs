@@ -156,6 +156,11 @@ impl Counts {
         }
     }
 
+    /// What the keys of the tables are hashed with.
+    pub(crate) fn table_key(&self) -> BucketKey {
+        self.key
+    }
+
     /// Counts an event that is new.
     pub(crate) fn add(&mut self, seq: Seq, event: &EventRef<'_>) {
         let method = Method::of(event.method);

@@ -18,7 +18,7 @@
 
 use crate::aggregate::Row;
 use crate::batch::Batch;
-use crate::bucket::Standing;
+use crate::bucket::{Bucket, Standing};
 use crate::counts::{Counts, Gathered};
 use crate::event::Seq;
 use crate::key::Key;
@@ -84,6 +84,37 @@ impl Eviction<'_> {
         left
     }
 
+    /// Takes out the row of one key. What it counted, if there was one.
+    pub(crate) fn one<K: Key, R: Row>(
+        &mut self,
+        of: &mut Gathered<K, R>,
+        table: RowTable,
+        key: &K,
+    ) -> Option<u64> {
+        let at = usize::from(of.table.bucket_key().bucket_of(key.as_bytes()));
+        let (bucket, count) = of.table.bucket(at).without(key, self.publication)?;
+        let bucket = self.leave(bucket, table, at, std::iter::once(key));
+        of.table = of.table.with_buckets(vec![(at, bucket)]);
+        Some(count)
+    }
+
+    /// Adds to the commit that these keys are not in the bucket any more.
+    fn leave<'k, K: Key + 'k, R: Row>(
+        &mut self,
+        mut bucket: Bucket<K, R>,
+        table: RowTable,
+        at: usize,
+        gone: impl Iterator<Item = &'k K>,
+    ) -> Bucket<K, R> {
+        let (state, rows) = (&self.state, &mut self.batch.rows);
+        self.sweeper.write_changed(&bucket, table, at, state, rows);
+        bucket.stored = self.publication;
+        self.batch.floors.push((table, at as u16, state.last));
+        let removed = gone.map(|key| (table, row_key(at as u16, key.as_bytes())));
+        self.batch.removed.extend(removed);
+        bucket
+    }
+
     /// Moves the hand until `excess` rows have gone, once round at most.
     fn round<K: Key, R: Row>(
         &mut self,
@@ -107,13 +138,8 @@ impl Eviction<'_> {
                 continue;
             }
             let number = share(bucket.len, there, excess);
-            let (mut bucket, gone) = bucket.evict(standing, number, self.publication);
-            let (state, rows) = (&self.state, &mut self.batch.rows);
-            self.sweeper.write_changed(&bucket, table, at, state, rows);
-            bucket.stored = self.publication;
-            self.batch.floors.push((table, at as u16, state.last));
-            let removed = gone.iter().map(|(key, _)| (table, row_key(at as u16, key.as_bytes())));
-            self.batch.removed.extend(removed);
+            let (bucket, gone) = bucket.evict(standing, number, self.publication);
+            let bucket = self.leave(bucket, table, at, gone.iter().map(|(key, _)| key));
             left.rows[standing as usize] += gone.len() as u64;
             left.events += gone.iter().map(|(_, count)| count).sum::<u64>();
             missing = missing.saturating_sub(gone.len());

@@ -125,6 +125,18 @@ pub const REPLAY_EVENTS_MAX: usize = 64 * 1024;
 /// events/s fill them.
 pub const EXPIRE_BLOCKS_MAX: usize = 16;
 
+/// Blocks that one commit takes the messages out of, at most: some 20 ms.
+pub const STRIP_BLOCKS_MAX: usize = 8;
+
+/// Blocks that one commit erases something in, at most. See `forget.rs`.
+pub const FORGET_BLOCKS_MAX: usize = 8;
+
+/// Blocks that one commit looks at to erase something, at most.
+pub const FORGET_HEADS_MAX: usize = 4096;
+
+/// Orders to the writer that wait, at most.
+pub const ORDERS_MAX: usize = 16;
+
 /// Blocks that one commit deletes, at most.
 pub const DELETE_BLOCKS_MAX: usize = 64;
 

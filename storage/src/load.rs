@@ -31,6 +31,10 @@ pub(crate) struct Loaded {
     pub(crate) state: State,
     pub(crate) counts: Counts,
     pub(crate) cursors: Vec<(CursorName, Cursor)>,
+    /// Up to which event messages were taken out.
+    pub(crate) stripped: Seq,
+    /// What the blocks take in the file, in bytes.
+    pub(crate) log_bytes: u64,
     /// When something was last stored.
     pub(crate) time: Time,
     /// Events that were counted again.
@@ -82,8 +86,8 @@ pub(crate) fn load(db: &Database) -> Result<Loaded, Error> {
     // They are stored with every commit, so all that was counted again is in them already.
     counts.totals = view.totals()?;
     let cursors = view.cursors()?;
-    let time = view.time()?;
-    Ok(Loaded { time, origin, state, counts, cursors, replayed })
+    let (time, stripped, log_bytes) = (view.time()?, view.stripped()?, view.log_bytes()?);
+    Ok(Loaded { stripped, log_bytes, time, origin, state, counts, cursors, replayed })
 }
 
 impl<K: Key> Ahead<K> {

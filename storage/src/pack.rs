@@ -8,7 +8,7 @@ use crate::arena::RawEvent;
 use crate::block::{
     ANOMALIES, APPENDED_LEN, COLUMN_TABLE_BYTES, COLUMNS, DESTINATION, DESTINATION_PORT,
     FLAG_DESTINATION_V6, FLAG_RESPONSIVE, FLAG_SOURCE_V6, FLAGS, Head, KIND, KIND_ANOMALIES,
-    KIND_REPEAT, MESSAGE_LEN, PLACES, REPEAT, SOURCE, SOURCE_PORT, TIME,
+    KIND_ERASED, KIND_REPEAT, MESSAGE_LEN, PLACES, REPEAT, SOURCE, SOURCE_PORT, TIME,
 };
 use crate::event::{Anomalies, EventRef, Seq, Time};
 use crate::head::Version;
@@ -27,8 +27,8 @@ pub struct Packed {
     pub head: Head,
     /// What follows it.
     pub payload: Vec<u8>,
-    /// Which sources and numbers may be in it; empty if that is not known. See `filter.rs`.
-    pub filter: Vec<u8>,
+    /// Which sources and numbers may be in it; `None` leaves what is known of them. See `filter.rs`.
+    pub filter: Option<Vec<u8>>,
 }
 
 /// Gathers the events and repeats of one block.
@@ -39,6 +39,7 @@ pub struct Builder {
     previous: Time,
     earliest: Time,
     latest: Time,
+    has_erased: bool,
     compressor: Compressor<'static>,
     scratch: Vec<u8>,
 }
@@ -60,6 +61,7 @@ impl Builder {
             previous: Time(0),
             earliest: Time(u64::MAX),
             latest: Time(0),
+            has_erased: false,
             compressor: or_out_of_memory(Compressor::new(ZSTD_LEVEL)),
             scratch: Vec::new(),
         }
@@ -141,6 +143,20 @@ impl Builder {
         columns[REPEAT].push(repeat.method as u8);
     }
 
+    /// Adds the number of an event that is not there any more.
+    pub(crate) fn push_erased(&mut self) {
+        put_varint(&mut self.columns[TIME], 0);
+        self.columns[FLAGS].push(0);
+        self.columns[KIND].push(KIND_ERASED);
+        self.count += 1;
+        self.has_erased = true;
+    }
+
+    /// Sets from when to when the block's events are.
+    pub(crate) fn span(&mut self, earliest: Time, latest: Time) {
+        (self.earliest, self.latest) = (earliest, latest);
+    }
+
     /// Counts a record whose messages arrived from `first` to `last`.
     fn put_time(&mut self, first: Time, last: Time) {
         let delta = last.0.wrapping_sub(self.previous.0) as i64;
@@ -153,7 +169,7 @@ impl Builder {
 
     /// Packs what there is as a block that begins with event `first`, and keeps it.
     pub fn pack(&mut self, first: Seq) -> Packed {
-        let has_repeats = !self.columns[REPEAT].is_empty();
+        let has_repeats = !self.columns[REPEAT].is_empty() || self.has_erased;
         let version = if has_repeats { Version::Repeats } else { Version::Events };
         let stored = &self.columns[..version.columns()];
         let mut columns = Vec::with_capacity(self.column_bytes());
@@ -178,7 +194,7 @@ impl Builder {
             crc: 0,
         };
         head.crc = head.checksum(&payload);
-        Packed { head, payload, filter: Vec::new() }
+        Packed { head, payload, filter: None }
     }
 
     pub(crate) fn column_bytes(&self) -> usize {
@@ -188,6 +204,7 @@ impl Builder {
     /// Removes all events and keeps the memory.
     pub fn clear(&mut self) {
         self.columns.iter_mut().for_each(Vec::clear);
+        self.has_erased = false;
         self.messages.clear();
         self.count = 0;
         self.previous = Time(0);

@@ -33,7 +33,7 @@ use crate::limits::{
     EXPIRE_BLOCKS_MAX, EXPIRE_LOOK_AHEAD_MAX,
 };
 use crate::load::{expire_block, readable};
-use crate::tables::{RowTable, View, row_key};
+use crate::tables::{RowTable, View, row_key, stored_bytes};
 
 /// Takes expired blocks out of the counts.
 pub(crate) struct Expiry {
@@ -43,11 +43,13 @@ pub(crate) struct Expiry {
     /// When the block after that had arrived, once it is known.
     next: Time,
     is_active: bool,
+    /// See [`Expiry::bytes`].
+    bytes: u64,
 }
 
 impl Expiry {
     pub(crate) fn new(through: Seq, retention_ns: u64) -> Self {
-        Self { through, retention_ns, next: Time(0), is_active: false }
+        Self { through, retention_ns, next: Time(0), is_active: false, bytes: 0 }
     }
 
     /// The last event that is out.
@@ -60,7 +62,18 @@ impl Expiry {
         self.is_active
     }
 
-    /// Takes out some of the blocks that end at or before `closed` and have expired. When it fails,
+    /// What blocks that are out and not deleted yet take in the file, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// So many bytes of blocks have been deleted.
+    pub(crate) fn deleted(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    /// Takes out some of the blocks that end at or before `closed` and have expired, and the oldest others
+    /// as long as the log is `excess` bytes too large. When it fails,
     /// each block is out or not, as [`Expiry::through`] says.
     pub(crate) fn take_out(
         &mut self,
@@ -68,9 +81,11 @@ impl Expiry {
         counts: &mut Counts,
         closed: Seq,
         now: Now,
+        mut excess: u64,
     ) -> Result<(), Error> {
         self.is_active = false;
-        if self.through >= closed || self.next >= now.expiry.minus_ns(self.retention_ns) {
+        let oldest = now.expiry.minus_ns(self.retention_ns);
+        if self.through >= closed || (self.next >= oldest && excess == 0) {
             return Ok(());
         }
         let view = View::new(db)?;
@@ -80,13 +95,16 @@ impl Expiry {
                 return Ok(());
             }
             self.next = arrived(&view, &head, now)?;
-            if self.next >= now.expiry.minus_ns(self.retention_ns) {
+            if self.next >= oldest && excess == 0 {
                 return Ok(());
             }
+            let bytes = stored_bytes(&head);
+            excess = excess.saturating_sub(bytes);
             if let Some(block) = readable(view.block(&head)?, &head.first) {
                 expire_block(counts, &block);
             }
             counts.totals.expired += u64::from(head.count);
+            self.bytes += bytes;
             self.through = head.last();
             self.next = Time(0);
         }

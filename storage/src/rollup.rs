@@ -290,6 +290,31 @@ impl Rollups {
         Ok(())
     }
 
+    /// Takes a key out of all hours. Out of how many.
+    pub(crate) fn forget(
+        &mut self,
+        view: &View,
+        dimension: Dimension,
+        key: &[u8],
+    ) -> Result<u64, Error> {
+        let mut number = 0;
+        for hour in view.rollup_hours(0, u32::MAX, usize::MAX)? {
+            let hour = Hour(hour);
+            if let Some(kept) = self.hours.get_mut(&hour) {
+                if kept.counts.forget(dimension, key) {
+                    kept.is_dirty = true;
+                    number += 1;
+                }
+            } else if let Some((mut counts, _)) = stored(view, hour)?
+                && counts.forget(dimension, key)
+            {
+                self.hours.insert(hour, Kept { counts, is_whole: true, is_dirty: true });
+                number += 1;
+            }
+        }
+        Ok(number)
+    }
+
     /// The stored form of every hour that has changed, which includes everything up to `through`. Hours
     /// before that of `now` then leave memory, with fewer keys apart.
     pub(crate) fn write_changed(&mut self, through: Seq, now: Time) -> Vec<(u32, Vec<u8>)> {

@@ -131,7 +131,7 @@ impl Running {
         let db = Arc::new(db);
         let retention_ns = self.options.retention_ns;
         let clock = Clock::new(loaded.time, retention_ns, Time::now(), steady());
-        let writer = Writer::new(self.shared.clone(), retention_ns, loaded, Time::now());
+        let writer = Writer::new(self.shared.clone(), &self.options, loaded, Time::now());
         self.shared.set_database(Some(db.clone()));
         self.shared.set_phase(Phase::Ready);
         let shared = self.shared.clone();
@@ -228,6 +228,11 @@ impl Serving {
     }
 
     fn commit(&mut self) -> Result<(), String> {
+        if self.writer.takes_orders()
+            && let Ok(order) = self.running.shared.orders.1.try_recv()
+        {
+            self.writer.take_order(order);
+        }
         let now = self.clock.now(Time::now(), steady());
         let result = match &self.db {
             Some(db) => self.writer.commit(db, now).map_err(|error| error.to_string()),

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
+use crossbeam_channel::{Receiver, Sender, bounded};
 use redb::Database;
 use uuid::Uuid;
 
 use crate::cursor::Cursors;
-use crate::limits::{CACHE_BYTES, RETENTION_NS};
+use crate::limits::{CACHE_BYTES, ORDERS_MAX, RETENTION_NS};
 use crate::log::{Log, LogError};
+use crate::order::Order;
 use crate::rollup::{self, Hour, HourCounts};
 use crate::snapshot::Snapshot;
 use crate::tables::View;
@@ -24,6 +26,11 @@ pub struct Options {
     pub node_id: Uuid,
     /// Age at which events and rows expire, in ns.
     pub retention_ns: u64,
+    /// Age at which the messages of events go, in ns; more than `retention_ns` means with the events.
+    pub messages_ns: u64,
+    /// What the blocks of the log may take in the file, in bytes. Beyond it the oldest messages go first,
+    /// and then the oldest events, with their counts.
+    pub log_bytes_max: u64,
     /// Memory that the database may use to keep pages, in bytes.
     pub cache_bytes: usize,
 }
@@ -32,7 +39,14 @@ impl Options {
     /// The defaults: 7 days, and [`CACHE_BYTES`].
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, node_id: Uuid) -> Self {
-        Self { path: path.into(), node_id, retention_ns: RETENTION_NS, cache_bytes: CACHE_BYTES }
+        Self {
+            path: path.into(),
+            node_id,
+            retention_ns: RETENTION_NS,
+            messages_ns: u64::MAX,
+            log_bytes_max: u64::MAX,
+            cache_bytes: CACHE_BYTES,
+        }
     }
 }
 
@@ -134,6 +148,8 @@ pub struct WriterStats {
     pub messages_shed: Stat,
     /// Events of which only the count was kept because the writer could not keep up.
     pub events_repeated: Stat,
+    /// What the blocks of the log take in the file, in bytes, about.
+    pub log_bytes: Stat,
     /// Events that were lost because the process ended while the disk refused writes.
     pub events_lost: Stat,
 }
@@ -146,6 +162,7 @@ pub(crate) struct Shared {
     phase: AtomicU8,
     pub(crate) stats: WriterStats,
     pub(crate) cursors: Cursors,
+    pub(crate) orders: (Sender<Order>, Receiver<Order>),
     pub(crate) node_id: Uuid,
 }
 
@@ -157,6 +174,7 @@ impl Shared {
             phase: AtomicU8::new(Phase::Opening as u8),
             stats: WriterStats::default(),
             cursors: Cursors::default(),
+            orders: bounded(ORDERS_MAX),
             node_id,
         }
     }

@@ -59,7 +59,8 @@ impl Sweeper {
 
     /// Adds the next rows to a commit that leaves `state`, and moves the watermark when a sweep ends.
     /// A bucket is not interrupted, so it may be some thousand rows more than [`SWEEP_ROWS_MAX`]. What
-    /// is in the commit already counts, but for a quarter: no flood may hold up the watermark.
+    /// is in the commit already counts, but for a quarter: no flood may hold up the watermark. Whether a
+    /// sweep has ended.
     pub(crate) fn slice(
         &mut self,
         counts: &Counts,
@@ -67,14 +68,14 @@ impl Sweeper {
         state: &mut State,
         rows: &mut Vec<RowWrite>,
         now: Time,
-    ) {
+    ) -> bool {
         let is_due = publication > self.swept && now.0.abs_diff(self.begun.0) >= SWEEP_INTERVAL_NS;
         if self.active.is_none() && is_due {
             self.begun = now;
             self.active =
                 Some(Sweep { publication, last: state.last, expired: state.expired, done: 0 });
         }
-        let Some(mut sweep) = self.active else { return };
+        let Some(mut sweep) = self.active else { return false };
         let rows_max = self.rows_max.max(rows.len() + self.rows_max / 4);
         while rows.len() < rows_max && sweep.done < ALL_BUCKETS {
             match sweep.done / BUCKETS {
@@ -91,6 +92,7 @@ impl Sweeper {
             self.swept = sweep.publication;
             self.active = None;
         }
+        self.active.is_none()
     }
 
     /// The changed rows of the bucket that the sweep has come to.

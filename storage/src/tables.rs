@@ -11,7 +11,7 @@ use crate::aggregate::Totals;
 use crate::block::{Block, Damaged, Head};
 use crate::cursor::{Cursor, CursorName};
 use crate::event::{Seq, Time};
-use crate::limits::BUCKETS;
+use crate::limits::{BUCKETS, PAGE_SLACK, VALUE_BYTES_MAX};
 use crate::snapshot::BucketKey;
 
 /// The version of everything that is stored. A program reads its own, and brings [`SCHEMA_OLDEST`] and
@@ -303,6 +303,29 @@ impl View {
         }
     }
 
+    /// What may be in the block that begins with `first`; empty if that is not known.
+    pub(crate) fn filter(&self, first: Seq) -> Result<Vec<u8>, Error> {
+        let filter = self.0.open_table(FILTERS)?.get(first.0)?;
+        Ok(filter.map_or(Vec::new(), |filter| filter.value().to_vec()))
+    }
+
+    /// Up to which event no event has a message any more.
+    pub(crate) fn stripped(&self) -> Result<Seq, Error> {
+        let value = self.0.open_table(META)?.get("stripped")?;
+        let bytes = value.and_then(|value| value.value().try_into().ok());
+        Ok(Seq(bytes.map_or(0, u64::from_le_bytes)))
+    }
+
+    /// What the blocks take in the file, in bytes, about.
+    pub(crate) fn log_bytes(&self) -> Result<u64, Error> {
+        let heads = self.0.open_table(HEADS)?;
+        let mut bytes = 0;
+        for entry in heads.iter()? {
+            bytes += stored_bytes(&parse_head(entry?.1.value())?);
+        }
+        Ok(bytes)
+    }
+
     /// Calls `visit` with the heads of the blocks that have an event before `before`, the last first, and
     /// their filters. After `max` of them, or when told to stop, returns before which event to go on.
     pub(crate) fn blocks_before(
@@ -368,6 +391,34 @@ fn filter_of<'a>(
     }
 }
 
-fn parse_head(bytes: &[u8]) -> Result<Head, Error> {
+/// What a block takes in the file, in bytes, about.
+pub(crate) fn stored_bytes(head: &Head) -> u64 {
+    let mut rest = head.payload_bytes();
+    let mut bytes = 0;
+    while rest > 0 {
+        let part = part_len(rest);
+        bytes += (part + PAGE_SLACK).next_power_of_two().max(PAGE) as u64;
+        rest -= part;
+    }
+    bytes
+}
+
+/// redb's pages.
+const PAGE: usize = 4096;
+
+/// How many of the `rest` bytes of a payload go into the next value.
+///
+/// redb gives a value a power of two of 4 KiB pages, so a payload is split where that wastes little:
+/// 180 KiB become 128, 32, 16 and 4 KiB.
+pub(crate) fn part_len(rest: usize) -> usize {
+    if rest >= VALUE_BYTES_MAX {
+        return VALUE_BYTES_MAX;
+    }
+    let pages = (rest + PAGE_SLACK).next_power_of_two().max(PAGE);
+    let waste = pages - PAGE_SLACK - rest;
+    if pages == PAGE || waste <= pages / 8 { rest } else { pages / 2 - PAGE_SLACK }
+}
+
+pub(crate) fn parse_head(bytes: &[u8]) -> Result<Head, Error> {
     Head::parse(bytes).map_err(|damaged| corrupted(damaged.0))
 }

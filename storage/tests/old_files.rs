@@ -1,5 +1,7 @@
 //! Files of earlier versions open, and everything in them is there.
 
+#![expect(clippy::unwrap_used, reason = "a failed test may panic")]
+
 use std::path::PathBuf;
 
 use sentrypeer_storage::event::{Seq, SourceKey};
