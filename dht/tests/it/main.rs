@@ -1,0 +1,5 @@
+//! What the crate promises to others: its wire format, its behaviour in a network.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod vectors;
