@@ -190,6 +190,7 @@ pub fn ask(context: &Context, target: &str) -> Response {
         query,
         content_type: Some("application/json"),
         accept: None,
+        accept_encoding: None,
         if_none_match: None,
         now: Time::now(),
         lane: Lane::Control,

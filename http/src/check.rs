@@ -6,7 +6,6 @@ use sentrypeer_storage::aggregate;
 use sentrypeer_storage::blocklist::{self, Selection};
 use sentrypeer_storage::event::{SourceKey, Time, Verification};
 use sentrypeer_storage::policy;
-use sentrypeer_storage::utc::Utc;
 use serde::Serialize;
 
 use crate::exchange::{Request, Response};
@@ -14,6 +13,7 @@ use crate::listing::{OWN, kinds};
 use crate::lookup::{Reading, address};
 use crate::query::{Parameters, QueryError};
 use crate::routes::View;
+use crate::timestamp::Rfc3339;
 
 /// The answer. What was not asked for is left out.
 #[derive(Serialize)]
@@ -65,8 +65,8 @@ struct Number {
 struct Seen {
     verification: &'static str,
     origin: &'static str,
-    seen_first: String,
-    seen_last: String,
+    seen_first: Rfc3339,
+    seen_last: Rfc3339,
     seen_count: u64,
 }
 
@@ -133,8 +133,8 @@ impl Seen {
         Self {
             verification: verification.name(),
             origin: OWN,
-            seen_first: Utc(seen.first).to_string(),
-            seen_last: Utc(seen.last).to_string(),
+            seen_first: Rfc3339(seen.first),
+            seen_last: Rfc3339(seen.last),
             seen_count: seen.count,
         }
     }

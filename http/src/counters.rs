@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::endpoint::{Endpoint, SPECS};
 use crate::exchange::Lane;
-use crate::routes::Route;
 
 /// Classes of status codes, 1xx to 5xx.
 const CLASSES: usize = 5;
-const ROUTES: usize = Route::NAMES.len();
+const ROUTES: usize = SPECS.len();
 
 /// What can go wrong on a front beside a request that is answered. Each is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,9 +153,9 @@ impl Counters {
         &self.lanes[lane as usize]
     }
 
-    pub(crate) fn request(&self, lane: Lane, route: usize, status: u16) {
+    pub(crate) fn request(&self, lane: Lane, endpoint: Endpoint, status: u16) {
         let class = usize::from(status / 100).clamp(1, CLASSES) - 1;
-        self.lane(lane).requests[route][class].fetch_add(1, Relaxed);
+        self.lane(lane).requests[endpoint as usize][class].fetch_add(1, Relaxed);
     }
 
     pub(crate) fn happened(&self, lane: Lane, what: Incident) {
@@ -193,11 +193,11 @@ impl Counters {
     pub(crate) fn each_request(&self, mut each: impl FnMut(Lane, &str, &str, u64)) {
         const CLASS_NAMES: [&str; CLASSES] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
         for lane in Lane::ALL {
-            for (route, classes) in Route::NAMES.iter().zip(&self.lane(lane).requests) {
+            for (spec, classes) in SPECS.iter().zip(&self.lane(lane).requests) {
                 for (class, number) in CLASS_NAMES.iter().zip(classes) {
                     let number = number.load(Relaxed);
                     if number > 0 {
-                        each(lane, route, class, number);
+                        each(lane, spec.pattern, class, number);
                     }
                 }
             }
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn a_request_is_counted_by_lane_route_and_class() {
         let counters = Counters::default();
-        counters.request(Lane::Dip, Route::Root.index(), 404);
+        counters.request(Lane::Dip, Endpoint::Root, 404);
         let mut seen = Vec::new();
         counters.each_request(|lane, route, class, number| {
             seen.push((lane, route.to_owned(), class.to_owned(), number));

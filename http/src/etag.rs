@@ -5,17 +5,16 @@ use std::fmt::Display;
 use crate::exchange::{Request, Response};
 use crate::routes::View;
 
-/// The one content coding so far.
-const CODING: &str = "identity";
-
 /// The name of one state of one document.
 ///
 /// `changed` is the last generation that changed the document, and `selected` whatever of the
 /// request chooses what it shows. `visible` is the number of entries in it: within one generation
 /// and policy, time alone changes a document too, for entries expire and scores decay; both only
-/// ever take entries away, so their number tells the states of one generation apart.
+/// ever take entries away, so their number tells the states of one generation apart. Each content
+/// coding is another document.
 pub(crate) fn of(
     view: &View,
+    request: &Request<'_>,
     document: &str,
     changed: u64,
     visible: usize,
@@ -23,7 +22,8 @@ pub(crate) fn of(
 ) -> String {
     let database = view.snapshot.database_id.simple();
     let policy = view.policy.revision;
-    format!("\"{document}.{database}.{changed}.{policy}.{visible}.{selected}.{CODING}\"")
+    let coding = request.coding().name();
+    format!("\"{document}.{database}.{changed}.{policy}.{visible}.{selected}.{coding}\"")
 }
 
 /// Says that two documents with this name mean the same but need not have the same bytes.

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use sentrypeer_storage::event::Time;
 use serde::Serialize;
 
+use crate::coding::Coding;
 use crate::json;
+use crate::timestamp;
 
 /// Where a request came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +33,25 @@ pub struct Request<'a> {
     pub content_type: Option<&'a str>,
     /// The request's `Accept`.
     pub accept: Option<&'a str>,
+    /// The request's `Accept-Encoding`.
+    pub accept_encoding: Option<&'a str>,
     /// The request's `If-None-Match`.
     pub if_none_match: Option<&'a str>,
     /// When it arrived.
     pub now: Time,
     /// Where it came in.
     pub lane: Lane,
+}
+
+impl Request<'_> {
+    /// The content coding that the client likes best of those that there are.
+    #[must_use]
+    pub fn coding(&self) -> Coding {
+        if self.lane != Lane::Api {
+            return Coding::Identity;
+        }
+        self.accept_encoding.map_or(Coding::Identity, Coding::best_of)
+    }
 }
 
 /// The bytes of an answer.
@@ -96,15 +111,18 @@ pub const TEXT: &str = "text/plain; charset=utf-8";
 /// `Content-Type` of the Prometheus text format 0.0.4.
 pub const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Every type of body that the router gives.
-pub const CONTENT_TYPES: [&str; 4] = [JSON, HTML, TEXT, PROMETHEUS];
+/// `Content-Type` of what went wrong under `/api/v1` (RFC 9457).
+pub const PROBLEM: &str = "application/problem+json";
+
+/// Every type of body that the router gives on the dip lane.
+pub const CONTENT_TYPES: [&str; 5] = [JSON, HTML, TEXT, PROMETHEUS, PROBLEM];
 
 /// What the router answers.
 #[derive(Debug)]
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// `Content-Type`, one of [`CONTENT_TYPES`]; 304 has none.
+    /// `Content-Type`; 304 has none.
     pub content_type: Option<&'static str>,
     /// `ETag`, with its quotes.
     pub etag: Option<String>,
@@ -116,10 +134,33 @@ pub struct Response {
     pub any_origin: bool,
     /// `X-SentryPeer-Version`.
     pub version: &'static str,
+    /// What went wrong, if something did.
+    reason: Option<String>,
     /// What else the header has. The dip lane leaves it out.
     pub more: Vec<(&'static str, Cow<'static, str>)>,
     /// The body.
     pub body: Body,
+}
+
+/// The reason phrases of the errors that there are (RFC 9110, section 15).
+fn title(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        421 => "Misdirected Request",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        503 => "Service Unavailable",
+        _ => "Error",
+    }
 }
 
 /// `X-Powered-By` of every answer.
@@ -135,6 +176,7 @@ impl Response {
             retry_after_s: None,
             any_origin: false,
             version: "",
+            reason: None,
             more: Vec::new(),
             body,
         }
@@ -156,7 +198,27 @@ impl Response {
         struct Refusal<'a> {
             error: &'a str,
         }
-        Self::json(status, &Refusal { error: reason })
+        let mut response = Self::json(status, &Refusal { error: reason });
+        response.reason = Some(reason.to_owned());
+        response
+    }
+
+    /// An error in the form of RFC 9457. Anything else stays as it is.
+    pub(crate) fn with_problem(mut self) -> Self {
+        #[derive(Serialize)]
+        struct Problem<'a> {
+            r#type: &'static str,
+            title: &'static str,
+            status: u16,
+            detail: &'a str,
+        }
+        if let Some(detail) = &self.reason {
+            let (title, status) = (title(self.status), self.status);
+            let problem = Problem { r#type: "about:blank", title, status, detail };
+            self.content_type = Some(PROBLEM);
+            self.body = Body::Bytes(json::to_vec(&problem));
+        }
+        self
     }
 
     /// `{"message": "…"}`: how 4.x says that there is nothing.
@@ -189,6 +251,11 @@ impl Response {
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         self.more.push((name, value.into()));
         self
+    }
+
+    /// Says when the node last published what this was made from.
+    pub(crate) fn with_last_modified(self, time: Time) -> Self {
+        self.with("Last-Modified", timestamp::http_date(time))
     }
 
     pub(crate) fn with_etag(mut self, etag: String) -> Self {

@@ -38,8 +38,11 @@
 
 pub mod access;
 mod check;
+mod coding;
 pub mod context;
+mod counted;
 pub mod counters;
+pub mod endpoint;
 mod etag;
 pub mod exchange;
 mod feed;
@@ -53,7 +56,9 @@ pub mod metrics;
 pub mod pace;
 mod query;
 pub mod routes;
+mod timestamp;
 pub mod token_file;
+mod v1;
 
 pub use context::Context;
 pub use exchange::{Body, Lane, Request, Response};

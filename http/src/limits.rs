@@ -142,6 +142,32 @@ pub const ROW_BYTES_MAX: usize = 2 * 1024;
 /// an address fit many times.
 pub const TARGET_BYTES_MAX: usize = 4 * 1024;
 
+/// Rows of a page if nothing is said, and at most: a page of the largest rows is about 600 kB.
+pub const PAGE_ROWS: usize = 100;
+/// See [`PAGE_ROWS`].
+pub const PAGE_ROWS_MAX: usize = 1_000;
+
+/// Longest cursor of a page, in bytes: the key of a row takes two digits a byte.
+pub const CURSOR_BYTES_MAX: usize = 640;
+
+/// User agents that the list in the form of 4.x shows; there are pages of them under `/api/v1`.
+pub const AGENTS_SHOWN_MAX: usize = 4_096;
+
+/// Shorter answers are sent as they are: they fit into one segment anyway.
+pub const CODED_BYTES_MIN: usize = 1_024;
+
+/// How hard gzip, brotli and zstd try. These are the quickest levels that still pack JSON and lists
+/// of addresses to a fifth.
+pub const CODING_GZIP_LEVEL: u32 = 3;
+/// See [`CODING_GZIP_LEVEL`].
+pub const CODING_BROTLI_QUALITY: u32 = 3;
+/// See [`CODING_GZIP_LEVEL`].
+pub const CODING_ZSTD_LEVEL: i32 = 1;
+
+/// How far brotli looks back, as a power of two: with 18 an answer that is being packed takes about
+/// 1 MB.
+pub const CODING_BROTLI_WINDOW_BITS: u32 = 18;
+
 /// What a client is told to wait before it asks a starting node again, in seconds.
 pub const RETRY_AFTER_S: u32 = 1;
 

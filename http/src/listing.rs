@@ -52,12 +52,12 @@ fn respond<L: List>(view: &View, request: &Request<'_>, changed: u64) -> Respons
         return Response::nothing(L::EMPTY);
     }
     let nothing: &dyn Display = &"all";
-    let etag = etag::of(view, L::DOCUMENT, changed, order.len(), nothing);
+    let etag = etag::of(view, request, L::DOCUMENT, changed, order.len(), nothing);
     etag::respond(request, etag, || {
         order.sort_unstable_by_key(|(last, _)| std::cmp::Reverse(*last));
         let oldest = request.now.minus_ns(view.policy.retention_ns);
         let pages = Pages::<L>::new(Arc::clone(&view.snapshot), order, oldest);
-        Response::json_chunks(Box::new(pages))
+        Response::json_chunks(Box::new(pages)).with_last_modified(view.snapshot.time)
     })
 }
 

@@ -18,6 +18,8 @@ pub(crate) enum QueryError {
     Unknown { name: String, known: &'static str },
     #[error("parameter \"{name}\" is given twice")]
     Twice { name: &'static str },
+    #[error("parameters \"{}\" and \"{}\" cannot go together", .names[0], .names[1])]
+    Both { names: [&'static str; 2] },
     #[error("parameter \"{name}\": \"{value}\" is not {expected}")]
     Value { name: &'static str, value: String, expected: String },
 }

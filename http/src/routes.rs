@@ -5,164 +5,11 @@ use std::sync::Arc;
 use sentrypeer_storage::policy::Policy;
 use sentrypeer_storage::snapshot::Snapshot;
 
-use crate::access::{Need, Scope};
 use crate::context::Context;
+use crate::endpoint::{Endpoint, Route};
 use crate::exchange::{Body, Lane, Request, Response};
 use crate::limits::{DIP_BODY_BYTES_MAX, RETRY_AFTER_S, TARGET_BYTES_MAX};
-use crate::{check, feed, health, listing, lookup, metrics};
-
-/// What a path asks for. Parts of the path are as sent, percent-encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Route<'a> {
-    /// `/`
-    Root,
-    /// `/health-check`
-    HealthCheck,
-    /// `/livez`
-    Live,
-    /// `/readyz`
-    Ready,
-    /// `/metrics`
-    Metrics,
-    /// `/ip-addresses`
-    IpAddresses,
-    /// `/ip-addresses/ipset`
-    Ipset,
-    /// `/ip-addresses/{ip}`
-    IpAddress(&'a str),
-    /// `/numbers`
-    Numbers,
-    /// `/numbers/{number}`
-    Number(&'a str),
-    /// `/api/v1/check`
-    Check,
-    /// `/api/v1/status`
-    Status,
-    /// `/oauth2/token`
-    OauthToken,
-    /// Anything else.
-    Unknown,
-}
-
-impl<'a> Route<'a> {
-    /// The labels of the routes in `/metrics`, in the order of [`Route::index`].
-    pub(crate) const NAMES: [&'static str; 14] = [
-        "/",
-        "/health-check",
-        "/livez",
-        "/readyz",
-        "/metrics",
-        "/ip-addresses",
-        "/ip-addresses/ipset",
-        "/ip-addresses/{ip}",
-        "/numbers",
-        "/numbers/{number}",
-        "/api/v1/check",
-        "/api/v1/status",
-        "/oauth2/token",
-        "other",
-    ];
-
-    /// The route of a path. A path matches whole: one slash more is another path.
-    #[must_use]
-    pub fn of(path: &'a str) -> Self {
-        match path {
-            "/" => Self::Root,
-            "/health-check" => Self::HealthCheck,
-            "/livez" => Self::Live,
-            "/readyz" => Self::Ready,
-            "/metrics" => Self::Metrics,
-            "/ip-addresses" => Self::IpAddresses,
-            "/ip-addresses/ipset" => Self::Ipset,
-            "/numbers" => Self::Numbers,
-            "/api/v1/check" => Self::Check,
-            "/api/v1/status" => Self::Status,
-            "/oauth2/token" => Self::OauthToken,
-            _ => Self::of_segment(path),
-        }
-    }
-
-    fn of_segment(path: &'a str) -> Self {
-        let segment = |prefix| {
-            let rest: &'a str = path.strip_prefix(prefix)?;
-            (!rest.is_empty() && !rest.contains('/')).then_some(rest)
-        };
-        match (segment("/ip-addresses/"), segment("/numbers/")) {
-            (Some(ip), _) => Self::IpAddress(ip),
-            (_, Some(number)) => Self::Number(number),
-            (None, None) => Self::Unknown,
-        }
-    }
-
-    pub(crate) fn index(self) -> usize {
-        match self {
-            Self::Root => 0,
-            Self::HealthCheck => 1,
-            Self::Live => 2,
-            Self::Ready => 3,
-            Self::Metrics => 4,
-            Self::IpAddresses => 5,
-            Self::Ipset => 6,
-            Self::IpAddress(_) => 7,
-            Self::Numbers => 8,
-            Self::Number(_) => 9,
-            Self::Check => 10,
-            Self::Status => 11,
-            Self::OauthToken => 12,
-            Self::Unknown => 13,
-        }
-    }
-
-    /// Whether the answer walks a whole table, so that a front had better not prepare it between
-    /// two dips.
-    #[must_use]
-    pub fn walks_a_table(self) -> bool {
-        matches!(self, Self::IpAddresses | Self::Ipset | Self::Numbers)
-    }
-
-    /// What who asks must be allowed.
-    #[must_use]
-    pub fn need(self) -> Need {
-        match self {
-            Self::Live | Self::Ready | Self::OauthToken => Need::Nothing,
-            Self::Ipset => Need::Scope(Scope::Feed),
-            Self::Metrics | Self::Status => Need::Scope(Scope::Metrics),
-            _ => Need::Scope(Scope::Read),
-        }
-    }
-
-    /// The methods that the path has, as in `Allow`.
-    #[must_use]
-    pub fn methods(self) -> &'static str {
-        match self {
-            Self::OauthToken => "POST",
-            _ => "GET, HEAD",
-        }
-    }
-
-    /// Whether the path has this method.
-    #[must_use]
-    pub fn has(self, method: &str) -> bool {
-        self.methods().split(", ").any(|has| has == method)
-    }
-
-    /// Whether SentryPeer 4.x has this path too. Pages of any origin may read those, as there.
-    fn is_of_4x(self) -> bool {
-        matches!(
-            self,
-            Self::Root
-                | Self::HealthCheck
-                | Self::IpAddresses
-                | Self::IpAddress(_)
-                | Self::Numbers
-                | Self::Number(_)
-        )
-    }
-
-    fn is_on_the_dip_lane(self) -> bool {
-        matches!(self, Self::IpAddress(_) | Self::Number(_) | Self::Check | Self::HealthCheck)
-    }
-}
+use crate::{check, coding, counted, feed, health, listing, lookup, metrics, v1};
 
 /// What a request sees: one generation and one policy from start to end.
 pub(crate) struct View {
@@ -174,14 +21,15 @@ pub(crate) struct View {
 #[must_use]
 pub fn handle(ctx: &Context, request: &Request<'_>) -> Response {
     let route = Route::of(request.path);
-    let mut response = match request.lane {
+    let response = match request.lane {
         Lane::Dip => dip_answer(ctx, route, request),
         Lane::Api | Lane::Control => answer(ctx, route, request),
     };
-    if request.method == "HEAD" {
-        response = response.without_body();
+    let mut response = finished(ctx, request.lane, route, response);
+    if request.lane == Lane::Api {
+        response = coding::coded(response, request.coding());
     }
-    finished(ctx, request.lane, route, response)
+    if request.method == "HEAD" { response.without_body() } else { response }
 }
 
 /// The answer with what every answer has, also one that a front gives by itself. It is counted.
@@ -191,15 +39,18 @@ pub(crate) fn finished(
     route: Route<'_>,
     mut response: Response,
 ) -> Response {
-    response.any_origin = ctx.any_origin && route.is_of_4x();
+    if route.is_v1() {
+        response = response.with_problem();
+    }
+    response.any_origin = ctx.any_origin && route.spec().is_of_4x;
     response.version = ctx.version;
-    ctx.counters.request(lane, route.index(), response.status);
+    ctx.counters.request(lane, route.endpoint, response.status);
     response
 }
 
 /// The dip lane's few questions; anything else is misdirected (RFC 9110, section 15.5.20).
 fn dip_answer(ctx: &Context, route: Route<'_>, request: &Request<'_>) -> Response {
-    if request.method != "GET" || !route.is_on_the_dip_lane() {
+    if request.method != "GET" || !route.spec().is_dip {
         return misdirected();
     }
     let response = answer(ctx, route, request);
@@ -223,9 +74,9 @@ fn answer(ctx: &Context, route: Route<'_>, request: &Request<'_>) -> Response {
         return Response::error(414, "The path and query are too long.");
     }
     match request.method {
-        _ if route == Route::Unknown => unknown(),
+        _ if route.is_unknown() => unknown(),
         method if !route.has(method) => {
-            let methods = route.methods();
+            let methods = route.spec().methods;
             let works = methods.replace(", ", " and ");
             Response::error(405, &format!("Only {works} works here.")).with_allow(methods)
         }
@@ -240,59 +91,60 @@ fn unknown() -> Response {
 
 /// Routes that answer while the database is being opened come first; the rest needs a snapshot.
 fn get(ctx: &Context, route: Route<'_>, request: &Request<'_>) -> Response {
-    match route {
-        Route::Live => return health::live(),
-        Route::Ready => return health::ready(ctx),
-        Route::Metrics => return metrics::metrics(ctx),
-        Route::Status => return Response::json(200, &(ctx.status)()),
-        Route::HealthCheck => return health::check(ctx, request),
+    match route.endpoint {
+        Endpoint::Live => return health::live(),
+        Endpoint::Ready => return health::ready(ctx),
+        Endpoint::Metrics => return metrics::metrics(ctx),
+        Endpoint::Status => return Response::json(200, &(ctx.status)()),
+        Endpoint::Version => return v1::version(ctx),
+        Endpoint::HealthCheck => return health::check(ctx, request),
         // Only the API front knows who asks.
-        Route::OauthToken | Route::Unknown => return unknown(),
+        Endpoint::OauthToken => return unknown(),
         _ => {}
     }
     let Some(snapshot) = ctx.store.snapshot() else { return starting(ctx) };
     let view = View { snapshot, policy: (ctx.policy)() };
-    match route {
-        Route::Root => health::root(),
-        Route::IpAddresses => listing::sources(&view, request),
-        Route::Ipset => feed::ipset::document(&view, request),
-        Route::IpAddress(ip) => lookup::source(&view, ip, request.now),
-        Route::Numbers => listing::numbers(&view, request),
-        Route::Number(number) => lookup::number(&view, number, request.now),
-        Route::Check => check::check(&view, request),
-        Route::HealthCheck
-        | Route::Live
-        | Route::Ready
-        | Route::Metrics
-        | Route::Status
-        | Route::OauthToken
-        | Route::Unknown => unknown(),
+    known(ctx, &view, route, request)
+}
+
+/// What is answered from a snapshot.
+fn known(ctx: &Context, view: &View, route: Route<'_>, request: &Request<'_>) -> Response {
+    let part = route.part();
+    match route.endpoint {
+        Endpoint::Root => health::root(),
+        Endpoint::IpAddresses => listing::sources(view, request),
+        Endpoint::Ipset => feed::ipset::document(view, request),
+        Endpoint::IpAddress => lookup::source(view, part, request.now),
+        Endpoint::Numbers => listing::numbers(view, request),
+        Endpoint::Number => lookup::number(view, part, request.now),
+        Endpoint::Countries => counted::countries(view, request),
+        Endpoint::UserAgents => counted::user_agents(view, request),
+        Endpoint::SipMethods => counted::methods(view),
+        Endpoint::Check => check::check(view, request),
+        Endpoint::V1Sources => v1::sources::list(view, request),
+        Endpoint::V1Source => v1::sources::one(view, part, request),
+        Endpoint::V1Numbers => v1::numbers::list(view, request),
+        Endpoint::V1Number => v1::numbers::one(view, part, request),
+        Endpoint::V1UserAgents => v1::agents::list(view, request),
+        Endpoint::V1Methods => v1::totals::methods(view),
+        Endpoint::V1Transports => v1::totals::transports(view),
+        Endpoint::V1Countries => v1::totals::countries(view, request),
+        Endpoint::V1Events => v1::events::list(ctx, request),
+        Endpoint::V1Event => v1::events::one(ctx, part),
+        Endpoint::HealthCheck
+        | Endpoint::Live
+        | Endpoint::Ready
+        | Endpoint::Metrics
+        | Endpoint::Status
+        | Endpoint::Version
+        | Endpoint::OauthToken
+        | Endpoint::V1Unknown
+        | Endpoint::Unknown => unknown(),
     }
 }
 
 /// Until the replay has ended nobody may take "unknown" for "harmless", nor an empty feed for the
 /// truth.
-fn starting(ctx: &Context) -> Response {
+pub(crate) fn starting(ctx: &Context) -> Response {
     Response::error(503, health::why_not_ready(ctx.store.phase())).with_retry_after(RETRY_AFTER_S)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_matches_whole() {
-        for path in ["", "//", "/ip-addresses/", "/ip-addresses/1.2.3.4/", "/numbers//", "/x"] {
-            assert_eq!(Route::of(path), Route::Unknown, "{path}");
-        }
-        assert_eq!(Route::of("/numbers/+44%2F1"), Route::Number("+44%2F1"));
-    }
-
-    #[test]
-    fn every_route_has_its_own_label() {
-        let paths = Route::NAMES.map(|name| name.replace("{ip}", "::1").replace("{number}", "1"));
-        for (index, path) in paths.iter().enumerate() {
-            assert_eq!(Route::of(path).index(), index, "{path}");
-        }
-    }
 }

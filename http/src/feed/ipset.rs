@@ -144,13 +144,13 @@ pub(crate) fn document(view: &View, request: &Request<'_>) -> Response {
     }
     let selected = Selected { options: &options, now: request.now };
     let changed = view.snapshot.sources_changed;
-    let etag = etag::of(view, "ipset", changed, cut.kept + cut.left_out, &selected);
+    let etag = etag::of(view, request, "ipset", changed, cut.kept + cut.left_out, &selected);
     etag::respond(request, etag::weak(&etag), || {
         let entries = Box::new(entries(view, &options, request.now));
         let generation = view.snapshot.generation;
         let now = request.now;
         let lines = Lines { entries, now, cut, options, generation, state: State::Head };
-        Response::text_chunks(Box::new(lines))
+        Response::text_chunks(Box::new(lines)).with_last_modified(view.snapshot.time)
     })
 }
 

@@ -19,12 +19,13 @@ use super::pulse::{Beat, Pulse};
 use crate::access::{Access, Denial, Head, Line, oauth_answer};
 use crate::context::Context;
 use crate::counters::Incident;
+use crate::endpoint::{Endpoint, Route, Work};
 use crate::exchange::{Lane, Request, Response};
 use crate::limits::{
     API_DOCUMENT_WAIT_MAX, API_FEEDS_MAX, API_LISTS_MAX, REQUEST_BODY_BYTES_MAX,
     REQUEST_BODY_TIME_MAX, RETRY_AFTER_S,
 };
-use crate::routes::{Route, finished, handle};
+use crate::routes::{finished, handle};
 use crate::token_file;
 
 /// What all connections share to answer from.
@@ -88,10 +89,11 @@ impl Answering {
             return Some(Box::new(denied(&denial)));
         }
         let route = Route::of(parts.uri.path());
-        if !route.has(head.method) || !body.is_end_stream() && route != Route::OauthToken {
+        let takes_token = route.endpoint == Endpoint::OauthToken;
+        if !route.has(head.method) || !body.is_end_stream() && !takes_token {
             return self.refuse_body(parts, &body);
         }
-        if route != Route::OauthToken {
+        if !takes_token {
             return None;
         }
         let bytes = match self.whole(body).await {
@@ -119,8 +121,9 @@ impl Answering {
         if head.host.is_some() || parts.version > Version::HTTP_10 {
             self.access.knows_host(head)?;
         }
-        let grant = self.access.who(&caller.line, head, route.need(), now)?;
-        if route.has(head.method) { self.access.allows(&grant, head, route.need()) } else { Ok(()) }
+        let need = route.spec().need;
+        let grant = self.access.who(&caller.line, head, need, now)?;
+        if route.has(head.method) { self.access.allows(&grant, head, need) } else { Ok(()) }
     }
 
     /// Refuses a request because of its body, if it has one that nobody takes. Where the method does
@@ -170,10 +173,10 @@ impl Answering {
         beat: Option<&Beat>,
     ) -> (Response, Option<OwnedSemaphorePermit>) {
         // Who reads lists slowly keeps no firewall from its feed.
-        let documents = match Route::of(parts.uri.path()) {
-            Route::Ipset => Arc::clone(&self.feeds),
-            route if route.walks_a_table() => Arc::clone(&self.lists),
-            _ => return (route(&self.ctx, parts), None),
+        let documents = match Route::of(parts.uri.path()).spec().work {
+            Work::Feed => Arc::clone(&self.feeds),
+            Work::List => Arc::clone(&self.lists),
+            Work::Little => return (route(&self.ctx, parts), None),
         };
         let Ok(Ok(permit)) = timeout(API_DOCUMENT_WAIT_MAX, documents.acquire_owned()).await else {
             self.happened(Incident::Busy);
@@ -244,6 +247,7 @@ fn route(ctx: &Context, head: &Parts) -> Response {
         query: head.uri.query().unwrap_or(""),
         content_type: text_of(&head.headers, &header::CONTENT_TYPE),
         accept: text_of(&head.headers, &header::ACCEPT),
+        accept_encoding: text_of(&head.headers, &header::ACCEPT_ENCODING),
         if_none_match: text_of(&head.headers, &header::IF_NONE_MATCH),
         now: Time::now(),
         lane: Lane::Api,

@@ -208,6 +208,7 @@ impl Dip {
                 query: target.uri.query().unwrap_or(""),
                 content_type: target.content_type,
                 accept: target.accept,
+                accept_encoding: None,
                 if_none_match: None,
                 now,
                 lane: Lane::Dip,

@@ -129,7 +129,9 @@ fn a_method_that_does_not_work_is_refused_as_such_whatever_its_body() {
         assert_eq!(reply.status, status, "{path}");
         assert_eq!(reply.header("allow"), (status == 405).then_some("GET, HEAD"), "{path}");
         assert_eq!(reply.header("access-control-allow-origin"), origin, "{path}");
-        assert_eq!(reply.header("content-type"), Some("application/json"), "{path}");
+        let is_v1 = path.starts_with("/api/v1/");
+        let json = if is_v1 { "application/problem+json" } else { "application/json" };
+        assert_eq!(reply.header("content-type"), Some(json), "{path}");
         assert_eq!(reply.header("x-powered-by"), Some("SentryPeer"), "{path}");
         assert_eq!(reply.header("x-sentrypeer-version"), Some(VERSION), "{path}");
         assert_eq!(reply.header("connection"), Some("close"), "{path}");

@@ -80,7 +80,9 @@ fn every_dip_has_the_same_status_type_and_bytes_as_on_the_api() {
     }
     let health = b"GET /health-check HTTP/1.1\r\nContent-Type: application/json\r\n\r\n";
     on_dip.send(health);
-    on_api.send(b"GET /health-check HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\r\n");
+    on_api.send(
+        b"GET /health-check HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\r\n",
+    );
     assert_eq!(on_dip.reply().body, on_api.reply().body);
 }
 

@@ -293,8 +293,8 @@ fn check_says_what_is_known_and_whether_it_is_blocked() {
     let expected = concat!(
         r#"{"ip": {"address": "198.18.0.7", "listed": true, "blocked": true, "#,
         r#""verification": "connected", "origin": "own", "#,
-        r#""seen_first": "2026-11-23 23:52:37.740127093", "#,
-        r#""seen_last": "2026-11-23 23:52:38.740127093", "seen_count": 2, "score": 1.585}}"#
+        r#""seen_first": "2026-11-23T23:52:37.740127093Z", "#,
+        r#""seen_last": "2026-11-23T23:52:38.740127093Z", "seen_count": 2, "score": 1.585}}"#
     );
     assert_eq!(check("ip=198.18.0.7").pair(), (200, expected));
     let unproven = check("ip=2a00:1450:1:2::9").body;
@@ -310,8 +310,8 @@ fn check_takes_a_number_alone_or_beside_an_address() {
     let expected = concat!(
         r#"{"number": {"number": "+442071234567", "listed": true, "#,
         r#""verification": "connected", "origin": "own", "#,
-        r#""seen_first": "2026-11-23 23:52:37.740127093", "#,
-        r#""seen_last": "2026-11-23 23:52:38.740127093", "seen_count": 2, "kinds": ["called"], "#,
+        r#""seen_first": "2026-11-23T23:52:37.740127093Z", "#,
+        r#""seen_last": "2026-11-23T23:52:38.740127093Z", "seen_count": 2, "kinds": ["called"], "#,
         r#""e164": "+442071234567", "country": "GB", "basis": "plus"}}"#
     );
     assert_eq!(check("number=+442071234567").pair(), (200, expected));
@@ -333,7 +333,10 @@ fn check_takes_a_number_alone_or_beside_an_address() {
 
 #[test]
 fn check_names_what_it_does_not_understand() {
-    let neither = r#"{"error": "Ask for ip=, number=, or both."}"#;
+    let neither = concat!(
+        r#"{"type": "about:blank", "title": "Bad Request", "status": 400, "#,
+        r#""detail": "Ask for ip=, number=, or both."}"#
+    );
     assert_eq!(check("").pair(), (400, neither));
     assert_eq!(check("number=").pair(), (400, neither));
     assert!(check("ip=1.2.3").body.contains(r#"\"ip\": \"1.2.3\" is not an IP address"#));

@@ -15,3 +15,4 @@ mod limits;
 mod node;
 mod starting;
 mod tls;
+mod v1;

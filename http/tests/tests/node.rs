@@ -185,6 +185,7 @@ pub fn request(target: &str) -> Request<'_> {
         query,
         content_type: None,
         accept: None,
+        accept_encoding: None,
         if_none_match: None,
         now: at(60),
         lane: Lane::Api,

@@ -15,12 +15,20 @@ fn node() -> Node {
 fn lists_dips_and_feeds_are_unavailable_and_never_empty() {
     let node = node();
     let paths = ["/", "/ip-addresses", "/ip-addresses/1.2.3.4", "/numbers", "/numbers/1"];
-    let more = ["/ip-addresses/ipset", "/ip-addresses/ipset?allow_empty=1", "/api/v1/check?ip=::1"];
-    for target in paths.into_iter().chain(more) {
+    let more = [
+        "/api/v1/sources",
+        "/countries",
+        "/ip-addresses/ipset",
+        "/ip-addresses/ipset?allow_empty=1",
+        "/api/v1/check?ip=::1",
+    ];
+    let log = ["/api/v1/events", "/api/v1/events/00000000-0000-7000-8000-000000000001"];
+    for target in paths.into_iter().chain(more).chain(log) {
         let answer = node.get(target, at(60));
         assert_eq!(answer.status, 503, "{target}");
         assert_eq!(answer.header("retry-after"), Some("1"), "{target}");
-        assert!(answer.body.starts_with("{\"error\": \""), "{target}: {}", answer.body);
+        let reason = "The database cannot be used. The node's log says why.\"}";
+        assert!(answer.body.ends_with(reason), "{target}: {}", answer.body);
     }
     let dip = Request { lane: Lane::Dip, ..request("/ip-addresses/1.2.3.4") };
     assert_eq!(node.ask(dip).status, 503);

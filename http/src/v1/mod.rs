@@ -1,0 +1,71 @@
+//! `/api/v1`: everything that is known, page by page, each with how well it is proven and whether it
+//! is blocked, and why. What is on the allow-list is here too, and marked: nothing acts on these.
+
+pub(crate) mod agents;
+pub(crate) mod events;
+pub(crate) mod numbers;
+mod page;
+pub(crate) mod sources;
+pub(crate) mod totals;
+
+use sentrypeer_storage::event::{Anomaly, Time, Verification};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::exchange::Response;
+use crate::query::{Parameters, QueryError};
+use crate::timestamp;
+
+/// `/api/v1/version`
+pub(crate) fn version(ctx: &Context) -> Response {
+    #[derive(Serialize)]
+    struct Version {
+        name: &'static str,
+        version: &'static str,
+    }
+    Response::json(200, &Version { name: "sentrypeer", version: ctx.version })
+}
+
+/// What a refused query is answered with.
+pub(crate) fn refused(error: &QueryError) -> Response {
+    Response::error(400, &error.to_string())
+}
+
+/// The names of a set of anomalies.
+fn anomaly_names(set: u64) -> Vec<&'static str> {
+    let found = Anomaly::ALL.into_iter().filter(|anomaly| anomaly.bit() & set != 0);
+    found.map(Anomaly::name).collect()
+}
+
+/// When something was seen, as a filter: `since` and `until`, both inclusive.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    since: Time,
+    until: Time,
+}
+
+impl Span {
+    fn parse(parameters: &Parameters<'_>) -> Result<Self, QueryError> {
+        let form = "a time such as 2026-11-23T23:52:36Z (RFC 3339)";
+        let since = parameters.value("since", form, timestamp::read)?.unwrap_or(Time(0));
+        let until = parameters.value("until", form, timestamp::read)?.unwrap_or(Time(u64::MAX));
+        Ok(Self { since, until })
+    }
+
+    fn has(self, time: Time) -> bool {
+        self.since <= time && time <= self.until
+    }
+}
+
+/// The parameter `verification`: at least so well proven.
+fn verification(parameters: &Parameters<'_>) -> Result<Verification, QueryError> {
+    let levels = "unverified, relayed, return-path, connected or tls";
+    let level = parameters.value("verification", levels, Verification::from_name)?;
+    Ok(level.unwrap_or(Verification::Unverified))
+}
+
+/// The parameter `min_count`: seen at least so often.
+fn min_count(parameters: &Parameters<'_>) -> Result<u64, QueryError> {
+    let count = parameters.value("min_count", "a number", |text| text.parse().ok())?;
+    Ok(count.unwrap_or(0))
+}

@@ -1,0 +1,202 @@
+//! Pages of a table, by what stands last on the page before.
+//!
+//! A cursor is no row number: it holds the sorting value and the key of the last row of a page, so
+//! rows that come or go elsewhere move nothing. Who was seen again between two pages has another
+//! value, though, and may be missed or met twice; `sort=first` never changes and has no such gap.
+//!
+//! The table is a hash table, so a page takes one walk over all rows, which are bounded, and keeps no
+//! more of them than the page has.
+
+use std::collections::BinaryHeap;
+
+use sentrypeer_storage::aggregate::{Row, Seen};
+use sentrypeer_storage::key::Key;
+use sentrypeer_storage::snapshot::Table;
+
+use crate::access::hex;
+use crate::limits::{CURSOR_BYTES_MAX, PAGE_ROWS, PAGE_ROWS_MAX};
+use crate::query::{Parameters, QueryError};
+
+/// What rows are sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sort {
+    Last,
+    First,
+    Count,
+}
+
+/// The most recent, the most frequent first, or the other way round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Descending,
+    Ascending,
+}
+
+/// Which rows of a table are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Page {
+    sort: Sort,
+    order: Order,
+    limit: usize,
+    after: Option<Mark>,
+}
+
+/// Where a row stands: rows are sorted by this.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Mark {
+    rank: u64,
+    key: Vec<u8>,
+}
+
+/// A page.
+#[derive(Debug)]
+pub(super) struct Rows<'a, K, R> {
+    /// How many rows fit, on all pages together.
+    pub(super) total: usize,
+    pub(super) rows: Vec<(&'a K, &'a R)>,
+    /// The cursor of the next page; `None` on the last.
+    pub(super) next: Option<String>,
+}
+
+/// The names of the parameters that say which page.
+pub(super) const NAMES: [&str; 4] = ["limit", "sort", "order", "cursor"];
+
+impl Page {
+    pub(super) fn parse(parameters: &Parameters<'_>) -> Result<Self, QueryError> {
+        let sort = parameters.value("sort", "last, first or count", |name| match name {
+            "last" => Some(Sort::Last),
+            "first" => Some(Sort::First),
+            "count" => Some(Sort::Count),
+            _ => None,
+        })?;
+        let order = parameters.value("order", "desc or asc", |name| match name {
+            "desc" => Some(Order::Descending),
+            "asc" => Some(Order::Ascending),
+            _ => None,
+        })?;
+        let mut page = Self {
+            sort: sort.unwrap_or(Sort::Last),
+            order: order.unwrap_or(Order::Descending),
+            limit: limit(parameters)?,
+            after: None,
+        };
+        let form = "the \"next\" of a page with the same sort and order";
+        page.after = parameters.value("cursor", form, |text| page.read_mark(text))?;
+        Ok(page)
+    }
+
+    /// Lower ranks come first.
+    fn rank(&self, seen: &Seen) -> u64 {
+        let value = match self.sort {
+            Sort::Last => seen.last.0,
+            Sort::First => seen.first.0,
+            Sort::Count => seen.count,
+        };
+        match self.order {
+            Order::Descending => !value,
+            Order::Ascending => value,
+        }
+    }
+
+    /// What a cursor begins with, so that it is not taken for one of another order.
+    fn letters(&self) -> &'static str {
+        match (self.sort, self.order) {
+            (Sort::Last, Order::Descending) => "ld",
+            (Sort::Last, Order::Ascending) => "la",
+            (Sort::First, Order::Descending) => "fd",
+            (Sort::First, Order::Ascending) => "fa",
+            (Sort::Count, Order::Descending) => "cd",
+            (Sort::Count, Order::Ascending) => "ca",
+        }
+    }
+
+    fn write_mark(&self, rank: u64, key: &[u8]) -> String {
+        format!("{}{rank:x}-{}", self.letters(), hex(key))
+    }
+
+    fn read_mark(&self, text: &str) -> Option<Mark> {
+        if text.len() > CURSOR_BYTES_MAX {
+            return None;
+        }
+        let (rank, key) = text.strip_prefix(self.letters())?.split_once('-')?;
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !digits(rank) || !digits(key) || key.len() % 2 != 0 {
+            return None;
+        }
+        let rank = u64::from_str_radix(rank, 16).ok()?;
+        let bytes = key.as_bytes().chunks_exact(2);
+        let key = bytes.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+        Some(Mark { rank, key: key.collect::<Option<_>>()? })
+    }
+
+    /// The rows of this page, of those that fit.
+    pub(super) fn of<'a, K: Key, R: Row>(
+        &self,
+        table: &'a Table<K, R>,
+        fits: impl Fn(&K, &R) -> bool,
+    ) -> Rows<'a, K, R> {
+        // The largest on top, which is what has to go when there is one too many.
+        let mut first: BinaryHeap<(u64, &'a K)> = BinaryHeap::with_capacity(self.limit + 2);
+        let mut total = 0;
+        for (key, row) in table.iter().filter(|(key, row)| fits(key, row)) {
+            total += 1;
+            let rank = self.rank(row.seen());
+            let is_behind = |mark: &Mark| (rank, key.as_bytes()) > (mark.rank, &*mark.key);
+            let is_wanted = first.len() <= self.limit
+                || first.peek().is_some_and(|largest| (rank, key) < *largest);
+            if is_wanted && self.after.as_ref().is_none_or(is_behind) {
+                first.push((rank, key));
+                if first.len() > self.limit + 1 {
+                    first.pop();
+                }
+            }
+        }
+        let mut places = first.into_sorted_vec();
+        let is_last = places.len() <= self.limit;
+        places.truncate(self.limit);
+        let last = places.last().filter(|_| !is_last);
+        let next = last.map(|(rank, key)| self.write_mark(*rank, key.as_bytes()));
+        let rows = places.into_iter().filter_map(|(_, key)| Some((key, table.get(key)?)));
+        Rows { total, rows: rows.collect(), next }
+    }
+}
+
+/// The parameter `limit`: most rows of a page.
+pub(super) fn limit(parameters: &Parameters<'_>) -> Result<usize, QueryError> {
+    let form = format!("a number from 1 to {PAGE_ROWS_MAX}");
+    let read = |text: &str| text.parse().ok().filter(|n| (1..=PAGE_ROWS_MAX).contains(n));
+    Ok(parameters.value("limit", &form, read)?.unwrap_or(PAGE_ROWS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(query: &str) -> Result<Page, String> {
+        let parameters = Parameters::parse(query, &NAMES, "").map_err(|e| e.to_string())?;
+        Page::parse(&parameters).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_cursor_is_read_as_it_is_written_and_goes_with_its_order() {
+        let newest = page("").unwrap();
+        let cursor = newest.write_mark(!5, &[0, 255]);
+        let mark = Mark { rank: !5, key: vec![0, 255] };
+        assert_eq!(page(&format!("cursor={cursor}")).unwrap().after, Some(mark));
+        for other in ["sort=first", "sort=count", "order=asc"] {
+            assert!(page(&format!("cursor={cursor}&{other}")).is_err(), "{other}");
+        }
+        for bad in ["", "ld", "ld-", "ld5", "ld5-0", "ld5-0g", "ld+5-00", "ld5-ä"] {
+            assert!(page(&format!("cursor={bad}")).is_err(), "{bad}");
+        }
+        assert!(page(&format!("cursor=ld5-{}", "00".repeat(CURSOR_BYTES_MAX))).is_err());
+    }
+
+    #[test]
+    fn a_page_has_a_bound() {
+        assert_eq!(page(&format!("limit={PAGE_ROWS_MAX}")).unwrap().limit, PAGE_ROWS_MAX);
+        for bad in ["0", "-1", "x", "1000000"] {
+            assert!(page(&format!("limit={bad}")).unwrap_err().contains("limit"), "{bad}");
+        }
+    }
+}
