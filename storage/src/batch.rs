@@ -1,16 +1,17 @@
 //! What one commit changes, and how it is stored.
 
 use redb::{Database, Error, ReadableTable, WriteTransaction};
+use uuid::Uuid;
 
 use crate::aggregate::Totals;
 use crate::block::Packed;
 use crate::cursor::{Cursor, CursorName};
 use crate::event::{Seq, Time};
-use crate::limits::{BLOCK_PARTS_MAX, DELETE_BLOCKS_MAX, ROLLUP_DELETES_MAX};
+use crate::limits::{BLOCK_PARTS_MAX, DELETE_BLOCKS_MAX, IMPORT_DELETES_MAX, ROLLUP_DELETES_MAX};
 use crate::row_bytes::Encoder;
 use crate::tables::{
-    CURSORS, FILTERS, FLOORS, HEADS, META, PARTS, ROLLUPS, ROWS, RowTable, State, floor_key,
-    parse_head, part_len, stored_bytes,
+    CURSORS, FILTERS, FLOORS, HEADS, IMPORTED, IMPORTED_AT, IMPORTS, META, PARTS, ROLLUPS, ROWS,
+    RowTable, State, floor_key, parse_head, part_len, stored_bytes,
 };
 
 /// One row to be written.
@@ -35,6 +36,9 @@ pub(crate) struct Batch {
     pub(crate) rollups: Vec<(u32, Vec<u8>)>,
     /// Hours before this one may be deleted.
     pub(crate) rollups_from: u32,
+    /// Imported events, and how far their import has got.
+    pub(crate) imported: Vec<(Uuid, Seq)>,
+    pub(crate) import: Option<(String, u64)>,
     /// Readers that have moved, and those that are gone.
     pub(crate) cursors: Vec<(CursorName, Option<Cursor>)>,
     pub(crate) state: State,
@@ -53,6 +57,7 @@ impl Batch {
             && self.removed.is_empty()
             && self.cursors.is_empty()
             && self.rollups.is_empty()
+            && self.import.is_none()
             && self.stripped.is_none()
     }
 }
@@ -78,6 +83,7 @@ pub(crate) fn store(db: &Database, batch: &Batch) -> Result<Stored, Error> {
     let stored = write_blocks(&write, batch)?;
     write_rows(&write, batch)?;
     write_rollups(&write, batch)?;
+    write_imports(&write, batch)?;
     write_cursors(&write, batch)?;
     {
         let mut meta = write.open_table(META)?;
@@ -189,6 +195,28 @@ fn write_rollups(write: &WriteTransaction, batch: &Batch) -> Result<(), Error> {
     }
     for hour in old {
         rollups.remove(hour)?;
+    }
+    Ok(())
+}
+
+fn write_imports(write: &WriteTransaction, batch: &Batch) -> Result<(), Error> {
+    let mut by_id = write.open_table(IMPORTED)?;
+    let mut by_place = write.open_table(IMPORTED_AT)?;
+    for (id, seq) in &batch.imported {
+        by_id.insert(id.as_u128(), seq.0)?;
+        by_place.insert(seq.0, id.as_u128())?;
+    }
+    let mut gone = Vec::new();
+    for entry in by_place.range(..=batch.state.swept.0)?.take(IMPORT_DELETES_MAX) {
+        let (seq, id) = entry?;
+        gone.push((seq.value(), id.value()));
+    }
+    for (seq, id) in gone {
+        by_place.remove(seq)?;
+        by_id.remove(id)?;
+    }
+    if let Some((name, place)) = &batch.import {
+        write.open_table(IMPORTS)?.insert(name.as_str(), place)?;
     }
     Ok(())
 }

@@ -109,6 +109,12 @@ impl Bench {
         self.writer.begin_block();
     }
 
+    /// The same when imports have come that it was not given.
+    pub(crate) fn close_block_of_imports(&mut self) {
+        assert_eq!(self.writer.pending_events(), 0);
+        self.writer.begin_block();
+    }
+
     /// Commits until nothing is left to do.
     pub(crate) fn settle(&mut self) {
         loop {

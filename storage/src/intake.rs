@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Select, Sender, TryRecvError, bounded};
 
 use crate::arena::Arena;
 use crate::limits::{ARENAS_IN_ALL_MIN, ARENAS_KEPT, ARENAS_PER_SHARD_MIN, SHARDS_MAX};
@@ -119,9 +119,28 @@ pub struct WriterIntake {
 }
 
 impl WriterIntake {
-    /// The next arena, waiting for it until the deadline.
-    pub(crate) fn receive(&self, deadline: Instant) -> Result<Arena, RecvTimeoutError> {
-        self.arrivals.recv_deadline(deadline)
+    /// The next arena, waiting for it until the deadline, or until something comes on the other channel:
+    /// that ends the wait like the deadline.
+    pub(crate) fn receive<T>(
+        &self,
+        deadline: Instant,
+        other: Option<&Receiver<T>>,
+    ) -> Result<Arena, RecvTimeoutError> {
+        match self.arrivals.try_recv() {
+            Ok(arena) => return Ok(arena),
+            Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+            Err(TryRecvError::Empty) => {}
+        }
+        let Some(other) = other else { return self.arrivals.recv_deadline(deadline) };
+        let mut either = Select::new();
+        either.recv(&self.arrivals);
+        either.recv(other);
+        // Which one it is does not matter: one is asked for an arena, the other is looked at later.
+        let _ = either.ready_deadline(deadline);
+        self.arrivals.try_recv().map_err(|error| match error {
+            TryRecvError::Empty => RecvTimeoutError::Timeout,
+            TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+        })
     }
 
     /// How far the writer is behind the shard that this arena is from.
@@ -179,7 +198,7 @@ mod tests {
             assert_eq!(taken, arenas_per_shard(2));
         }
         assert_eq!(writer.arrivals.len(), 2 * arenas_per_shard(2));
-        let arena = writer.receive(Instant::now()).unwrap();
+        let arena = writer.receive::<()>(Instant::now(), None).unwrap();
         let shard = usize::from(arena.shard);
         writer.give_back(arena);
         assert!(shards[shard].take().is_some() && shards[shard].take().is_none());
@@ -193,7 +212,7 @@ mod tests {
             let arena = intake.take().unwrap();
             assert_eq!(intake.hand_over(arena), 0);
         }
-        while let Ok(arena) = writer.receive(Instant::now()) {
+        while let Ok(arena) = writer.receive::<()>(Instant::now(), None) {
             writer.give_back(arena);
         }
         assert_eq!(intake.made.load(Ordering::Relaxed), ARENAS_KEPT);

@@ -93,6 +93,9 @@ pub const CLOCK_JUMP_NS: u64 = 3600 * NS_PER_S;
 /// long enough that somebody notices. See `clock.rs`.
 pub const CLOCK_BELIEF: Duration = Duration::from_secs(24 * 3600);
 
+/// What a backup copies with one commit, in bytes: it is in memory until then.
+pub const BACKUP_COMMIT_BYTES: usize = 8 * 1024 * 1024;
+
 /// Blocks whose times are in the future that expiry looks behind, at most: see `retain.rs`.
 pub const EXPIRE_LOOK_AHEAD_MAX: usize = 64;
 
@@ -133,6 +136,15 @@ pub const FORGET_BLOCKS_MAX: usize = 8;
 
 /// Blocks that one commit looks at to erase something, at most.
 pub const FORGET_HEADS_MAX: usize = 4096;
+
+/// Events of an import that are handed over at once, at most.
+pub const IMPORT_EVENTS_MAX: usize = 4096;
+
+/// Longest name of an import, in bytes.
+pub const IMPORT_NAME_BYTES_MAX: usize = 128;
+
+/// Names of imported events that one commit forgets, at most.
+pub const IMPORT_DELETES_MAX: usize = 4096;
 
 /// Orders to the writer that wait, at most.
 pub const ORDERS_MAX: usize = 16;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
 use crate::filter::Subject;
+use crate::import::{Import, Imported};
 use crate::store::Store;
 
 pub use crate::forget::Forgotten;
@@ -14,6 +15,8 @@ pub use crate::forget::Forgotten;
 pub(crate) enum Order {
     /// Erase all that is known of this.
     Forget(Subject, Sender<Forgotten>),
+    /// Take these events in.
+    Import(Import, Sender<Imported>),
 }
 
 /// Why an order was not carried out.
@@ -25,6 +28,9 @@ pub enum OrderError {
     /// The writer has ended, or the database could not be opened.
     #[error("the database is not open")]
     Closed,
+    /// More at once than may be ordered.
+    #[error("that is too much for one order")]
+    TooLarge,
     /// It takes longer. It goes on, and can be given again to learn how it ended.
     #[error("it is not done yet, and goes on")]
     Late,
@@ -43,14 +49,15 @@ impl Store {
         told.recv_timeout(patience).map_err(late)
     }
 
-    fn order(&self, order: Order) -> Result<(), OrderError> {
+    pub(crate) fn order(&self, order: Order) -> Result<(), OrderError> {
         self.0.orders.0.try_send(order).map_err(|refused| {
             if refused.is_full() { OrderError::Busy } else { OrderError::Closed }
         })
     }
 }
 
-fn late(error: RecvTimeoutError) -> OrderError {
+/// Why nothing was told in time.
+pub(crate) fn late(error: RecvTimeoutError) -> OrderError {
     match error {
         RecvTimeoutError::Timeout => OrderError::Late,
         RecvTimeoutError::Disconnected => OrderError::Closed,

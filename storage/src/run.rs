@@ -185,7 +185,8 @@ impl Serving {
         let mut last = Instant::now();
         loop {
             let pause = if self.writer.is_busy() { COMMIT_INTERVAL } else { IDLE_INTERVAL };
-            match self.running.intake.receive(last + pause) {
+            let orders = self.writer.takes_orders().then_some(&self.running.shared.orders.1);
+            match self.running.intake.receive(last + pause, orders) {
                 Ok(arena) => {
                     let load = self.load(&arena);
                     self.writer.ingest(&arena, load);

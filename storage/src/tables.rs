@@ -2,8 +2,8 @@
 //! `docs/storage.md`.
 
 use redb::{
-    Database, Error, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
-    WriteTransaction,
+    Database, Error, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    TableDefinition, WriteTransaction,
 };
 use uuid::Uuid;
 
@@ -40,6 +40,12 @@ pub(crate) const FLOORS: TableDefinition<'_, u16, u64> = TableDefinition::new("f
 pub(crate) const FILTERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("block_filters");
 /// What was counted in each hour, by the hour: see `rollup.rs`.
 pub(crate) const ROLLUPS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("rollups");
+/// Imported events: what they are called where they are from, and their place in the log.
+pub(crate) const IMPORTED: TableDefinition<'_, u128, u64> = TableDefinition::new("imported");
+/// The same the other way round.
+pub(crate) const IMPORTED_AT: TableDefinition<'_, u64, u128> = TableDefinition::new("imported_at");
+/// How far imports have got, by their names.
+pub(crate) const IMPORTS: TableDefinition<'_, &str, u64> = TableDefinition::new("imports");
 /// Where the readers of the log are, by their names.
 pub(crate) const CURSORS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("cursors");
 
@@ -161,6 +167,9 @@ pub(crate) fn initialise(db: &Database, origin: Origin) -> Result<(), Error> {
 fn open_since_1(write: &WriteTransaction) -> Result<(), Error> {
     write.open_table(FLOORS)?;
     write.open_table(CURSORS)?;
+    write.open_table(IMPORTED)?;
+    write.open_table(IMPORTED_AT)?;
+    write.open_table(IMPORTS)?;
     write.open_table(FILTERS)?;
     write.open_table(ROLLUPS)?;
     Ok(())
@@ -273,6 +282,25 @@ impl View {
         let rollups = self.0.open_table(ROLLUPS)?;
         let hours = rollups.range(first..=last)?.take(max);
         hours.map(|entry| Ok(entry?.0.value())).collect()
+    }
+
+    /// How many rows there are of sources, numbers and user agents.
+    pub(crate) fn row_counts(&self) -> Result<[u64; 3], Error> {
+        let mut counts = [0; 3];
+        for (count, table) in counts.iter_mut().zip(ROWS) {
+            *count = self.0.open_table(table)?.len()?;
+        }
+        Ok(counts)
+    }
+
+    /// Whether an event that is called so is in the log.
+    pub(crate) fn knows_import(&self, id: Uuid) -> Result<bool, Error> {
+        Ok(self.0.open_table(IMPORTED)?.get(id.as_u128())?.is_some())
+    }
+
+    /// How far an import has got.
+    pub(crate) fn import_place(&self, name: &str) -> Result<u64, Error> {
+        Ok(self.0.open_table(IMPORTS)?.get(name)?.map_or(0, |place| place.value()))
     }
 
     /// Where each reader is.

@@ -34,12 +34,18 @@ impl Writer {
 
     fn append_without_message(&mut self, event: &EventRef<'_>) {
         self.shared.stats.messages_shed.add(u64::from(!event.message.is_empty()));
+        self.append_event(&EventRef { message: b"", ..*event });
+    }
+
+    /// Gives an event that is in no arena its place in the log, and counts it.
+    pub(super) fn append_event(&mut self, event: &EventRef<'_>) -> Seq {
         let mut arena = std::mem::take(&mut self.scratch);
         // An empty arena takes any event: see the assertion in limits.rs.
-        let _ = arena.push(&EventRef { message: b"", ..*event });
+        let _ = arena.push(event);
         arena.raw().for_each(|raw| self.append(&raw));
         arena.clear();
         self.scratch = arena;
+        self.last
     }
 
     /// Gives the repeats of an arena their places in the log.

@@ -22,6 +22,7 @@ use crate::counts::Counts;
 use crate::event::{Seq, Time};
 use crate::evict::{Evictor, Left};
 use crate::forget::{Forgetting, Touched};
+use crate::import::Importing;
 use crate::limits::ROLLUP_HOURS;
 use crate::load::{Loaded, REPLAYED};
 use crate::repeat::Repeats;
@@ -73,6 +74,7 @@ pub(crate) struct Writer {
     log_bytes_max: u64,
     /// The order that is being carried out.
     forgetting: Option<Forgetting>,
+    importing: Option<Importing>,
     /// Whether there are more blocks to delete than the last commit did.
     deletes_more: bool,
     prepared: Option<Prepared>,
@@ -128,6 +130,7 @@ impl Writer {
             log_bytes,
             log_bytes_max: options.log_bytes_max,
             forgetting: None,
+            importing: None,
             deletes_more: false,
             prepared: None,
         };
@@ -146,6 +149,7 @@ impl Writer {
             || self.age_out.is_active()
             || self.deletes_more
             || self.forgetting.is_some()
+            || self.importing.is_some()
             || self.stripper.is_active()
             || self.shared.cursors.has_changed()
     }
@@ -200,6 +204,10 @@ impl Writer {
             batch.blocks.push(packed);
         }
         let publishes = self.prepare_rows(touched, &mut state, &mut batch, now);
+        if let Some(importing) = &self.importing {
+            batch.imported.clone_from(importing.taken.as_ref().unwrap_or(&Vec::new()));
+            batch.import = Some((importing.import.name.clone(), importing.import.place));
+        }
         batch.cursors = self.shared.cursors.take_changed();
         if state == self.state && batch.is_empty() && !self.deletes_more {
             return Ok(None);
@@ -223,6 +231,10 @@ impl Writer {
         let is_bare = self.stripper.through() >= closed;
         let excess = if is_bare { self.excess_bytes() } else { 0 };
         self.expiry.take_out(db, &mut self.counts, closed, now, excess)?;
+        if self.importing.is_some() {
+            self.import(db, now)?;
+            return Ok(Touched::default());
+        }
         if self.forgetting.is_some() {
             return self.forget(db, batch);
         }

@@ -9,10 +9,11 @@ use crate::counts::Changed;
 use crate::event::{Seq, Time};
 use crate::evict::{Eviction, Left};
 use crate::forget::{Forgetting, Touched};
+use crate::import::Importing;
 use crate::limits::CLOCK_JUMP_NS;
 use crate::order::Order;
 use crate::retain::Aged;
-use crate::tables::State;
+use crate::tables::{State, View};
 use crate::writer::Writer;
 
 impl Writer {
@@ -22,12 +23,13 @@ impl Writer {
             Order::Forget(subject, done) => {
                 self.forgetting = Some(Forgetting::new(subject, done));
             }
+            Order::Import(import, done) => self.importing = Some(Importing::new(import, done)),
         }
     }
 
     /// Whether the next order can be taken on.
     pub(crate) fn takes_orders(&self) -> bool {
-        self.forgetting.is_none()
+        self.forgetting.is_none() && self.importing.is_none()
     }
 
     /// By how many bytes the log is larger than it may be, without what has expired and is yet to be
@@ -66,6 +68,22 @@ impl Writer {
         forgetting.slice(db, &mut self.counts, self.expiry.through(), batch)
     }
 
+    /// Takes in what is to be imported.
+    pub(super) fn import(&mut self, db: &Database, now: Now) -> Result<(), Error> {
+        let Some(mut importing) = self.importing.take() else { return Ok(()) };
+        let oldest = now.expiry.minus_ns(self.retention_ns);
+        let chosen = View::new(db).and_then(|view| importing.choose(&view, oldest, now));
+        if let Ok(chosen) = &chosen {
+            let taken = chosen.iter().map(|at| {
+                let (id, event) = importing.event(*at);
+                (id, self.append_event(&event))
+            });
+            importing.taken = Some(taken.collect());
+        }
+        self.importing = Some(importing);
+        chosen.map(drop)
+    }
+
     /// Whether the last block is to be closed for what is to be forgotten.
     pub(super) fn forgets_anew(&self) -> bool {
         self.forgetting.as_ref().is_some_and(Forgetting::is_new)
@@ -84,6 +102,9 @@ impl Writer {
         self.log_bytes = (self.log_bytes + stored.added_bytes).saturating_sub(stored.freed_bytes);
         self.expiry.deleted(stored.deleted_bytes);
         self.shared.stats.log_bytes.set(self.log_bytes);
+        if let Some(done) = self.importing.take_if(|order| order.taken.is_some()) {
+            done.tell();
+        }
         if let Some(done) = self.forgetting.take_if(|order| order.is_done()) {
             done.tell();
         }
