@@ -63,6 +63,8 @@ pub mod order;
 mod overlay;
 mod pack;
 pub mod policy;
+#[cfg(test)]
+mod power;
 pub mod prefix;
 mod proofs;
 pub mod query;

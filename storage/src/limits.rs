@@ -188,8 +188,11 @@ pub const NUMBER_SOURCES_MAX: usize = 3;
 /// Different proven sources that the row of a number knows, at most: as many as it takes to block it.
 pub const NUMBER_PROVEN_SOURCES_MAX: usize = 2;
 
-/// Hours that are counted apart, at most: 30 days. See `rollup.rs`.
+/// Hours that are counted apart when nothing else is said: 30 days. See `rollup.rs`.
 pub const ROLLUP_HOURS: u32 = 30 * 24;
+
+/// Hours that are counted apart, at most: 400 days, some 150 MiB.
+pub const ROLLUP_HOURS_MAX: u32 = 400 * 24;
 
 /// Keys of a dimension that an hour counts apart while it is written, at least; up to twice as many
 /// for a while. All of an hour is then some 100 KiB, and with attackers' longest keys 7 MiB.

@@ -20,7 +20,7 @@ use redb::Error;
 use crate::aggregate::Totals;
 use crate::event::{EventRef, Seq, SourceKey, Time};
 use crate::key::{AgentKey, Key, NumberKey};
-use crate::limits::{NS_PER_S, ROLLUP_HOURS, ROLLUP_KEYS_KEPT, ROLLUP_KEYS_MAX};
+use crate::limits::{NS_PER_S, ROLLUP_HOURS_MAX, ROLLUP_KEYS_KEPT, ROLLUP_KEYS_MAX};
 use crate::method::Method;
 use crate::number::country_code;
 use crate::repeat::{Record, Repeat};
@@ -345,7 +345,7 @@ fn stored(view: &View, hour: Hour) -> Result<Option<(HourCounts, Seq)>, Error> {
 /// The hours from `first` to `last`, as they are stored, in their order.
 pub(crate) fn read(view: &View, first: Hour, last: Hour) -> Result<Vec<(Hour, HourCounts)>, Error> {
     let mut hours = Vec::new();
-    for hour in view.rollup_hours(first.0, last.0, ROLLUP_HOURS as usize + 1)? {
+    for hour in view.rollup_hours(first.0, last.0, ROLLUP_HOURS_MAX as usize + 1)? {
         if let Some((counts, _)) = stored(view, Hour(hour))? {
             hours.push((Hour(hour), counts));
         }

@@ -10,7 +10,7 @@ use redb::Database;
 use uuid::Uuid;
 
 use crate::cursor::Cursors;
-use crate::limits::{CACHE_BYTES, ORDERS_MAX, RETENTION_NS};
+use crate::limits::{CACHE_BYTES, ORDERS_MAX, RETENTION_NS, ROLLUP_HOURS};
 use crate::log::{Log, LogError};
 use crate::order::Order;
 use crate::rollup::{self, Hour, HourCounts};
@@ -31,6 +31,8 @@ pub struct Options {
     /// What the blocks of the log may take in the file, in bytes. Beyond it the oldest messages go first,
     /// and then the oldest events, with their counts.
     pub log_bytes_max: u64,
+    /// How many hours are counted apart, at most [`crate::limits::ROLLUP_HOURS_MAX`].
+    pub rollup_hours: u32,
     /// Memory that the database may use to keep pages, in bytes.
     pub cache_bytes: usize,
 }
@@ -45,6 +47,7 @@ impl Options {
             retention_ns: RETENTION_NS,
             messages_ns: u64::MAX,
             log_bytes_max: u64::MAX,
+            rollup_hours: ROLLUP_HOURS,
             cache_bytes: CACHE_BYTES,
         }
     }

@@ -23,7 +23,7 @@ use crate::event::{Seq, Time};
 use crate::evict::{Evictor, Left};
 use crate::forget::{Forgetting, Touched};
 use crate::import::Importing;
-use crate::limits::ROLLUP_HOURS;
+use crate::limits::ROLLUP_HOURS_MAX;
 use crate::load::{Loaded, REPLAYED};
 use crate::repeat::Repeats;
 use crate::retain::{AgeOut, Expiry};
@@ -72,6 +72,7 @@ pub(crate) struct Writer {
     /// What the blocks take in the file, in bytes, and what they may.
     log_bytes: u64,
     log_bytes_max: u64,
+    rollup_hours: u32,
     /// The order that is being carried out.
     forgetting: Option<Forgetting>,
     importing: Option<Importing>,
@@ -129,6 +130,7 @@ impl Writer {
             stripper: Stripper::new(stripped, options.messages_ns),
             log_bytes,
             log_bytes_max: options.log_bytes_max,
+            rollup_hours: options.rollup_hours.min(ROLLUP_HOURS_MAX),
             forgetting: None,
             importing: None,
             deletes_more: false,
@@ -273,7 +275,7 @@ impl Writer {
         let rows = &mut batch.rows;
         if self.sweeper.slice(&self.counts, self.publication, state, rows, now.time) {
             batch.rollups = self.counts.rollups.write_changed(state.last, now.time);
-            batch.rollups_from = Hour::of(now.expiry).0.saturating_sub(ROLLUP_HOURS);
+            batch.rollups_from = Hour::of(now.expiry).0.saturating_sub(self.rollup_hours);
         }
         publishes
     }
