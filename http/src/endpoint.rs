@@ -59,6 +59,16 @@ pub enum Endpoint {
     V1Events,
     /// One event with its message.
     V1Event,
+    /// A document for what blocks, in one of many formats.
+    Feed,
+    /// The files that a MISP server fetches.
+    FeedMisp,
+    /// What bouncers of CrowdSec ask.
+    CrowdSec,
+    /// What clients of APIBAN ask first.
+    ApiBan,
+    /// What they ask then.
+    ApiBanAfter,
     /// A short-lived token for a client.
     OauthToken,
     /// A path under `/api/v1` that there is not.
@@ -163,6 +173,11 @@ pub const SPECS: [Spec; Endpoint::Unknown as usize + 1] = [
     spec(Endpoint::V1Countries, "/api/v1/countries").list(),
     spec(Endpoint::V1Events, "/api/v1/events").list(),
     spec(Endpoint::V1Event, "/api/v1/events/{id}").list(),
+    spec(Endpoint::Feed, "/api/v1/feeds/{format}").feed(),
+    spec(Endpoint::FeedMisp, "/api/v1/feeds/misp/{file}").feed(),
+    spec(Endpoint::CrowdSec, "/v1/decisions/stream").feed(),
+    spec(Endpoint::ApiBan, "/api/{key}/banned").feed(),
+    spec(Endpoint::ApiBanAfter, "/api/{key}/banned/{id}").feed(),
     spec(Endpoint::OauthToken, "/oauth2/token").needs(Need::Nothing).post(),
     spec(Endpoint::V1Unknown, "/api/v1/{other}"),
     spec(Endpoint::Unknown, "other"),

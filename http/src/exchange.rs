@@ -235,9 +235,9 @@ impl Response {
         Self::new(status, content_type, Body::Bytes(text.into()))
     }
 
-    /// Plain text slice by slice.
-    pub(crate) fn text_chunks(chunks: Chunks) -> Self {
-        Self::new(200, TEXT, Body::Chunks(chunks))
+    /// Something else slice by slice.
+    pub(crate) fn chunks(content_type: &'static str, chunks: Chunks) -> Self {
+        Self::new(200, content_type, Body::Chunks(chunks))
     }
 
     /// The client has it already (RFC 9110, section 15.4.5).

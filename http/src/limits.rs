@@ -210,6 +210,19 @@ pub const DIP_STACK_WORDS: usize = 0x8000;
 /// Stacks that the dip lane keeps ready. All are made at start, so few.
 pub const DIP_STACKS_KEPT: usize = 16;
 
+/// Entries of a feed, at most: what [`IPSET_ENTRIES_MAX`] lets a firewall hold.
+pub const FEED_ENTRIES_MAX: usize = IPSET_ENTRIES_MAX;
+
+/// Elements that one command of nft adds: longer ones take its parser more memory and time than they
+/// save.
+pub const NFT_CHUNK_ENTRIES: usize = 10_000;
+
+/// Addresses in one answer to a client of APIBAN, as the service itself has them.
+pub const APIBAN_ENTRIES_MAX: usize = 250;
+
+/// How long resolvers keep what a zone says, in seconds.
+pub const ZONE_TTL_S: u32 = 300;
+
 /// `maxelem` of every set. The same on every document of every node, because `create … -exist`
 /// fails where a set exists with another one. 1,048,576 addresses take about 40 MB in the kernel.
 pub const IPSET_ENTRIES_MAX: usize = 1 << 20;

@@ -131,6 +131,12 @@ fn known(ctx: &Context, view: &View, route: Route<'_>, request: &Request<'_>) ->
         Endpoint::V1Countries => v1::totals::countries(view, request),
         Endpoint::V1Events => v1::events::list(ctx, request),
         Endpoint::V1Event => v1::events::one(ctx, part),
+        Endpoint::Feed => feed::answer(view, part, request),
+        Endpoint::FeedMisp => feed::misp_file(view, part, request),
+        Endpoint::CrowdSec => feed::crowdsec::stream(view, request),
+        Endpoint::ApiBan | Endpoint::ApiBanAfter => {
+            feed::apiban::banned(view, route.parts[1], request)
+        }
         Endpoint::HealthCheck
         | Endpoint::Live
         | Endpoint::Ready

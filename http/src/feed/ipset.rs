@@ -11,21 +11,26 @@ use std::sync::Arc;
 use sentrypeer_storage::blocklist::{Blocked, Family, Selection, blocklist};
 use sentrypeer_storage::event::{Time, Verification};
 
+use super::cut::Cut;
+use super::delta;
 use crate::etag;
-use crate::exchange::{Request, Response};
+use crate::exchange::{Request, Response, TEXT};
 use crate::limits::{
     CHUNK_BYTES, IPSET_ENTRIES_MAX, IPSET_HASHSIZE, IPSET_NAME_BYTES_MAX, IPSET_TIMEOUT_S_MAX,
     ROW_BYTES_MAX,
 };
 use crate::query::{Parameters, QueryError};
 use crate::routes::View;
+use crate::timestamp;
 
 /// What the set that is being filled is called beside the live one.
 const NEW_SUFFIX: &str = "-new";
 
-const NAMES: [&str; 6] =
-    ["document", "family", "set", "timeout", "min_verification", "allow_empty"];
-const KNOWN: &str = "document, family, set, timeout, min_verification, allow_empty";
+const NAMES: [&str; 7] =
+    ["document", "family", "set", "timeout", "min_verification", "allow_empty", "since"];
+const KNOWN: &str = "document, family, set, timeout, min_verification, allow_empty, since";
+
+const SINCE: &str = "a time such as 2026-11-23T23:52:36Z (RFC 3339)";
 
 /// Which lines a document has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,23 +41,28 @@ enum Document {
     Init,
     /// Fills a live set that is there.
     Refresh,
+    /// Only what has changed since a time, for a live set that was filled then.
+    Delta,
 }
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Options {
+pub(super) struct Options {
     document: Document,
-    family: Family,
-    set: String,
-    timeout_s_max: u64,
-    min_verification: Option<Verification>,
+    pub(super) family: Family,
+    pub(super) set: String,
+    pub(super) timeout_s_max: u64,
+    pub(super) min_verification: Option<Verification>,
     allow_empty: bool,
+    /// What a delta begins with; the beginning of time if nothing is said.
+    pub(super) since: Time,
 }
 
 impl Options {
     fn parse(query: &str) -> Result<Self, QueryError> {
         let parameters = Parameters::parse(query, &NAMES, KNOWN)?;
-        let document = parameters.value("document", "full, init or refresh", Document::of)?;
+        let document =
+            parameters.value("document", "full, init, refresh or delta", Document::of)?;
         let family = parameters.value("family", "4 or 6", family)?.unwrap_or(Family::V4);
         let set = parameters.value("set", &set_name_rule(), set_name)?;
         let seconds = format!("a number of seconds from 1 to {IPSET_TIMEOUT_S_MAX}");
@@ -66,6 +76,7 @@ impl Options {
             timeout_s_max: timeout.unwrap_or(IPSET_TIMEOUT_S_MAX),
             min_verification: parameters.value("min_verification", levels, verification)?,
             allow_empty: parameters.value("allow_empty", "0 or 1", flag)?.unwrap_or(false),
+            since: parameters.value("since", SINCE, timestamp::read)?.unwrap_or(Time(0)),
         })
     }
 }
@@ -76,6 +87,7 @@ impl Document {
             "full" => Some(Self::Full),
             "init" => Some(Self::Init),
             "refresh" => Some(Self::Refresh),
+            "delta" => Some(Self::Delta),
             _ => None,
         }
     }
@@ -85,6 +97,7 @@ impl Document {
             Self::Full => "full",
             Self::Init => "init",
             Self::Refresh => "refresh",
+            Self::Delta => "delta",
         }
     }
 }
@@ -136,9 +149,13 @@ pub(crate) fn document(view: &View, request: &Request<'_>) -> Response {
         Err(refused) => return Response::error(400, &refused.to_string()),
     };
     if options.document == Document::Init {
-        return Response::text(200, crate::exchange::TEXT, init_text(&options));
+        return Response::text(200, TEXT, init_text(&options));
     }
-    let cut = Cut::of(|| entries(view, &options, request.now));
+    if options.document == Document::Delta {
+        return delta::document(view, options, request.now);
+    }
+    let scores = || entries(view, &options, request.now).map(|blocked| blocked.score);
+    let cut = Cut::at(IPSET_ENTRIES_MAX, scores);
     if cut.kept == 0 && !options.allow_empty {
         return empty(&options);
     }
@@ -150,7 +167,7 @@ pub(crate) fn document(view: &View, request: &Request<'_>) -> Response {
         let generation = view.snapshot.generation;
         let now = request.now;
         let lines = Lines { entries, now, cut, options, generation, state: State::Head };
-        Response::text_chunks(Box::new(lines)).with_last_modified(view.snapshot.time)
+        Response::chunks(TEXT, Box::new(lines)).with_last_modified(view.snapshot.time)
     })
 }
 
@@ -215,44 +232,6 @@ impl Display for Selected<'_> {
 
 const NS_PER_S: u64 = 1_000_000_000;
 
-/// What a set cannot hold is left out by score, the lowest first.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Cut {
-    kept: usize,
-    left_out: usize,
-    /// Entries above it are in.
-    score: f64,
-    /// So many of those with just this score are in too.
-    ties: usize,
-}
-
-impl Cut {
-    /// Counts what `entries` gives, and looks at the scores only when it is too much.
-    fn of<I: Iterator<Item = Blocked>>(entries: impl Fn() -> I) -> Self {
-        Self::at(IPSET_ENTRIES_MAX, entries)
-    }
-
-    fn at<I: Iterator<Item = Blocked>>(max: usize, entries: impl Fn() -> I) -> Self {
-        let all = entries().count();
-        if all <= max {
-            return Self { kept: all, left_out: 0, score: f64::NEG_INFINITY, ties: 0 };
-        }
-        let mut scores: Vec<f64> = entries().map(|blocked| blocked.score).collect();
-        let (above, score, _) = scores.select_nth_unstable_by(max - 1, |a, b| b.total_cmp(a));
-        let score = *score;
-        let ties = max - above.iter().filter(|other| **other > score).count();
-        Self { kept: max, left_out: all - max, score, ties }
-    }
-
-    fn takes(&mut self, blocked: &Blocked) -> bool {
-        if blocked.score == self.score && self.ties > 0 {
-            self.ties -= 1;
-            return true;
-        }
-        blocked.score > self.score
-    }
-}
-
 /// The document, slice by slice.
 struct Lines {
     entries: Box<dyn Iterator<Item = Blocked> + Send>,
@@ -289,7 +268,7 @@ impl Iterator for Lines {
                 self.state = State::End;
                 break;
             };
-            if self.cut.takes(&blocked) {
+            if self.cut.takes(blocked.score) {
                 self.entry(&mut out, &blocked);
             }
         }
@@ -357,29 +336,6 @@ fn hashsize(entries: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn blocked(score: f64) -> Blocked {
-        Blocked { ip: [192, 0, 2, 1].into(), prefix_len: 32, expires: Time(0), score }
-    }
-
-    fn kept(max: usize, scores: &[f64]) -> (Vec<f64>, usize) {
-        let mut cut = Cut::at(max, || scores.iter().copied().map(blocked));
-        let left_out = cut.left_out;
-        let kept = scores.iter().copied().filter(|score| cut.takes(&blocked(*score)));
-        (kept.collect(), left_out)
-    }
-
-    #[test]
-    fn what_does_not_fit_is_left_out_by_score() {
-        assert_eq!(kept(2, &[1.0, 3.0, 2.0]), (vec![3.0, 2.0], 1));
-        assert_eq!(kept(3, &[1.0, 3.0, 2.0]), (vec![1.0, 3.0, 2.0], 0));
-    }
-
-    #[test]
-    fn entries_of_one_score_are_cut_to_the_bound_too() {
-        assert_eq!(kept(2, &[1.0, 1.0, 1.0]), (vec![1.0, 1.0], 1));
-        assert_eq!(kept(2, &[1.0, 5.0, 1.0]), (vec![1.0, 5.0], 1));
-    }
 
     #[test]
     fn a_set_name_leaves_room_for_the_second_set_and_is_no_option() {

@@ -212,13 +212,19 @@ fn denied(denial: &Denial) -> Response {
 /// What access is decided by.
 fn head_of(parts: &Parts) -> Head<'_> {
     let headers = &parts.headers;
+    let route = Route::of(parts.uri.path());
+    // Clients of APIBAN show their token in the path.
+    let key = match route.endpoint {
+        Endpoint::ApiBan | Endpoint::ApiBanAfter => Some(route.part()),
+        _ => single(headers, &HeaderName::from_static("x-api-key")),
+    };
     Head {
         method: parts.method.as_str(),
         host: host_of(parts),
         origin: single(headers, &header::ORIGIN),
         content_type: single(headers, &header::CONTENT_TYPE),
         authorization: single(headers, &header::AUTHORIZATION),
-        api_key: single(headers, &HeaderName::from_static("x-api-key")),
+        api_key: key,
     }
 }
 

@@ -110,6 +110,20 @@ fn a_bad_token_is_refused_with_what_to_do_and_a_good_one_for_what_it_is_for() {
 }
 
 #[test]
+fn clients_of_other_services_show_their_token_as_they_do_there() {
+    let served = served(None, Settings::default());
+    let token = served.token("bouncer", &[Scope::Feed]);
+    let get = |path: &str, more: &str| {
+        served.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n")).status
+    };
+    assert_eq!(get("/v1/decisions/stream", &format!("X-Api-Key: {token}\r\n")), 200);
+    assert_eq!(get("/v1/decisions/stream", "X-Api-Key: wrong\r\n"), 401);
+    assert_eq!(get(&format!("/api/{token}/banned"), ""), 200);
+    assert_eq!(get(&format!("/api/{token}/banned/100"), ""), 200);
+    assert_eq!(get("/api/wrong/banned", ""), 401);
+}
+
+#[test]
 fn a_client_gets_a_short_token_as_cgrates_asks_for_it_and_dips_with_it() {
     let served = served(None, Settings::default());
     let secret = served.token("cgrates", &[Scope::Read]);

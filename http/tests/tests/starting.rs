@@ -23,7 +23,13 @@ fn lists_dips_and_feeds_are_unavailable_and_never_empty() {
         "/api/v1/check?ip=::1",
     ];
     let log = ["/api/v1/events", "/api/v1/events/00000000-0000-7000-8000-000000000001"];
-    for target in paths.into_iter().chain(more).chain(log) {
+    let feeds = [
+        "/api/v1/feeds/nft?allow_empty=1",
+        "/api/v1/feeds/misp/manifest.json",
+        "/v1/decisions/stream",
+        "/api/key/banned",
+    ];
+    for target in paths.into_iter().chain(more).chain(log).chain(feeds) {
         let answer = node.get(target, at(60));
         assert_eq!(answer.status, 503, "{target}");
         assert_eq!(answer.header("retry-after"), Some("1"), "{target}");

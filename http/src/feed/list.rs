@@ -1,0 +1,135 @@
+//! The blocklist in the order of its addresses, IPv4 first.
+//!
+//! Kept are only the keys, 16 bytes each: a million entries take 16 MB while they are sent. Each row
+//! is looked up when it is written, in the same generation.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use sentrypeer_storage::aggregate::SourceRow;
+use sentrypeer_storage::blocklist::{Blocked, Family, Selection, blocked};
+use sentrypeer_storage::event::{SourceKey, Time, Verification};
+use sentrypeer_storage::policy::{self, Policy};
+use sentrypeer_storage::snapshot::Snapshot;
+
+use super::choice::Choice;
+use super::cut::Cut;
+use crate::routes::View;
+
+const NS_PER_S: u64 = 1_000_000_000;
+
+/// One address to block, with what is known about it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    /// The address; of an IPv6 /64 its network address.
+    pub(super) ip: IpAddr,
+    /// 32, or 64 for IPv6.
+    pub(super) prefix_len: u8,
+    pub(super) first: Time,
+    pub(super) last: Time,
+    pub(super) expires: Time,
+    pub(super) count: u64,
+    pub(super) score: f64,
+    pub(super) verification: Verification,
+}
+
+impl Entry {
+    fn of(row: &SourceRow, blocked: Blocked, oldest: Time) -> Self {
+        Self {
+            ip: blocked.ip,
+            prefix_len: blocked.prefix_len,
+            first: row.seen.first,
+            last: row.seen.last,
+            expires: blocked.expires,
+            count: row.seen.count,
+            score: blocked.score,
+            verification: row.verification(oldest),
+        }
+    }
+
+    /// Seconds that it stays on the list, at least 1 and at most `max`.
+    pub(super) fn left_s(&self, now: Time, max: u64) -> u64 {
+        self.expires.0.saturating_sub(now.0).div_ceil(NS_PER_S).clamp(1, max)
+    }
+
+    /// The address, of an IPv6 network with its length.
+    pub(super) fn network(&self) -> String {
+        match self.ip {
+            IpAddr::V4(v4) => v4.to_string(),
+            IpAddr::V6(v6) => format!("{v6}/{}", self.prefix_len),
+        }
+    }
+}
+
+/// What is to be blocked, of one generation.
+pub(super) struct List {
+    snapshot: Arc<Snapshot>,
+    policy: Arc<Policy>,
+    selection: Selection,
+    now: Time,
+    keys: Vec<SourceKey>,
+    /// How many are not in it because there are too many.
+    pub(super) left_out: usize,
+}
+
+impl List {
+    /// The entries that were chosen.
+    pub(super) fn of(view: &View, choice: &Choice, now: Time) -> Self {
+        let (snapshot, policy) = (Arc::clone(&view.snapshot), Arc::clone(&view.policy));
+        let min_verification = choice.min_verification.unwrap_or(policy.min_verification);
+        let selection = Selection { min_verification, family: choice.family };
+        let age_ns = choice.max_age_s.map_or(u64::MAX, |age| age.saturating_mul(NS_PER_S));
+        let earliest = now.minus_ns(age_ns).max(choice.seen_since);
+        let chosen = |key: &SourceKey, row: &SourceRow| {
+            let fits = row.seen.count >= choice.min_count && row.seen.last >= earliest;
+            let blocked = blocked(key, row, &policy, selection, now).filter(|_| fits)?;
+            // No kernel keeps an unspecified address; ::1 is one under its /64.
+            (!blocked.ip.is_unspecified()).then_some(blocked.score)
+        };
+        let rows = snapshot.sources.iter().filter(|(key, row)| chosen(key, row).is_some());
+        let mut keys: Vec<SourceKey> = rows.map(|(key, _)| *key).collect();
+        let all = keys.len();
+        if all > choice.limit {
+            let score = |key: &SourceKey| chosen(key, snapshot.sources.get(key)?);
+            let mut cut = Cut::at(choice.limit, || keys.iter().filter_map(score));
+            keys.retain(|key| score(key).is_some_and(|score| cut.takes(score)));
+        }
+        keys.sort_unstable_by_key(|key| (key.ip().is_ipv6(), *key));
+        Self { left_out: all - keys.len(), snapshot, policy, selection, now, keys }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The entry at a place of the list.
+    pub(super) fn get(&self, place: usize) -> Option<Entry> {
+        let key = self.keys.get(place)?;
+        let row = self.snapshot.sources.get(key)?;
+        let blocked = blocked(key, row, &self.policy, self.selection, self.now)?;
+        Some(Entry::of(row, blocked, self.now.minus_ns(self.policy.retention_ns)))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Entry> {
+        (0..self.len()).filter_map(|place| self.get(place))
+    }
+}
+
+/// What would be on the list if it were not for the allow-list or its like: who took it from an earlier
+/// list should let it go.
+pub(super) fn taken_back(view: &View, now: Time) -> Vec<(IpAddr, u8)> {
+    let View { snapshot, policy } = view;
+    let (min, threshold) = (policy.min_verification, policy.score_threshold);
+    let rows = snapshot.sources.iter().filter(|(key, row)| {
+        let until = policy::expires(row, min, threshold, policy.retention_ns);
+        until.is_some_and(|until| until > now)
+            && blocked(key, row, policy, Selection::of(policy), now).is_none()
+    });
+    let mut found: Vec<SourceKey> = rows.map(|(key, _)| *key).collect();
+    found.sort_unstable();
+    let prefix = |key: SourceKey| match Family::of(key.ip()) {
+        Family::V4 => (key.ip(), 32),
+        Family::V6 => (key.ip(), 64),
+    };
+    found.into_iter().map(prefix).collect()
+}
