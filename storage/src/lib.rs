@@ -44,7 +44,7 @@ mod distinct;
 pub mod event;
 pub mod event_json;
 mod evict;
-mod filter;
+pub mod filter;
 mod forget;
 mod head;
 pub mod identity;

@@ -17,12 +17,12 @@ use crate::cursor::{Cursor, CursorName};
 use crate::event::{Seq, SourceKey, Time};
 use crate::evict::Floors;
 use crate::key::{AgentKey, Key, NumberKey};
-use crate::limits::{BUCKETS, REPLAY_EVENTS_MAX};
+use crate::limits::REPLAY_EVENTS_MAX;
 use crate::method::Method;
 use crate::repeat::Record;
 use crate::rollup::Keys;
 use crate::row_bytes::decode_row;
-use crate::snapshot::{BucketKey, Table};
+use crate::snapshot::{BucketKey, Loading};
 use crate::tables::{self, Origin, RowTable, State, View};
 
 /// A database as it was when the process started.
@@ -112,7 +112,7 @@ fn load_rows<K: Key, R: Row>(
     let bucket_key = into.table.bucket_key();
     let floors = Floors::of(&view.floors()?, table, watermark);
     let mut ahead = Ahead { rows: HashMap::default(), floors, bucket_key };
-    let mut rows = Vec::new();
+    let mut loading = Loading::new();
     view.rows(table, |bucket, key, bytes| {
         let key = K::from_bytes(key)?;
         let (mut row, through) = decode_row::<R>(bytes)?;
@@ -120,10 +120,9 @@ fn load_rows<K: Key, R: Row>(
         if through > watermark {
             ahead.rows.insert(key.clone(), through);
         }
-        rows.push((bucket, key, row));
-        (usize::from(bucket) < BUCKETS).then_some(())
+        loading.add(bucket, key, row)
     })?;
-    into.table = Table::load(bucket_key, rows.into_iter());
+    into.table = loading.finish(bucket_key);
     Ok(ahead)
 }
 

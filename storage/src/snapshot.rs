@@ -139,6 +139,49 @@ impl<K, R> Clone for Table<K, R> {
     }
 }
 
+/// A table that is made of rows in the order in which they are stored: one bucket after the other, so
+/// that hardly more than the table itself is ever in memory.
+pub(crate) struct Loading<K, R> {
+    buckets: Vec<Arc<Bucket<K, R>>>,
+    rows: Vec<(K, R)>,
+}
+
+impl<K: Key, R: Row> Loading<K, R> {
+    pub(crate) fn new() -> Self {
+        Self { buckets: Vec::with_capacity(BUCKETS), rows: Vec::new() }
+    }
+
+    /// Adds the next row. `None` if it is out of order.
+    pub(crate) fn add(&mut self, bucket: u16, key: K, row: R) -> Option<()> {
+        let bucket = usize::from(bucket);
+        if bucket >= BUCKETS || bucket < self.buckets.len() {
+            return None;
+        }
+        while self.buckets.len() < bucket {
+            self.close();
+        }
+        if self.rows.last().is_some_and(|(last, _)| *last >= key) {
+            return None;
+        }
+        self.rows.push((key, row));
+        Some(())
+    }
+
+    fn close(&mut self) {
+        let rows = Vec::from_iter(self.rows.drain(..));
+        self.buckets.push(Arc::new(Bucket::of(rows, 0)));
+    }
+
+    pub(crate) fn finish(mut self, key: BucketKey) -> Table<K, R> {
+        while self.buckets.len() < BUCKETS {
+            self.close();
+        }
+        let len = self.buckets.iter().map(|bucket| bucket.len).sum();
+        let proven = self.buckets.iter().map(|bucket| bucket.proven).sum();
+        Table { buckets: self.buckets.into(), key, len, proven }
+    }
+}
+
 /// A reader's place in a [`Table`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Place {
@@ -151,20 +194,6 @@ impl<K: Key, R: Row> Table<K, R> {
     pub(crate) fn new(key: BucketKey) -> Self {
         let empty = Arc::new(Bucket::default());
         Self { buckets: (0..BUCKETS).map(|_| empty.clone()).collect(), key, len: 0, proven: 0 }
-    }
-
-    /// A table of rows that come in the order in which they are stored.
-    pub(crate) fn load(key: BucketKey, rows: impl Iterator<Item = (u16, K, R)>) -> Self {
-        let mut table = Self::new(key);
-        let mut buckets: Vec<Vec<(K, R)>> = (0..BUCKETS).map(|_| Vec::new()).collect();
-        for (bucket, key, row) in rows {
-            buckets[usize::from(bucket)].push((key, row));
-            table.len += 1;
-        }
-        let full = |rows: Vec<_>| Arc::new(Bucket::of(rows, 0));
-        table.buckets = buckets.into_iter().map(full).collect();
-        table.proven = table.buckets.iter().map(|bucket| bucket.proven).sum();
-        table
     }
 
     /// The row of `key`.

@@ -1,0 +1,157 @@
+//! A million sources and a million numbers: what they take in memory, and how fast they are looked up
+//! and gone through. Then the newest events of one address in a log of so many events.
+//!
+//! ```text
+//! cargo run --release -p sentrypeer-storage --example million -- [EVENTS] [SOURCES] [FOLDER]
+//! ```
+
+use std::hint::black_box;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sentrypeer_storage::event::{
+    Anomalies, Collected, EventRef, NumberKind, Seq, SourceKey, Time, Transport, Verification,
+};
+use sentrypeer_storage::intake;
+use sentrypeer_storage::key::NumberKey;
+use sentrypeer_storage::query::{Query, Subject};
+use sentrypeer_storage::recount::recount;
+use sentrypeer_storage::{Options, Store};
+use uuid::Uuid;
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failure> {
+    let mut args = std::env::args().skip(1);
+    let mut number = |default| args.next().map_or(Ok(default), |arg| arg.parse());
+    let (events, sources): (u64, u64) = (number(1_000_000)?, number(1_000_000)?);
+    let folder = tempfile::tempdir_in(args.next().unwrap_or_else(|| ".".to_owned()))?;
+    let path = folder.path().join("million.redb");
+    fill(&path, events, sources)?;
+    let bytes = std::fs::metadata(&path)?.blocks() * 512;
+    println!("{:.1} B of disk an event", bytes as f64 / events as f64);
+    look(&path, sources)?;
+    let recount = recount(&path)?;
+    println!("recount: {} events, exact: {}", recount.events, recount.is_exact());
+    Ok(())
+}
+
+/// Opens the database and waits until it is there.
+fn open(path: &Path) -> (Store, Vec<intake::ShardIntake>, sentrypeer_storage::WriterThread) {
+    let (shards, end) = intake::channel(1);
+    let (store, thread) = sentrypeer_storage::start(Options::new(path, Uuid::from_u128(1)), end);
+    while store.snapshot().is_none() && !thread.is_finished() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    (store, shards, thread)
+}
+
+fn source(n: u64) -> Ipv4Addr {
+    Ipv4Addr::from_bits(0x0b00_0000 + n as u32)
+}
+
+fn fill(path: &Path, events: u64, sources: u64) -> Result<(), Failure> {
+    let (store, mut shards, thread) = open(path);
+    let mut arena = shards[0].take().ok_or("no arena")?;
+    let begin = Instant::now();
+    for n in 0..events {
+        let who = n.wrapping_mul(0x9e37_79b1) % sources;
+        let number = format!("00{}", 441_000_000_000 + who);
+        let message = format!(
+            "INVITE sip:{number}@203.0.113.5 SIP/2.0\r\nVia: SIP/2.0/UDP {}:5060;branch=z9hG4bK{n:x}\r\n\
+             From: <sip:100@203.0.113.5>;tag={n:x}\r\nTo: <sip:{number}@203.0.113.5>\r\n\
+             Call-ID: {n:x}@x\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n",
+            source(who)
+        );
+        let event = EventRef {
+            time: Time::now(),
+            source: (source(who), 5060).into(),
+            destination: (Ipv4Addr::new(203, 0, 113, 5), 5060).into(),
+            transport: Transport::Udp,
+            verification: Verification::ReturnPath,
+            collected: Collected::Responsive,
+            number_kind: NumberKind::Called,
+            anomalies: Anomalies::default(),
+            method: &message.as_bytes()[..6],
+            number: &message.as_bytes()[11..11 + number.len()],
+            user_agent: b"",
+            message: message.as_bytes(),
+        };
+        while arena.push(&event).is_err() {
+            // No more than a few under way: what waits is not what is measured.
+            while store.stats().events_stored.get() + 100_000 < n {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let Some(empty) = shards[0].take() else { continue };
+            assert_eq!(shards[0].hand_over(std::mem::replace(&mut arena, empty)), 0);
+        }
+    }
+    assert_eq!(shards[0].hand_over(arena), 0);
+    drop(shards);
+    thread.join()?;
+    println!("{events} events in {:.1} s", begin.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn look(path: &Path, sources: u64) -> Result<(), Failure> {
+    let begin = Instant::now();
+    let (store, shards, thread) = open(path);
+    println!("opened in {:?}", begin.elapsed());
+    let snapshot = store.snapshot().ok_or("not open")?;
+    println!("{} sources, {} numbers", snapshot.sources.len(), snapshot.numbers.len());
+    println!("resident: {} MB", resident_mb());
+    let mut random = 88_172_645_463_325_252u64;
+    let keys: Vec<_> = (0..1_000_000)
+        .map(|_| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % sources
+        })
+        .collect();
+    let begin = Instant::now();
+    for n in &keys {
+        black_box(snapshot.sources.get(&SourceKey::of(source(*n).into())));
+    }
+    println!("lookup of a source: {} ns", begin.elapsed().as_nanos() as usize / keys.len());
+    let begin = Instant::now();
+    let sum: u64 = snapshot.sources.iter().map(|(_, row)| row.seen.count).sum();
+    println!("all sources: {:?} ({} events)", begin.elapsed(), black_box(sum));
+    let log = store.log().ok_or("not open")?;
+    for n in [1, sources / 2, sources - 1] {
+        let subject = Some(Subject::Source(SourceKey::of(source(n).into())));
+        search(&log, "source", Query { subject, ..Query::default() })?;
+        let number = NumberKey::of(format!("00{}", 441_000_000_000 + n).as_bytes());
+        search(
+            &log,
+            "number",
+            Query { subject: Some(Subject::Number(number)), ..Query::default() },
+        )?;
+    }
+    drop(shards);
+    Ok(thread.join()?)
+}
+
+/// The newest hundred, over as many calls as it takes.
+fn search(log: &sentrypeer_storage::log::Log, what: &str, mut query: Query) -> Result<(), Failure> {
+    let (begin, mut found, mut calls) = (Instant::now(), 0, 0);
+    loop {
+        query.max_events = 100 - found;
+        let page = log.find(&query)?;
+        (found, calls) = (found + page.events.len(), calls + 1);
+        query.before = page.before.unwrap_or(Seq(0));
+        if found >= 100 || page.before.is_none() {
+            break;
+        }
+    }
+    println!("the newest {found} events of a {what}: {:?} in {calls} calls", begin.elapsed());
+    Ok(())
+}
+
+fn resident_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<u64>().ok()).unwrap_or(0) / 1024
+}
