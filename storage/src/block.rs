@@ -93,6 +93,7 @@ pub(crate) const KIND_REPEAT: u8 = 1 << 3;
 pub(crate) const KIND_ERASED: u8 = 1 << 4;
 
 /// An unpacked block.
+#[derive(Debug)]
 pub struct Block {
     head: Head,
     columns: Vec<u8>,

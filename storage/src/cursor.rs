@@ -11,7 +11,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use crate::block::Block;
 use crate::event::{Seq, Time};
 use crate::limits::{CURSOR_NAME_BYTES_MAX, CURSORS_MAX};
 use crate::log::{Log, LogError, StoredEvent};
@@ -166,6 +168,8 @@ pub struct Reader {
     shared: Arc<Shared>,
     name: CursorName,
     cursor: Cursor,
+    /// The block that was unpacked last.
+    block: Option<Block>,
 }
 
 impl Reader {
@@ -186,7 +190,7 @@ impl Reader {
         let first = log.first()?;
         self.skip_to(Seq(first.0 - 1));
         loop {
-            match log.read(self.cursor.at, max_events) {
+            match log.read(self.cursor.at, max_events, &mut self.block) {
                 Err(LogError::Damaged { last, .. }) => self.skip_to(last),
                 other => return other,
             }
@@ -199,6 +203,13 @@ impl Reader {
             self.cursor = Cursor { at: seq, missed: self.cursor.missed + skipped, ..self.cursor };
             self.shared.cursors.put(&self.name, self.cursor);
         }
+    }
+
+    /// Waits until there may be something behind the cursor, at most so long. Whether there may be.
+    #[must_use]
+    pub fn wait(&self, patience: Duration) -> bool {
+        let is_there = |through: Seq| through > self.cursor.at;
+        self.shared.published.wait(patience, is_there)
     }
 
     /// Everything up to `through` is done with. Stored with the writer's next commit.
@@ -230,7 +241,12 @@ impl Store {
         };
         let new = Cursor { at, missed: 0, moved: now };
         let opened = self.0.cursors.open(name, new);
-        Ok(opened.map(|cursor| Reader { shared: self.0.clone(), name: name.clone(), cursor }))
+        Ok(opened.map(|cursor| Reader {
+            shared: self.0.clone(),
+            name: name.clone(),
+            cursor,
+            block: None,
+        }))
     }
 
     /// Where every reader is.
@@ -327,6 +343,20 @@ mod tests {
         bench.commit();
         bench.restart();
         assert!(Store(bench.writer.shared.clone()).cursors().is_empty());
+    }
+
+    #[test]
+    fn a_reader_that_waits_is_woken_by_the_commit() {
+        let mut bench = Bench::new(u64::MAX);
+        let reader = reader(&bench, Begin::Oldest);
+        assert!(!reader.wait(Duration::ZERO));
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| reader.wait(Duration::from_secs(60)));
+            bench.ingest(&event(1));
+            bench.commit();
+            assert!(waits.join().unwrap());
+        });
+        assert!(reader.wait(Duration::ZERO));
     }
 
     #[test]

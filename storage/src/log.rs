@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::block::Damaged;
+use crate::block::{Block, Damaged};
 use crate::cursor::Read;
 use crate::event::{
     Anomalies, Collected, EventRef, NumberKind, Seq, Time, Transport, Verification,
@@ -137,11 +137,17 @@ impl Log {
     ///
     /// [`LogError`]. After [`LogError::Damaged`] a reader can go on behind that block.
     pub fn since(&self, after: Seq, max_events: usize) -> Result<Vec<StoredEvent>, LogError> {
-        Ok(self.read(after, max_events)?.events)
+        Ok(self.read(after, max_events, &mut None)?.events)
     }
 
-    /// The same, and how far it got.
-    pub(crate) fn read(&self, after: Seq, max_events: usize) -> Result<Read, LogError> {
+    /// The same, and how far it got. `last` is the block that a reader unpacked last: it is not unpacked
+    /// again as long as it is the one that is needed, however few events are read at a time.
+    pub(crate) fn read(
+        &self,
+        after: Seq,
+        max_events: usize,
+        last: &mut Option<Block>,
+    ) -> Result<Read, LogError> {
         let view = self.view()?;
         let mut read = Read { events: Vec::new(), through: after };
         let mut bytes = 0;
@@ -152,12 +158,16 @@ impl Log {
                 last: head.last(),
                 reason: damaged.0,
             };
-            let block = match view.block(&head)? {
-                Ok(block) => block,
-                // What was read before it is not lost to the reader.
-                Err(_) if !read.events.is_empty() => break,
-                Err(error) => return Err(damaged(error)),
+            let block = match last.take().filter(|block| *block.head() == head) {
+                Some(block) => block,
+                None => match view.block(&head)? {
+                    Ok(block) => block,
+                    // What was read before it is not lost to the reader.
+                    Err(_) if !read.events.is_empty() => break,
+                    Err(error) => return Err(damaged(error)),
+                },
             };
+            let block = last.insert(block);
             for event in block.events() {
                 let (seq, event) = event.map_err(damaged)?;
                 if seq <= read.through {

@@ -1,8 +1,9 @@
 //! The readers' handle: what the writer publishes, without locks.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -10,6 +11,7 @@ use redb::Database;
 use uuid::Uuid;
 
 use crate::cursor::Cursors;
+use crate::event::Seq;
 use crate::limits::{CACHE_BYTES, ORDERS_MAX, RETENTION_NS, ROLLUP_HOURS};
 use crate::log::{Log, LogError};
 use crate::order::Order;
@@ -157,6 +159,29 @@ pub struct WriterStats {
     pub events_lost: Stat,
 }
 
+/// The last event that was published, for those who wait for the next.
+#[derive(Debug, Default)]
+pub(crate) struct Published {
+    through: Mutex<Seq>,
+    changed: Condvar,
+}
+
+impl Published {
+    fn tell(&self, through: Seq) {
+        *self.through.lock().unwrap_or_else(PoisonError::into_inner) = through;
+        self.changed.notify_all();
+    }
+
+    /// Waits until `enough` is published, at most so long. Whether it is.
+    pub(crate) fn wait(&self, patience: Duration, enough: impl Fn(Seq) -> bool) -> bool {
+        let through = self.through.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited =
+            self.changed.wait_timeout_while(through, patience, |through| !enough(*through));
+        let (through, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        enough(*through)
+    }
+}
+
 /// What the writer and the readers share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -165,6 +190,7 @@ pub(crate) struct Shared {
     phase: AtomicU8,
     pub(crate) stats: WriterStats,
     pub(crate) cursors: Cursors,
+    pub(crate) published: Published,
     pub(crate) orders: (Sender<Order>, Receiver<Order>),
     pub(crate) node_id: Uuid,
 }
@@ -177,13 +203,16 @@ impl Shared {
             phase: AtomicU8::new(Phase::Opening as u8),
             stats: WriterStats::default(),
             cursors: Cursors::default(),
+            published: Published::default(),
             orders: bounded(ORDERS_MAX),
             node_id,
         }
     }
 
     pub(crate) fn publish(&self, snapshot: Arc<Snapshot>) {
+        let through = snapshot.through;
         self.snapshot.store(Some(snapshot));
+        self.published.tell(through);
     }
 
     pub(crate) fn set_phase(&self, phase: Phase) {
