@@ -181,8 +181,8 @@ pub const STREAMS_PER_SHARD_MIN: usize = 16;
 /// Readiness events that the poll driver takes from the kernel by one call.
 pub const READINESS_PER_CALL: usize = 256;
 
-/// How long a database may take to open before an export gives up.
-pub const EXPORT_OPEN_MS: u64 = 60_000;
+/// How long a database may take to open before a subcommand gives up.
+pub const OPEN_PATIENCE_MS: u64 = 60_000;
 
 /// How often the main thread looks whether the database is ready, until it is.
 pub const READY_POLL_MS: u64 = 5;

@@ -1,17 +1,15 @@
 //! The subcommands, which ask a running node or, where that makes sense, the database itself.
 
+mod ipset;
+mod opened;
+
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use sentrypeer_http::exchange::Response;
-use sentrypeer_storage::{self as storage, Phase, identity, intake};
-
-use crate::config::{Command, Config, ConfigError, ExportIpset};
-use crate::limits::EXPORT_OPEN_MS;
-use crate::{context, control};
+use crate::config::{Command, Config, ConfigError};
+use crate::control;
 
 /// Prints what is wrong with the configuration, or the help that was asked for.
 #[must_use]
@@ -32,7 +30,7 @@ pub fn run(command: &Command, config: &Config) -> ExitCode {
         Command::CheckConfig => print(config.describe().as_bytes()),
         Command::Healthcheck => from_node(&config.db, "/readyz"),
         Command::Status => from_node(&config.db, "/api/v1/status"),
-        Command::ExportIpset(wanted) => export_ipset(config, wanted),
+        Command::ExportIpset(wanted) => ipset::export(config, wanted),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -57,6 +55,13 @@ enum Failure {
     NoNode(String),
     #[error("{0}")]
     Refused(String),
+}
+
+impl Failure {
+    /// What another part of the program says, as it is.
+    fn refused(why: impl Display) -> Self {
+        Self::Refused(why.to_string())
+    }
 }
 
 fn print(bytes: &[u8]) -> Result<(), Failure> {
@@ -96,63 +101,4 @@ fn refusal_text(document: &[u8]) -> String {
     let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     let words = ["error", "message"].iter().find_map(|key| value.get(key)?.as_str());
     words.unwrap_or(text.trim_end()).replace("allow_empty=1", "--allow-empty")
-}
-
-fn export_ipset(config: &Config, wanted: &ExportIpset) -> Result<(), Failure> {
-    let target = ipset_target(wanted);
-    if let Some(answer) = control::request(&config.db, &target).map_err(Failure::Node)? {
-        return pass_on(answer);
-    }
-    if !config.db.exists() {
-        return Err(Failure::NoNode(config.db.display().to_string()));
-    }
-    let response = from_database(config, &target)?;
-    let ok = (200..300).contains(&response.status);
-    let bytes = response.body.into_bytes();
-    if ok { print(&bytes) } else { Err(Failure::Refused(refusal_text(&bytes))) }
-}
-
-/// The path and query that asks for what the command line says.
-fn ipset_target(wanted: &ExportIpset) -> String {
-    let mut target = format!("/ip-addresses/ipset?document={}", wanted.document.name());
-    let mut add = |name: &str, value: Option<String>| {
-        if let Some(value) = value {
-            target.push_str(&format!("&{name}={value}"));
-        }
-    };
-    add("family", wanted.family.map(|family| family.name().to_owned()));
-    let encoded = |name: &String| utf8_percent_encode(name, NON_ALPHANUMERIC).to_string();
-    add("set", wanted.set.as_ref().map(encoded));
-    add("timeout", wanted.timeout_s.map(|seconds| seconds.to_string()));
-    add("min_verification", wanted.min_verification.map(|level| level.name().to_owned()));
-    add("allow_empty", wanted.allow_empty.then(|| "1".to_owned()));
-    target
-}
-
-/// Opens the database of a node that does not run, and answers from it.
-fn from_database(config: &Config, target: &str) -> Result<Response, Failure> {
-    let refused = |error: &dyn std::fmt::Display| Failure::Refused(error.to_string());
-    let identity = identity::load_or_create(&config.db).map_err(|e| refused(&e))?;
-    let (shards, writer_end) = intake::channel(1);
-    let (store, thread) = storage::start(context::storage_options(config, &identity), writer_end);
-    let deadline = Instant::now() + Duration::from_millis(EXPORT_OPEN_MS);
-    while store.snapshot().is_none()
-        && !matches!(store.phase(), Phase::Failed | Phase::Stopped)
-        && Instant::now() < deadline
-    {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    let response = store.snapshot().map(|_| {
-        let context = context::for_export(config, store.clone());
-        control::ask(&context, target)
-    });
-    drop(shards);
-    thread.join().map_err(|e| refused(&e))?;
-    response.ok_or_else(|| {
-        Failure::Refused(format!(
-            "{}: the database was not ready within {} s",
-            config.db.display(),
-            EXPORT_OPEN_MS / 1_000
-        ))
-    })
 }
