@@ -1,13 +1,20 @@
 //! What the HTTP side counts about itself. Relaxed atomics: each figure stands alone.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use sentrypeer_storage::event::Time;
 
 use crate::endpoint::{Endpoint, SPECS};
 use crate::exchange::Lane;
+use crate::latency::Histogram;
+use crate::limits::BLOCKED_COUNT_PERIOD;
 
 /// Classes of status codes, 1xx to 5xx.
 const CLASSES: usize = 5;
 const ROUTES: usize = SPECS.len();
+const CLASS_NAMES: [&str; CLASSES] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// What can go wrong on a front beside a request that is answered. Each is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +112,7 @@ impl Incident {
 #[derive(Debug)]
 struct LaneCounters {
     requests: [[AtomicU64; CLASSES]; ROUTES],
+    latencies: Box<[[Histogram; CLASSES]; ROUTES]>,
     incidents: [AtomicU64; Incident::ALL.len()],
     accepted: AtomicU64,
     connections: AtomicU64,
@@ -114,11 +122,13 @@ struct LaneCounters {
 #[derive(Debug)]
 pub struct Counters {
     lanes: [LaneCounters; 3],
+    /// How many sources of each family were blocked, and when that was counted.
+    blocked: Mutex<Option<(Time, [usize; 2])>>,
 }
 
 impl Default for Counters {
     fn default() -> Self {
-        Self { lanes: std::array::from_fn(|_| LaneCounters::new()) }
+        Self { lanes: std::array::from_fn(|_| LaneCounters::new()), blocked: Mutex::default() }
     }
 }
 
@@ -126,6 +136,7 @@ impl LaneCounters {
     fn new() -> Self {
         Self {
             requests: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
+            latencies: Box::new(std::array::from_fn(|_| Default::default())),
             incidents: std::array::from_fn(|_| AtomicU64::new(0)),
             accepted: AtomicU64::new(0),
             connections: AtomicU64::new(0),
@@ -158,6 +169,12 @@ impl Counters {
         self.lane(lane).requests[endpoint as usize][class].fetch_add(1, Relaxed);
     }
 
+    /// Notes how long an answer took, from its request's head to its own.
+    pub(crate) fn took(&self, lane: Lane, endpoint: Endpoint, status: u16, took: Duration) {
+        let class = usize::from(status / 100).clamp(1, CLASSES) - 1;
+        self.lane(lane).latencies[endpoint as usize][class].add(took);
+    }
+
     pub(crate) fn happened(&self, lane: Lane, what: Incident) {
         self.lane(lane).incidents[what as usize].fetch_add(1, Relaxed);
     }
@@ -169,6 +186,16 @@ impl Counters {
 
     pub(crate) fn closed(&self, lane: Lane) {
         self.lane(lane).connections.fetch_sub(1, Relaxed);
+    }
+
+    /// How many sources of each family are blocked: counted by `count`, and not again for a while, for
+    /// that walks the table.
+    pub(crate) fn blocked(&self, now: Time, count: impl FnOnce() -> [usize; 2]) -> [usize; 2] {
+        let mut kept = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+        let period_ns = u64::try_from(BLOCKED_COUNT_PERIOD.as_nanos()).unwrap_or(u64::MAX);
+        let fresh = kept.filter(|(at, _)| now.0.abs_diff(at.0) < period_ns);
+        let (_, counts) = *kept.insert(fresh.unwrap_or_else(|| (now, count())));
+        counts
     }
 
     /// Connections that a lane has taken.
@@ -189,9 +216,19 @@ impl Counters {
         self.lane(lane).incidents[what as usize].load(Relaxed)
     }
 
+    /// Calls `each` with lane, route, class (`2xx`) and histogram of the answers that were timed.
+    pub(crate) fn each_latency(&self, mut each: impl FnMut(Lane, &str, &str, &Histogram)) {
+        for lane in Lane::ALL {
+            for (spec, classes) in SPECS.iter().zip(&*self.lane(lane).latencies) {
+                for (class, histogram) in CLASS_NAMES.iter().zip(classes) {
+                    each(lane, spec.pattern, class, histogram);
+                }
+            }
+        }
+    }
+
     /// Calls `each` with lane, route, class (`2xx`) and number of the requests that came.
     pub(crate) fn each_request(&self, mut each: impl FnMut(Lane, &str, &str, u64)) {
-        const CLASS_NAMES: [&str; CLASSES] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
         for lane in Lane::ALL {
             for (spec, classes) in SPECS.iter().zip(&self.lane(lane).requests) {
                 for (class, number) in CLASS_NAMES.iter().zip(classes) {

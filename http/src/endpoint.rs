@@ -69,6 +69,8 @@ pub enum Endpoint {
     ApiBan,
     /// What they ask then.
     ApiBanAfter,
+    /// What the API is, for programs.
+    OpenApi,
     /// A short-lived token for a client.
     OauthToken,
     /// A path under `/api/v1` that there is not.
@@ -86,6 +88,8 @@ pub enum Work {
     List,
     /// It is a document for what blocks, which must not wait behind lists.
     Feed,
+    /// It may walk a table and must not wait behind anything: it is asked when all is lost.
+    Apart,
 }
 
 /// What is known about a path.
@@ -95,6 +99,8 @@ pub struct Spec {
     pub endpoint: Endpoint,
     /// The path; `{name}` stands for one whole segment.
     pub pattern: &'static str,
+    /// What stands before the first open segment, if there is one.
+    fixed: Option<&'static str>,
     /// What who asks must be allowed.
     pub need: Need,
     /// How much work it is.
@@ -111,6 +117,7 @@ const fn spec(endpoint: Endpoint, pattern: &'static str) -> Spec {
     Spec {
         endpoint,
         pattern,
+        fixed: fixed(pattern),
         need: Need::Scope(Scope::Read),
         work: Work::Little,
         methods: "GET, HEAD",
@@ -119,7 +126,29 @@ const fn spec(endpoint: Endpoint, pattern: &'static str) -> Spec {
     }
 }
 
+/// What stands before the first `{`. Found once, when the program is built: every request is compared
+/// with every pattern.
+const fn fixed(pattern: &'static str) -> Option<&'static str> {
+    let mut at = 0;
+    while at < pattern.len() {
+        if pattern.as_bytes()[at] == b'{' {
+            return Some(pattern.split_at(at).0);
+        }
+        at += 1;
+    }
+    None
+}
+
 impl Spec {
+    /// The open segments of a path that this pattern fits.
+    fn matched<'a>(&self, path: &'a str) -> Option<[&'a str; PARTS_MAX]> {
+        match self.fixed {
+            None => (self.pattern == path).then_some([""; PARTS_MAX]),
+            Some(fixed) if path.starts_with(fixed) => matched(self.pattern, path),
+            Some(_) => None,
+        }
+    }
+
     const fn of_4x(self) -> Self {
         Self { is_of_4x: true, ..self }
     }
@@ -134,6 +163,10 @@ impl Spec {
 
     const fn feed(self) -> Self {
         Self { work: Work::Feed, need: Need::Scope(Scope::Feed), ..self }
+    }
+
+    const fn apart(self) -> Self {
+        Self { work: Work::Apart, ..self }
     }
 
     const fn needs(self, need: Need) -> Self {
@@ -151,7 +184,7 @@ pub const SPECS: [Spec; Endpoint::Unknown as usize + 1] = [
     spec(Endpoint::HealthCheck, "/health-check").of_4x().dip(),
     spec(Endpoint::Live, "/livez").needs(Need::Nothing),
     spec(Endpoint::Ready, "/readyz").needs(Need::Nothing),
-    spec(Endpoint::Metrics, "/metrics").needs(Need::Scope(Scope::Metrics)),
+    spec(Endpoint::Metrics, "/metrics").needs(Need::Scope(Scope::Metrics)).apart(),
     spec(Endpoint::IpAddresses, "/ip-addresses").of_4x().list(),
     spec(Endpoint::Ipset, "/ip-addresses/ipset").feed(),
     spec(Endpoint::IpAddress, "/ip-addresses/{ip}").of_4x().dip(),
@@ -178,6 +211,7 @@ pub const SPECS: [Spec; Endpoint::Unknown as usize + 1] = [
     spec(Endpoint::CrowdSec, "/v1/decisions/stream").feed(),
     spec(Endpoint::ApiBan, "/api/{key}/banned").feed(),
     spec(Endpoint::ApiBanAfter, "/api/{key}/banned/{id}").feed(),
+    spec(Endpoint::OpenApi, "/openapi.json").needs(Need::Nothing),
     spec(Endpoint::OauthToken, "/oauth2/token").needs(Need::Nothing).post(),
     spec(Endpoint::V1Unknown, "/api/v1/{other}"),
     spec(Endpoint::Unknown, "other"),
@@ -200,7 +234,7 @@ impl<'a> Route<'a> {
     #[must_use]
     pub fn of(path: &'a str) -> Self {
         for spec in &SPECS {
-            if let Some(parts) = matched(spec.pattern, path) {
+            if let Some(parts) = spec.matched(path) {
                 return Self { endpoint: spec.endpoint, parts };
             }
         }

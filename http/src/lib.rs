@@ -4,16 +4,19 @@
 //! # The map
 //!
 //! ```text
-//!  front/api.rs ────┐ (hyper: the API, streams)
-//!  front/dip.rs ────┼─ Request ──► routes.rs ──► Response ─► back to the front, which only writes
-//!  control socket ──┘                │            (headers, and a body: bytes, or slices that are
-//!  (engine)                          │             made while they are sent)
-//!                                    ├─ health.rs    /  /health-check  /livez  /readyz
-//!                                    ├─ listing.rs   /ip-addresses  /numbers
-//!                                    ├─ lookup.rs    /ip-addresses/{ip}  /numbers/{number}
-//!                                    ├─ check.rs     /api/v1/check
-//!                                    ├─ feed/        /ip-addresses/ipset
-//!                                    └─ metrics.rs   /metrics
+//!  front/api.rs ─ access/ ─┐ (hyper: the API, streams; who may ask for what)
+//!  front/dip.rs ───────────┼─ Request ──► routes.rs ──► Response ─► back to the front, which only
+//!  control socket ─────────┘                │            writes (headers, and a body: bytes, or
+//!  (engine)                                 │            slices that are made while they are sent)
+//!                                           ├─ health.rs    /  /health-check  /livez  /readyz
+//!                                           ├─ listing.rs   /ip-addresses  /numbers
+//!                                           ├─ lookup.rs    /ip-addresses/{ip}  /numbers/{number}
+//!                                           ├─ counted.rs   /countries  /user-agents  /sip-methods
+//!                                           ├─ check.rs     /api/v1/check
+//!                                           ├─ v1/          the rest of /api/v1: what is known
+//!                                           ├─ feed/        what to block, in many formats
+//!                                           ├─ metrics.rs   /metrics
+//!                                           └─ openapi/     /openapi.json
 //! ```
 //!
 //! # What holds everywhere
@@ -21,7 +24,9 @@
 //! - The router is a function: of the request, one snapshot, one policy and `now`. It reads no
 //!   clock and no socket, and no request makes it panic.
 //! - A request sees one generation from its first byte to its last.
-//! - Nothing here changes anything: no request has a body, and only `GET` and `HEAD` work.
+//! - There is one table of paths, [`endpoint`]: router, access, `/metrics` and the OpenAPI document
+//!   read it, and nothing else knows a path.
+//! - Nothing here changes what is known. The one request with a body is that for a token.
 //! - What is acted on is decided by `storage`'s blocklist, never here.
 //! - Documents print typed addresses. Text from the network appears in JSON strings and nowhere
 //!   else.
@@ -31,8 +36,9 @@
 //!
 //! # Reading order
 //!
-//! [`exchange`], [`routes`], `lookup`, `listing`, `etag`, `feed/ipset`, then the fronts. What
-//! clients see is described in `docs/api.md`.
+//! [`exchange`], [`endpoint`], [`routes`], `lookup`, `listing`, `etag`, `coding`, `v1/page`,
+//! `feed/list` and `feed/document`, [`access`], then the fronts. What clients see is described in
+//! `docs/api.md`.
 
 #![forbid(unsafe_code)]
 
@@ -49,10 +55,12 @@ mod feed;
 pub mod front;
 mod health;
 mod json;
+mod latency;
 pub mod limits;
 mod listing;
 mod lookup;
 pub mod metrics;
+mod openapi;
 pub mod pace;
 mod query;
 pub mod routes;

@@ -99,6 +99,9 @@ pub const API_DOCUMENT_THREADS: usize = 2;
 /// back: shorter than what clients wait, long enough to bridge a burst.
 pub const API_DOCUMENT_WAIT_MAX: Duration = Duration::from_secs(5);
 
+/// How old the count of blocked sources in `/metrics` may be: counting walks the table.
+pub const BLOCKED_COUNT_PERIOD: Duration = Duration::from_secs(30);
+
 /// Longest request line with headers, in bytes. What a browser or a proxy adds to a path of
 /// [`TARGET_BYTES_MAX`] fits.
 pub const REQUEST_HEAD_BYTES_MAX: usize = 16 * 1024;

@@ -5,8 +5,10 @@
 //! its figures are wanted.
 
 use std::fmt::{Display, Write as _};
+use std::sync::Arc;
 
-use sentrypeer_storage::event::{Transport, Verification};
+use sentrypeer_storage::blocklist::{Selection, blocklist};
+use sentrypeer_storage::event::{Time, Transport, Verification};
 use sentrypeer_storage::method::Method;
 use sentrypeer_storage::snapshot::Snapshot;
 use sentrypeer_storage::{Stat, WriterStats};
@@ -14,6 +16,7 @@ use sentrypeer_storage::{Stat, WriterStats};
 use crate::context::Context;
 use crate::counters::{Counters, Incident};
 use crate::exchange::{Lane, PROMETHEUS, Response};
+use crate::latency::BOUNDS;
 
 /// The kinds of families that we have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub enum Kind {
     Counter,
     /// It goes up and down.
     Gauge,
+    /// Counts of what is at most so much.
+    Histogram,
 }
 
 /// Begins a family of samples: its `HELP` and `TYPE` lines.
@@ -31,6 +36,7 @@ pub fn family(out: &mut String, name: &str, kind: Kind, help: &str) {
     let kind = match kind {
         Kind::Counter => "counter",
         Kind::Gauge => "gauge",
+        Kind::Histogram => "histogram",
     };
     // Writing into a String does not fail.
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
@@ -54,7 +60,7 @@ fn single(out: &mut String, name: &str, kind: Kind, help: &str, value: impl Disp
 }
 
 /// Everything that the node counts.
-pub(crate) fn metrics(ctx: &Context) -> Response {
+pub(crate) fn metrics(ctx: &Context, now: Time) -> Response {
     let mut out = String::with_capacity(16 * 1024);
     family(&mut out, "sentrypeer_info", Kind::Gauge, "What runs here.");
     sample(&mut out, "sentrypeer_info", &[("version", ctx.version)], 1);
@@ -63,9 +69,11 @@ pub(crate) fn metrics(ctx: &Context) -> Response {
     sample(&mut out, "sentrypeer_phase", &phase, 1);
     if let Some(snapshot) = ctx.store.snapshot() {
         of_snapshot(&mut out, &snapshot);
+        blocked(&mut out, ctx, snapshot, now);
     }
     of_writer(&mut out, ctx.store.stats());
     of_http(&mut out, &ctx.counters);
+    latencies(&mut out, &ctx.counters);
     (ctx.metrics)(&mut out);
     Response::text(200, PROMETHEUS, out)
 }
@@ -86,6 +94,24 @@ fn of_snapshot(out: &mut String, snapshot: &Snapshot) {
     let published_s = snapshot.time.0 as f64 / 1e9;
     single(out, name, Kind::Gauge, "When it was published, Unix time.", published_s);
     totals(out, snapshot);
+}
+
+/// What feeds block now.
+fn blocked(out: &mut String, ctx: &Context, snapshot: Arc<Snapshot>, now: Time) {
+    let policy = (ctx.policy)();
+    let counts = ctx.counters.blocked(now, || {
+        let mut counts = [0, 0];
+        let selection = Selection::of(&policy);
+        for entry in blocklist(snapshot, Arc::clone(&policy), selection, now) {
+            counts[usize::from(entry.ip.is_ipv6())] += 1;
+        }
+        counts
+    });
+    let name = "sentrypeer_blocked_sources";
+    family(out, name, Kind::Gauge, "Sources that feeds block, counted now and then.");
+    for (ip, count) in ["4", "6"].into_iter().zip(counts) {
+        sample(out, name, &[("family", ip)], count);
+    }
 }
 
 /// What was counted since the database was made: the figures go on over restarts.
@@ -155,6 +181,28 @@ fn of_writer(out: &mut String, stats: &WriterStats) {
     for (table, events) in TABLES.into_iter().zip(&stats.events_evicted) {
         sample(out, name, &[("table", table)], events.get());
     }
+}
+
+/// How long answers took, where there were any.
+fn latencies(out: &mut String, counters: &Counters) {
+    let name = "sentrypeer_http_request_seconds";
+    let help = "Time from a request's head to its answer's, by lane, route and class of status.";
+    family(out, name, Kind::Histogram, help);
+    counters.each_latency(|lane, route, class, histogram| {
+        let cumulated = histogram.cumulated();
+        let all = cumulated[BOUNDS.len()];
+        if all == 0 {
+            return;
+        }
+        let labels = [("lane", lane.name()), ("route", route), ("status", class)];
+        let bounds = BOUNDS.iter().map(|(_, text)| *text).chain(["+Inf"]);
+        for (bound, count) in bounds.zip(cumulated) {
+            let [lane, route, status] = labels;
+            sample(out, &format!("{name}_bucket"), &[lane, route, status, ("le", bound)], count);
+        }
+        sample(out, &format!("{name}_sum"), &labels, histogram.sum_s());
+        sample(out, &format!("{name}_count"), &labels, all);
+    });
 }
 
 fn of_http(out: &mut String, counters: &Counters) {

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::endpoint::{Endpoint, Route};
 use crate::exchange::{Body, Lane, Request, Response};
 use crate::limits::{DIP_BODY_BYTES_MAX, RETRY_AFTER_S, TARGET_BYTES_MAX};
-use crate::{check, coding, counted, feed, health, listing, lookup, metrics, v1};
+use crate::{check, coding, counted, feed, health, listing, lookup, metrics, openapi, v1};
 
 /// What a request sees: one generation and one policy from start to end.
 pub(crate) struct View {
@@ -94,9 +94,10 @@ fn get(ctx: &Context, route: Route<'_>, request: &Request<'_>) -> Response {
     match route.endpoint {
         Endpoint::Live => return health::live(),
         Endpoint::Ready => return health::ready(ctx),
-        Endpoint::Metrics => return metrics::metrics(ctx),
+        Endpoint::Metrics => return metrics::metrics(ctx, request.now),
         Endpoint::Status => return Response::json(200, &(ctx.status)()),
         Endpoint::Version => return v1::version(ctx),
+        Endpoint::OpenApi => return openapi::document(ctx),
         Endpoint::HealthCheck => return health::check(ctx, request),
         // Only the API front knows who asks.
         Endpoint::OauthToken => return unknown(),
@@ -143,6 +144,7 @@ fn known(ctx: &Context, view: &View, route: Route<'_>, request: &Request<'_>) ->
         | Endpoint::Metrics
         | Endpoint::Status
         | Endpoint::Version
+        | Endpoint::OpenApi
         | Endpoint::OauthToken
         | Endpoint::V1Unknown
         | Endpoint::Unknown => unknown(),

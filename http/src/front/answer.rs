@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::header::{self, HeaderMap, HeaderName};
 use http::request::Parts;
@@ -61,6 +62,7 @@ impl Answering {
         caller: Caller,
         request: http::Request<Incoming>,
     ) -> Result<http::Response<FrontBody>, Infallible> {
+        let begun = Instant::now();
         let beat = caller.pulse.as_ref().map(Pulse::begin);
         let (parts, body) = request.into_parts();
         let ends = !body.is_end_stream() && parts.version < Version::HTTP_2;
@@ -68,6 +70,8 @@ impl Answering {
             Some(response) => (by_front(&self.ctx, &parts, *response), None),
             None => self.routed(&parts, beat.as_ref()).await,
         };
+        let endpoint = Route::of(parts.uri.path()).endpoint;
+        self.ctx.counters.took(Lane::Api, endpoint, response.status, begun.elapsed());
         let mut response = into_http(response, Kept { _permit: permit, beat });
         if ends {
             // So that what is left of a body cannot be taken for the next request.
@@ -176,6 +180,7 @@ impl Answering {
         let documents = match Route::of(parts.uri.path()).spec().work {
             Work::Feed => Arc::clone(&self.feeds),
             Work::List => Arc::clone(&self.lists),
+            Work::Apart => return (self.apart(parts).await, None),
             Work::Little => return (route(&self.ctx, parts), None),
         };
         let Ok(Ok(permit)) = timeout(API_DOCUMENT_WAIT_MAX, documents.acquire_owned()).await else {
@@ -183,9 +188,14 @@ impl Answering {
             return (busy(&self.ctx, parts), None);
         };
         beat.into_iter().for_each(Beat::moved);
+        (self.apart(parts).await, Some(permit))
+    }
+
+    /// What the router answers, made on a thread where it keeps nobody waiting.
+    async fn apart(&self, parts: &Parts) -> Response {
         let (ctx, asked) = (Arc::clone(&self.ctx), parts.clone());
         let response = tokio::task::spawn_blocking(move || route(&ctx, &asked)).await;
-        (response.unwrap_or_else(|_| failed(&self.ctx, parts)), Some(permit))
+        response.unwrap_or_else(|_| failed(&self.ctx, parts))
     }
 }
 

@@ -23,6 +23,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Instant;
 
 use may_minihttp::{HttpService, HttpServiceFactory};
 use nix::sys::socket::Shutdown;
@@ -33,6 +34,7 @@ use self::descriptors::Spares;
 use super::FrontError;
 use crate::context::Context;
 use crate::counters::Incident;
+use crate::endpoint::Route;
 use crate::exchange::{CONTENT_TYPES, Lane, POWERED_BY, Request, Response};
 use crate::limits::{
     DIP_ANSWER_BYTES_MAX, DIP_DESCRIPTOR_PERIOD, DIP_REFUSALS_MAX, DIP_STACK_WORDS,
@@ -177,7 +179,7 @@ impl HttpService for Dip {
         request: may_minihttp::Request<'_, '_, '_>,
         reply: &mut may_minihttp::Response<'_>,
     ) -> io::Result<()> {
-        let now = Time::now();
+        let (now, begun) = (Time::now(), Instant::now());
         if let Some(used) = &self.used {
             used.store(now.0, Relaxed);
         }
@@ -185,6 +187,8 @@ impl HttpService for Dip {
         if request.method() == "HEAD" {
             response = response.without_body();
         }
+        let endpoint = Route::of(request.path().split('?').next().unwrap_or("")).endpoint;
+        self.ctx.counters.took(Lane::Dip, endpoint, response.status, begun.elapsed());
         self.write(response, then, reply);
         Ok(())
     }

@@ -141,6 +141,30 @@ fn a_method_that_does_not_work_is_refused_as_such_whatever_its_body() {
 }
 
 #[test]
+fn answers_are_timed_by_route_and_status() {
+    let (_node, _front, address) = served();
+    let mut client = Client::connect(address);
+    for path in ["/livez", "/livez", "/numbers/1"] {
+        client.get(path);
+    }
+    let metrics = String::from_utf8(client.get("/metrics").body).unwrap();
+    let name = "sentrypeer_http_request_seconds";
+    let live = "lane=\"api\",route=\"/livez\",status=\"2xx\"";
+    let number = "lane=\"api\",route=\"/numbers/{number}\",status=\"4xx\"";
+    for line in [
+        format!("# TYPE {name} histogram"),
+        format!("{name}_bucket{{{live},le=\"+Inf\"}} 2"),
+        format!("{name}_count{{{live}}} 2"),
+        format!("{name}_count{{{number}}} 1"),
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
+    }
+    let counts = metrics.lines().filter(|line| line.starts_with(&format!("{name}_bucket{{{live}")));
+    let counts: Vec<u64> = counts.map(|l| l.rsplit(' ').next().unwrap().parse().unwrap()).collect();
+    assert!(counts.windows(2).all(|pair| pair[0] <= pair[1]), "{counts:?}");
+}
+
+#[test]
 fn what_is_not_http_and_what_is_too_long_ends_the_connection() {
     let (_node, _front, address) = served();
     let endless = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(20_000));

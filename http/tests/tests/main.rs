@@ -14,6 +14,7 @@ mod golden;
 mod ipset;
 mod limits;
 mod node;
+mod openapi;
 mod starting;
 mod tls;
 mod tools;

@@ -1,0 +1,156 @@
+//! `/openapi.json`: what the API is, for programs (OpenAPI 3.1.0).
+//!
+//! Paths, methods, scopes and errors come from the table that the router itself uses; what is said
+//! beside them stands in `operations` and `schemas`, and a test holds it against real answers.
+
+mod operations;
+mod schemas;
+
+use serde_json::{Map, Value, json};
+
+use self::operations::{Operation, operation};
+use crate::access::{Need, Scope};
+use crate::context::Context;
+use crate::endpoint::{Endpoint, SPECS, Spec};
+use crate::exchange::{PROBLEM, Response};
+
+/// `/openapi.json`
+pub(crate) fn document(ctx: &Context) -> Response {
+    Response::json(200, &of(ctx.version))
+}
+
+/// The document of a version of the program.
+fn of(version: &str) -> Value {
+    let described = SPECS.iter().filter_map(|spec| Some((spec, operation(spec.endpoint)?)));
+    let mut paths = Map::new();
+    for (spec, operation) in described {
+        paths.insert(spec.pattern.to_owned(), path(spec, &operation));
+    }
+    let scopes: Map<String, Value> = Scope::ALL
+        .into_iter()
+        .map(|scope| (scope.name().to_owned(), json!(about(scope))))
+        .collect();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "sentrypeer",
+            "version": version,
+            "summary": "Who tries to make phone calls that are not his, and which numbers he tries.",
+            "license": {"name": "GPL-3.0-or-later", "identifier": "GPL-3.0-or-later"}
+        },
+        "paths": paths,
+        "components": {
+            "parameters": operations::parameters(),
+            "schemas": schemas::all(),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+                "certificate": {"type": "mutualTLS"},
+                "oauth2": {
+                    "type": "oauth2",
+                    "flows": {"clientCredentials": {"tokenUrl": "/oauth2/token", "scopes": scopes}}
+                }
+            }
+        }
+    })
+}
+
+fn about(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Read => "Lists, dips, checks, events: everything that is known.",
+        Scope::Feed => "Documents for firewalls and other things that block.",
+        Scope::Write => "Changes.",
+        Scope::Metrics => "How the node does.",
+    }
+}
+
+fn path(spec: &Spec, operation: &Operation) -> Value {
+    let mut path = Map::new();
+    if !operation.in_path.is_empty() {
+        let parameters = operation.in_path.iter().map(|(name, about)| {
+            json!({
+                "name": name,
+                "in": "path",
+                "required": true,
+                "description": about,
+                "schema": {"type": "string"}
+            })
+        });
+        path.insert("parameters".to_owned(), parameters.collect());
+    }
+    for method in spec.methods.split(", ") {
+        path.insert(method.to_lowercase(), described(spec, operation, method));
+    }
+    Value::Object(path)
+}
+
+fn described(spec: &Spec, operation: &Operation, method: &str) -> Value {
+    let refer = |name: &&str| json!({"$ref": format!("#/components/parameters/{name}")});
+    let id = match method {
+        "HEAD" => format!("head{}", operation.id),
+        "GET" => format!("get{}", operation.id),
+        _ => operation.id.to_owned(),
+    };
+    let mut described = json!({
+        "operationId": id,
+        "summary": operation.summary,
+        "parameters": operation.query.iter().map(refer).collect::<Vec<_>>(),
+        "responses": responses(spec, operation, method),
+        "security": security(spec.need),
+    });
+    if spec.endpoint == Endpoint::OauthToken {
+        let schema = json!({"$ref": "#/components/schemas/Credentials"});
+        described["requestBody"] = json!({
+            "required": true,
+            "content": {
+                "application/json": {"schema": schema},
+                "application/x-www-form-urlencoded": {"schema": schema}
+            }
+        });
+    }
+    described
+}
+
+/// Who comes from this machine needs none of these.
+fn security(need: Need) -> Value {
+    match need {
+        Need::Nothing => json!([]),
+        Need::Scope(scope) => json!([
+            {},
+            {"bearer": []},
+            {"apiKey": []},
+            {"oauth2": [scope.name()]},
+            {"certificate": []}
+        ]),
+    }
+}
+
+fn responses(spec: &Spec, operation: &Operation, method: &str) -> Value {
+    let (media, error) = if spec.pattern.starts_with("/api/v1/") {
+        (PROBLEM, "Problem")
+    } else if spec.endpoint == Endpoint::OauthToken {
+        ("application/json", "OauthError")
+    } else {
+        ("application/json", "Refusal")
+    };
+    let with = |description: &str, media: &str, schema: Value| {
+        if method == "HEAD" {
+            return json!({"description": description});
+        }
+        json!({"description": description, "content": {media: {"schema": schema}}})
+    };
+    let refer = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+    let mut responses = Map::new();
+    let schema = operation.schema.map_or_else(|| json!({"type": "string"}), refer);
+    responses.insert("200".to_owned(), with(operation.summary, operation.media, schema));
+    if operation.has_nothing {
+        let nothing = with("There is nothing.", "application/json", refer("Nothing"));
+        responses.insert("404".to_owned(), nothing);
+    }
+    if operation.has_etag {
+        let same = json!({"description": "The client has it already."});
+        responses.insert("304".to_owned(), same);
+    }
+    responses.insert("default".to_owned(), with("Why there is no answer.", media, refer(error)));
+    Value::Object(responses)
+}
