@@ -66,6 +66,10 @@ fn lists_and_feeds() -> Result<(), Failure> {
     let large = node(1_000_000);
     measure(&large, "/ip-addresses")?;
     measure(&large, "/ip-addresses/ipset")?;
+    for format in ["nft", "plain", "csv", "stix"] {
+        measure(&large, &format!("/api/v1/feeds/{format}"))?;
+    }
+    measure(&large, "/api/v1/sources?limit=100")?;
     let etag = handle(&large.ctx, &request("/ip-addresses/ipset")).etag.ok_or("no ETag")?;
     let begun = cpu()?;
     let held =

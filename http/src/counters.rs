@@ -24,6 +24,8 @@ pub enum Incident {
     /// A connection was closed at once: its address had as many as one may, or too many addresses
     /// were being watched.
     RefusedAddress,
+    /// A connection that waited for its client was ended to make room for a new one.
+    Displaced,
     /// The kernel did not hand over a connection, for want of a descriptor, say.
     AcceptFailed,
     /// A TLS handshake failed.
@@ -61,9 +63,10 @@ pub enum Incident {
 
 impl Incident {
     /// All of them, in order.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::RefusedConnection,
         Self::RefusedAddress,
+        Self::Displaced,
         Self::AcceptFailed,
         Self::Handshake,
         Self::SlowHandshake,
@@ -88,6 +91,7 @@ impl Incident {
         match self {
             Self::RefusedConnection => "refused_connection",
             Self::RefusedAddress => "refused_address",
+            Self::Displaced => "displaced",
             Self::AcceptFailed => "accept_failed",
             Self::Handshake => "handshake",
             Self::SlowHandshake => "slow_handshake",

@@ -4,9 +4,17 @@ use std::time::Duration;
 
 use crate::pace::Rate;
 
-/// Connections that the API front keeps open at once; more are closed at once and counted. Each
+/// Connections that the API front keeps open at once. For one more the one that has waited longest
+/// for its client has to go, or the new one. Each
 /// may hold [`HTTP1_BUFFER_BYTES_MAX`] twice, so this is 128 MiB at the very worst.
 pub const API_CONNECTIONS_MAX: usize = 1_024;
+
+/// How long a connection may wait for its client before it may have to go for a new one, when there
+/// are as many as there may be.
+pub const SEAT_TIME_MIN: Duration = Duration::from_secs(1);
+
+/// How long a new connection waits until the one that has to go for it has gone.
+pub const SEAT_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Connections that one address of another machine keeps open at once (an IPv6 /64 is one address):
 /// what a browser, a monitor and some firewalls behind one NAT need, and far from all there are.

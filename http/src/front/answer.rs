@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::admission::Place;
 use super::body::{FrontBody, Kept, into_http};
 use super::pulse::{Beat, Pulse};
+use super::roster::Seat;
 use crate::access::{Access, Denial, Head, Line, oauth_answer};
 use crate::context::Context;
 use crate::counters::Incident;
@@ -42,6 +43,7 @@ pub(super) struct Answering {
 #[derive(Clone)]
 pub(super) struct Caller {
     pub(super) place: Arc<Place>,
+    pub(super) seat: Arc<Seat>,
     pub(super) line: Line,
     /// On HTTP/2 only.
     pub(super) pulse: Option<Arc<Pulse>>,
@@ -63,6 +65,7 @@ impl Answering {
         request: http::Request<Incoming>,
     ) -> Result<http::Response<FrontBody>, Infallible> {
         let begun = Instant::now();
+        let busy = Some(caller.seat.begin());
         let beat = caller.pulse.as_ref().map(Pulse::begin);
         let (parts, body) = request.into_parts();
         let ends = !body.is_end_stream() && parts.version < Version::HTTP_2;
@@ -72,7 +75,7 @@ impl Answering {
         };
         let endpoint = Route::of(parts.uri.path()).endpoint;
         self.ctx.counters.took(Lane::Api, endpoint, response.status, begun.elapsed());
-        let mut response = into_http(response, Kept { _permit: permit, beat });
+        let mut response = into_http(response, Kept { _permit: permit, beat, _busy: busy });
         if ends {
             // So that what is left of a body cannot be taken for the next request.
             response.headers_mut().insert(header::CONNECTION, CLOSE);

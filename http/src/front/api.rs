@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sentrypeer_storage::event::Time;
 use tokio::runtime::Runtime;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use super::FrontError;
@@ -17,12 +17,14 @@ use super::admission::Admission;
 use super::answer::Answering;
 use super::connection::{Open, Serving};
 use super::peer::Peer;
+use super::roster::Roster;
 use super::setup::{Bound, Setup, SocketFile, UnixSocket};
 use crate::context::Context;
 use crate::counters::Incident;
 use crate::exchange::Lane;
 use crate::limits::{
     ACCEPT_PAUSE, API_CONNECTIONS_MAX, API_DOCUMENT_THREADS, API_WORKERS, DRAIN_TIME_MAX,
+    SEAT_WAIT_MAX,
 };
 
 /// The running front. Dropping it cuts every connection; [`Front::stop`] is kinder.
@@ -42,6 +44,7 @@ struct Shared {
     ctx: Arc<Context>,
     connections: Arc<Semaphore>,
     admission: Arc<Admission>,
+    roster: Arc<Roster>,
     serving: Serving,
 }
 
@@ -70,6 +73,7 @@ pub fn serve_with(setup: Setup, ctx: Arc<Context>) -> Result<Front, FrontError> 
         ctx,
         connections: Arc::clone(&connections),
         admission: Admission::new(setup.limits),
+        roster: Arc::default(),
         serving: Serving {
             answering,
             tls: setup.tls,
@@ -150,7 +154,7 @@ async fn accept_tcp(listener: tokio::net::TcpListener, shared: Shared) {
         match accepted {
             Err(_) => shared.accept_failed().await,
             Ok((stream, address)) => {
-                if let Some(open) = shared.admit(Peer::at(address.ip())) {
+                if let Some(open) = shared.admit(Peer::at(address.ip())).await {
                     tokio::spawn(shared.serving.clone().tcp(stream, open));
                 }
             }
@@ -169,7 +173,7 @@ async fn accept_unix(listener: tokio::net::UnixListener, shared: Shared) {
         match accepted {
             Err(_) => shared.accept_failed().await,
             Ok((stream, _)) => {
-                if let Some(open) = shared.admit(Peer::Unix) {
+                if let Some(open) = shared.admit(Peer::Unix).await {
                     tokio::spawn(shared.serving.clone().http1(stream, open, None));
                 }
             }
@@ -183,17 +187,32 @@ impl Shared {
         sleep(ACCEPT_PAUSE).await;
     }
 
-    /// Lets a connection in, unless there are as many as there may be, in all or of this peer.
-    fn admit(&self, peer: Peer) -> Option<Open> {
+    /// Lets a connection in, unless this peer has as many as it may, or there are as many as there may
+    /// be and all of them are being answered.
+    async fn admit(&self, peer: Peer) -> Option<Open> {
         let counters = &self.ctx.counters;
-        let Ok(permit) = Arc::clone(&self.connections).try_acquire_owned() else {
-            counters.happened(Lane::Api, Incident::RefusedConnection);
-            return None;
-        };
         let Some(place) = self.admission.enter(peer, Time::now()) else {
             counters.happened(Lane::Api, Incident::RefusedAddress);
             return None;
         };
-        Some(Open::new(Arc::clone(&self.ctx), place, permit))
+        let Some(permit) = self.room().await else {
+            counters.happened(Lane::Api, Incident::RefusedConnection);
+            return None;
+        };
+        Some(Open::new(Arc::clone(&self.ctx), place, self.roster.enter(), permit))
+    }
+
+    /// Room for one more connection, if need be that of one that waits.
+    async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        let connections = Arc::clone(&self.connections);
+        if let Ok(permit) = connections.try_acquire_owned() {
+            return Some(permit);
+        }
+        if !self.roster.make_room() {
+            return None;
+        }
+        self.ctx.counters.happened(Lane::Api, Incident::Displaced);
+        let acquired = Arc::clone(&self.connections).acquire_owned();
+        timeout(SEAT_WAIT_MAX, acquired).await.ok()?.ok()
     }
 }

@@ -11,6 +11,7 @@ use hyper::body::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::pulse::Beat;
+use super::roster::Busy;
 use crate::exchange::{Body, Chunks, Response};
 
 /// What lives as long as an answer is being sent.
@@ -20,6 +21,8 @@ pub(super) struct Kept {
     pub(super) _permit: Option<OwnedSemaphorePermit>,
     /// On HTTP/2, what says that the answer moves.
     pub(super) beat: Option<Beat>,
+    /// What keeps the connection from being ended for another.
+    pub(super) _busy: Option<Busy>,
 }
 
 /// A body, and what it keeps.

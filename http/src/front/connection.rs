@@ -15,6 +15,7 @@ use super::admission::Place;
 use super::answer::{Answering, Caller};
 use super::paced::Paced;
 use super::pulse::Pulse;
+use super::roster::Seat;
 use super::tls::{self, Tls};
 use crate::access::Line;
 use crate::context::Context;
@@ -30,13 +31,19 @@ use crate::limits::{
 pub(super) struct Open {
     ctx: Arc<Context>,
     place: Arc<Place>,
+    seat: Arc<Seat>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Open {
-    pub(super) fn new(ctx: Arc<Context>, place: Place, permit: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(
+        ctx: Arc<Context>,
+        place: Place,
+        seat: Seat,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
         ctx.counters.opened(Lane::Api);
-        Self { ctx, place: Arc::new(place), _permit: permit }
+        Self { ctx, place: Arc::new(place), seat: Arc::new(seat), _permit: permit }
     }
 }
 
@@ -64,7 +71,11 @@ impl Serving {
         let Some(tls) = self.tls.clone() else { return self.http1(stream, open, None).await };
         let counters = &open.ctx.counters;
         let handshake = TlsAcceptor::from(tls.config()).accept(stream);
-        let stream = match timeout(HANDSHAKE_TIME_MAX, handshake).await {
+        let shaken = tokio::select! {
+            shaken = timeout(HANDSHAKE_TIME_MAX, handshake) => shaken,
+            () = open.seat.must_leave() => return,
+        };
+        let stream = match shaken {
             Ok(Ok(stream)) => stream,
             Ok(Err(_)) => return counters.happened(Lane::Api, Incident::Handshake),
             Err(_) => return counters.happened(Lane::Api, Incident::SlowHandshake),
@@ -86,7 +97,8 @@ impl Serving {
     ) -> Caller {
         let local = open.place.peer().is_local();
         let line = Line { local, open: self.insecure, certificate };
-        Caller { place: Arc::clone(&open.place), line, pulse }
+        let (place, seat) = (Arc::clone(&open.place), Arc::clone(&open.seat));
+        Caller { place, seat, line, pulse }
     }
 
     /// Serves HTTP/1 on a stream.
@@ -103,6 +115,8 @@ impl Serving {
         tokio::select! {
             ended = serving.as_mut() => return count_end(&ctx, &ended),
             _ = stopping.wait_for(|stop| *stop) => {}
+            // Somebody else needs the room: there is no time for good manners.
+            () = open.seat.must_leave() => return,
             () = sleep(CONNECTION_TIME_MAX) => {
                 ctx.counters.happened(Lane::Api, Incident::LifeOver);
             }
@@ -126,6 +140,8 @@ impl Serving {
         tokio::select! {
             ended = serving.as_mut() => return count_end(&ctx, &ended),
             _ = stopping.wait_for(|stop| *stop) => {}
+            // Somebody else needs the room: there is no time for good manners.
+            () = open.seat.must_leave() => return,
             why = pulse.ends() => ctx.counters.happened(Lane::Api, why),
             () = sleep(CONNECTION_TIME_MAX) => {
                 ctx.counters.happened(Lane::Api, Incident::LifeOver);

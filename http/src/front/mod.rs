@@ -2,7 +2,7 @@
 //! router and its answers back.
 //!
 //! The API: `setup` says where it listens and whether that is safe, `api` accepts, `admission` says
-//! who has had enough, `connection` speaks TLS, HTTP/1 and HTTP/2 within the limits, `paced` and
+//! who has had enough, `roster` who has to go, `connection` speaks TLS, HTTP/1 and HTTP/2 within the limits, `paced` and
 //! `pulse` end what stalls, `answer` asks the router, `body` hands its answer to hyper.
 
 mod admission;
@@ -14,6 +14,7 @@ pub mod dip;
 mod paced;
 mod peer;
 mod pulse;
+mod roster;
 pub mod setup;
 pub mod tls;
 

@@ -203,16 +203,30 @@ fn a_client_that_closes_its_half_still_gets_its_answer() {
 }
 
 #[test]
-fn one_connection_too_many_is_closed_and_counted_and_room_is_used_again() {
+fn one_connection_too_many_takes_the_place_of_one_that_waits_for_long() {
     let (node, _front, address) = served();
     let open = |node: &Node| node.ctx.counters.open_connections(Lane::Api);
     let mut clients = Vec::new();
     for _ in 0..API_CONNECTIONS_MAX {
         clients.push(Client::connect(address));
     }
-    wait_until("all are taken", || open(&node) == API_CONNECTIONS_MAX as u64);
-    assert!(Client::connect(address).ends());
-    assert_eq!(happened(&node, Incident::RefusedConnection), 1);
+    wait_until("all are taken", || open(&node) >= API_CONNECTIONS_MAX as u64);
+    let mut tried = 0;
+    wait_until("one has waited for long enough", || {
+        tried += 1;
+        let mut client = Client::connect(address);
+        let request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        client.stream.get_mut().write_all(request).is_ok()
+            && client.reply_to("GET").is_some_and(|reply| reply.status == 200)
+    });
+    let [refused, displaced] =
+        [Incident::RefusedConnection, Incident::Displaced].map(|what| happened(&node, what));
+    assert_eq!((refused + displaced, displaced), (tried, 1));
+    let gone = clients.iter_mut().filter(|client| {
+        client.stream.get_ref().set_nonblocking(true).unwrap();
+        matches!(client.stream.get_ref().peek(&mut [0]), Ok(0))
+    });
+    assert_eq!(gone.count(), 1);
     clients.clear();
     wait_until("all have ended", || open(&node) == 0);
     assert_eq!(Client::connect(address).get("/livez").status, 200);
