@@ -12,7 +12,9 @@ use sentrypeer_storage::{Options, Store};
 use serde_json::json;
 
 use crate::config::{Allowed, Config};
+use crate::control::counts::OrderCounts;
 use crate::counters::{self, ShardCounters};
+use crate::metrics;
 use crate::net::listen::Listening;
 
 /// The program's version.
@@ -83,14 +85,23 @@ pub struct Facts {
 
 /// The context of a running node, whose listeners are open.
 #[must_use]
-pub fn for_node(store: Store, policy: Arc<ArcSwap<Policy>>, facts: Arc<Facts>) -> Context {
+pub fn for_node(
+    store: Store,
+    policy: Arc<ArcSwap<Policy>>,
+    facts: Arc<Facts>,
+    orders: Arc<OrderCounts>,
+) -> Context {
     let shards = facts.shards.clone();
-    let told = store.clone();
+    let (told, counted) = (store.clone(), store.clone());
     Context {
         store,
         policy: Box::new(move || policy.load_full()),
         version: VERSION,
-        metrics: Box::new(move |out| counters::render(&shards, out)),
+        metrics: Box::new(move |out| {
+            counters::render(&shards, out);
+            metrics::render(&counted, out);
+            orders.render(out);
+        }),
         status: Box::new(move || status(&facts, &told)),
         any_origin: true,
         counters: Counters::default(),

@@ -35,6 +35,7 @@ pub mod fronts;
 pub mod honeypot;
 pub mod limits;
 pub mod logging;
+pub mod metrics;
 pub mod net;
 pub mod node;
 pub mod recorder;

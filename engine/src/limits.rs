@@ -1,6 +1,9 @@
 //! Every bound of the engine, each with its reason, and their relations asserted at compile time.
 
-use sentrypeer_storage::event::{MESSAGE_BYTES_MAX, NUMBER_BYTES_MAX};
+use sentrypeer_storage::event::{
+    MESSAGE_BYTES_MAX, METHOD_BYTES_MAX, NUMBER_BYTES_MAX, USER_AGENT_BYTES_MAX,
+};
+use sentrypeer_storage::limits::{IMPORT_EVENTS_MAX, LOG_READ_BYTES_MAX};
 
 /// Datagrams taken from the kernel by one call. More brought nothing when measured, and 64 slots of
 /// [`DATAGRAM_SLOT_BYTES`] stay within the second-level cache's reach for ordinary messages.
@@ -228,6 +231,24 @@ pub const CONTROL_REQUEST_BYTES_MAX: usize = 4_096;
 /// Clients that the control socket serves at once.
 pub const CONTROL_CLIENTS_MAX: usize = 8;
 
+/// Bytes of a batch of events that the control socket takes or gives at once: the messages
+/// that one read of the log returns, the last of which may be large, and of each event 92 bytes and its
+/// other texts. A client has it in memory, and its events.
+pub const CONTROL_BATCH_BYTES_MAX: usize = LOG_READ_BYTES_MAX
+    + MESSAGE_BYTES_MAX
+    + IMPORT_EVENTS_MAX * (92 + METHOD_BYTES_MAX + NUMBER_BYTES_MAX + USER_AGENT_BYTES_MAX)
+    + 64;
+
+/// While an order takes long, the client hears of the node this often, in ms.
+pub const CONTROL_PULSE_MS: u64 = 1_000;
+
+/// How long an order to forget is waited for. A few minutes are enough to make every block of a
+/// large log anew.
+pub const FORGET_PATIENCE_S: u64 = 300;
+
+/// How long a batch of an import is waited for: some commits, also of a slow disk.
+pub const IMPORT_PATIENCE_S: u64 = 120;
+
 /// How long a client of the control socket may take to send its request or to read on, in ms.
 pub const CONTROL_STALL_MS: u64 = 60_000;
 
@@ -240,6 +261,7 @@ const _: () = assert!(TICK_BUSY_MS * 2 <= ARENA_AGE_MS && TICK_IDLE_MS <= ARENA_
 const _: () = assert!(crate::sip::limits::NUMBER_BYTES_MAX == NUMBER_BYTES_MAX);
 const _: () = assert!(crate::sip::limits::STREAM_MESSAGE_BYTES_MAX <= MESSAGE_BYTES_MAX);
 const _: () = assert!(DRAIN_MS < STOP_MS);
+const _: () = assert!(CONTROL_PULSE_MS * 10 < CONTROL_STALL_MS);
 const _: () = assert!(ANSWER_SOURCES.is_multiple_of(ANSWER_WAYS));
 const _: () = assert!(ANSWER_NETWORKS.is_multiple_of(ANSWER_WAYS));
 const _: () = assert!(TLS_HANDSHAKE_MS < STREAM_IDLE_MS && STREAM_IDLE_MS < STREAM_TOTAL_MS);

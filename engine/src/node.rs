@@ -16,6 +16,7 @@ use signal_hook::iterator::Signals;
 
 use crate::config::{Config, ConfigError, Loaded};
 use crate::context::{self, Facts};
+use crate::control::counts::OrderCounts;
 use crate::control::{self, Control};
 use crate::fronts::{self, Fronts};
 use crate::limits::{READY_POLL_MS, STOP_MS};
@@ -125,9 +126,10 @@ impl Node {
     ) -> Result<(), Failure> {
         let facts = Arc::new(facts);
         let policy = self.reloadable.policy();
-        let context = context::for_node(self.store.clone(), policy, Arc::clone(&facts));
+        let (store, orders) = (self.store.clone(), Arc::<OrderCounts>::default());
+        let context = context::for_node(store, policy, Arc::clone(&facts), Arc::clone(&orders));
         let context = Arc::new(context);
-        let control = control.serve(Arc::clone(&context))?;
+        let control = control.serve(Arc::clone(&context), orders)?;
         let fronts = fronts.serve(&context)?;
         startup::say(self.reloadable.config(), &facts, &fronts, streams_max);
         self.outside = Some((fronts, control));

@@ -1,6 +1,9 @@
 //! The subcommands, which ask a running node or, where that makes sense, the database itself.
 
+mod database;
+mod forget;
 mod ipset;
+mod keeper;
 mod opened;
 
 use std::fmt::Display;
@@ -31,6 +34,8 @@ pub fn run(command: &Command, config: &Config) -> ExitCode {
         Command::Healthcheck => from_node(&config.db, "/readyz"),
         Command::Status => from_node(&config.db, "/api/v1/status"),
         Command::ExportIpset(wanted) => ipset::export(config, wanted),
+        Command::Db(wanted) => database::run(config, wanted),
+        Command::Forget(subject) => forget::run(config, subject),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -55,6 +60,8 @@ enum Failure {
     NoNode(String),
     #[error("{0}")]
     Refused(String),
+    #[error("{0}: something is wrong with this database; it stands above")]
+    Unsound(String),
 }
 
 impl Failure {

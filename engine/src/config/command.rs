@@ -1,6 +1,9 @@
 //! What the process is asked to do.
 
+use std::path::PathBuf;
+
 use sentrypeer_storage::event::Verification;
+use sentrypeer_storage::query::Subject;
 
 /// What the process is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +18,34 @@ pub enum Command {
     Status,
     /// Print the blocklist for `ipset restore`.
     ExportIpset(ExportIpset),
+    /// Look after the database.
+    Db(Db),
+    /// Erase an address or a number.
+    Forget(Subject),
+}
+
+/// What `db` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Db {
+    /// Show what is in it.
+    Stats {
+        /// As JSON.
+        json: bool,
+    },
+    /// Read all of it, and count everything again.
+    Check {
+        /// Another file than the node's.
+        file: Option<PathBuf>,
+        /// As JSON.
+        json: bool,
+    },
+    /// Give unused space back to the disk.
+    Compact,
+    /// Copy it.
+    Backup {
+        /// Into this file.
+        file: PathBuf,
+    },
 }
 
 /// What `export ipset` prints.

@@ -2,21 +2,15 @@
 
 use std::ffi::OsString;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParser};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
-use sentrypeer_storage::event::Verification;
 
-use super::command::{Command, ExportIpset, IpsetDocument, IpsetFamily};
+use super::command::Command;
 use super::error::{Fault, Problem, Shown};
 use super::layer::{Item, Layer, parse_switch};
-use super::limits::IPSET_TIMEOUT_S_MAX;
 use super::origin::Origin;
-use super::setting::{Fallback, Group, Id, Kind, Setting};
+use super::setting::{Fallback, Group, Kind, Setting};
+use super::subcommands;
 use super::table::SETTINGS;
-
-/// The flags that a subcommand's own help shows, because they find the running node. It takes the
-/// others too, so that the command line of the node can be reused.
-const FIND_THE_NODE: [Id; 2] = [Id::Db, Id::ConfigFile];
 
 const AFTER_HELP: &str = "Settings come from flags, else the environment, else the file, else the \
     default. A switch takes on or off: --api is --api=on, and --api=off overrides the file. An \
@@ -43,9 +37,7 @@ pub fn command_line() -> clap::Command {
                 .help_heading(Group::General.heading()),
         )
         .arg(version.help("Print the version").help_heading(Group::General.heading()))
-        .subcommand(subcommand("healthcheck", "Exit with status 0 if the running node is well"))
-        .subcommand(subcommand("status", "Show what the running node does"))
-        .subcommand(export())
+        .subcommands(subcommands::all())
 }
 
 /// Takes a command line apart: what to do, and the layer of flags.
@@ -69,7 +61,7 @@ pub(super) fn parse(
             problems.push(Problem { origin, id: Some(setting.id), fault });
         }
     }
-    Ok((command(&matches), layer))
+    Ok((subcommands::command(&matches), layer))
 }
 
 fn take(setting: &Setting, matches: &ArgMatches, layer: &mut Layer) -> Result<(), Fault> {
@@ -87,84 +79,7 @@ fn take(setting: &Setting, matches: &ArgMatches, layer: &mut Layer) -> Result<()
     Ok(())
 }
 
-fn command(matches: &ArgMatches) -> Command {
-    match matches.subcommand() {
-        Some(("healthcheck", _)) => Command::Healthcheck,
-        Some(("status", _)) => Command::Status,
-        Some(("export", formats)) => match formats.subcommand() {
-            Some((_, ipset)) => Command::ExportIpset(export_ipset(ipset)),
-            // clap demands a format.
-            None => Command::Run,
-        },
-        _ => Command::Run,
-    }
-}
-
-fn export_ipset(matches: &ArgMatches) -> ExportIpset {
-    ExportIpset {
-        document: matches.get_one("document").copied().unwrap_or_default(),
-        family: matches.get_one("family").copied(),
-        set: matches.get_one("set").cloned(),
-        timeout_s: matches.get_one("timeout").copied(),
-        min_verification: matches.get_one("min-verification").copied(),
-        allow_empty: matches.get_flag("allow-empty"),
-    }
-}
-
-fn subcommand(name: &'static str, about: &'static str) -> clap::Command {
-    clap::Command::new(name).about(about).args(inherited())
-}
-
-/// The node's flags as a subcommand has them: there, but out of its help unless they find the node.
-fn inherited() -> impl Iterator<Item = Arg> {
-    SETTINGS.iter().map(|setting| {
-        let hidden = !FIND_THE_NODE.contains(&setting.id);
-        flag(setting).hide(hidden).help_heading("The running node")
-    })
-}
-
-fn export() -> clap::Command {
-    subcommand("export", "Print what should be blocked, for a tool that blocks it")
-        .subcommand_required(true)
-        .subcommand_value_name("FORMAT")
-        .subcommand_help_heading("Formats")
-        .subcommand(ipset())
-}
-
-fn ipset() -> clap::Command {
-    let option = |name: &'static str, value_name: &'static str, parser: ValueParser| {
-        Arg::new(name).long(name).value_name(value_name).value_parser(parser)
-    };
-    let timeout = value_parser!(u32).range(..=i64::from(IPSET_TIMEOUT_S_MAX));
-    subcommand("ipset", "Print a document for \"ipset restore\"").args([
-        option("document", "NAME", words(&IpsetDocument::ALL, IpsetDocument::name)).help(
-            "full creates the set if need be and replaces its content; init only creates it; \
-             refresh only replaces its content\nDefault: full",
-        ),
-        option("family", "VERSION", words(&IpsetFamily::ALL, IpsetFamily::name))
-            .help("Only IPv4 or only IPv6\nDefault: both"),
-        option("set", "NAME", value_parser!(String)).help("Name of the set"),
-        option("timeout", "SECONDS", timeout.into()).help("How long the kernel keeps an entry"),
-        option("min-verification", "LEVEL", words(&Verification::ALL, Verification::name))
-            .help("The weakest proof of an address that is enough to block it"),
-        Arg::new("allow-empty")
-            .long("allow-empty")
-            .action(ArgAction::SetTrue)
-            .help("Print the document even if it would empty the set"),
-    ])
-}
-
-/// Takes one word out of a closed family.
-fn words<T>(all: &'static [T], name: fn(T) -> &'static str) -> ValueParser
-where
-    T: Copy + Send + Sync + 'static,
-{
-    let words = PossibleValuesParser::new(all.iter().map(|&member| name(member)));
-    let member = move |word: String| all.iter().copied().find(|&m| name(m) == word);
-    words.try_map(move |word| member(word).ok_or("unknown word")).into()
-}
-
-fn flag(setting: &'static Setting) -> Arg {
+pub(super) fn flag(setting: &'static Setting) -> Arg {
     let arg = Arg::new(setting.long)
         .long(setting.long)
         .help(help(setting))

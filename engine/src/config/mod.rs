@@ -27,6 +27,7 @@ mod reload;
 mod secret;
 mod setting;
 mod similar;
+mod subcommands;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -42,7 +43,7 @@ use sentrypeer_storage::event::Verification;
 pub use address::{AddressFault, Listen};
 pub use allowed::Allowed;
 pub use bootstrap::Bootstrap;
-pub use command::{Command, ExportIpset, IpsetDocument, IpsetFamily};
+pub use command::{Command, Db, ExportIpset, IpsetDocument, IpsetFamily};
 pub use error::{ConfigError, Fault, Problem, Problems, Shown, Warning};
 pub use flags::command_line;
 pub use origin::{Origin, Place};

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use super::order::Order;
 use super::socket_path;
 use crate::limits::{CONTROL_PIECE_BYTES_MAX, CONTROL_STALL_MS};
 
@@ -23,7 +24,8 @@ impl Answer {
     ///
     /// If the node goes away or stalls before the end.
     pub fn piece(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let length: usize = read_number(&mut self.stream)?;
+        let line = read_line(&mut self.stream)?;
+        let length: usize = line.trim_end().parse().map_err(|_| broken_off())?;
         if length == 0 {
             return Ok(None);
         }
@@ -34,34 +36,86 @@ impl Answer {
         self.stream.read_exact(&mut bytes)?;
         Ok(Some(bytes))
     }
+
+    /// All of the document, which must not be longer than `max` bytes.
+    ///
+    /// # Errors
+    ///
+    /// See [`Answer::piece`].
+    pub fn whole(mut self, max: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = self.piece()? {
+            if bytes.len() + piece.len() > max {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is too long"));
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    }
 }
 
-/// Asks the node that runs on `database`; none if no node runs there.
+/// Whether a node runs on `database`.
+///
+/// # Errors
+///
+/// If a node is there but cannot be talked to.
+pub fn is_served(database: &Path) -> io::Result<bool> {
+    Ok(connect(database)?.is_some())
+}
+
+fn connect(database: &Path) -> io::Result<Option<UnixStream>> {
+    match UnixStream::connect(socket_path(database)) {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+/// Asks the node that runs on `database` for a path with its query; none if no node runs there.
 ///
 /// # Errors
 ///
 /// If a node is there but cannot be talked to.
 pub fn request(database: &Path, target: &str) -> io::Result<Option<Answer>> {
-    let mut stream = match UnixStream::connect(socket_path(database)) {
-        Ok(stream) => stream,
-        Err(error) => {
-            return match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
-                _ => Err(error),
-            };
-        }
-    };
-    stream.set_read_timeout(Some(Duration::from_millis(CONTROL_STALL_MS)))?;
-    // A node that turns us away says so without reading.
-    let _ = writeln!(stream, "{target}");
-    let mut stream = BufReader::new(stream);
-    Ok(Some(Answer { status: read_number(&mut stream)?, stream }))
+    send(database, format!("{target}\n").as_bytes())
 }
 
-fn read_number<T: std::str::FromStr>(stream: &mut BufReader<UnixStream>) -> io::Result<T> {
+/// Gives an order to the node that runs on `database`; none if no node runs there.
+///
+/// # Errors
+///
+/// If a node is there but cannot be talked to.
+pub fn order(database: &Path, order: &Order) -> io::Result<Option<Answer>> {
+    send(database, &order.encode())
+}
+
+fn send(database: &Path, bytes: &[u8]) -> io::Result<Option<Answer>> {
+    let Some(mut stream) = connect(database)? else { return Ok(None) };
+    let stall = Some(Duration::from_millis(CONTROL_STALL_MS));
+    stream.set_read_timeout(stall)?;
+    stream.set_write_timeout(stall)?;
+    // A node that turns us away says so without reading.
+    let _ = stream.write_all(bytes);
+    let mut stream = BufReader::new(stream);
+    Ok(Some(Answer { status: read_status(&mut stream)?, stream }))
+}
+
+/// The status, behind the empty lines of a node that is at it.
+fn read_status(stream: &mut BufReader<UnixStream>) -> io::Result<u16> {
+    loop {
+        match read_line(stream)?.as_str() {
+            "\n" => {}
+            line => return line.trim_end().parse().map_err(|_| broken_off()),
+        }
+    }
+}
+
+fn read_line(stream: &mut BufReader<UnixStream>) -> io::Result<String> {
     let mut line = String::new();
     stream.take(32).read_line(&mut line)?;
-    line.trim_end().parse().map_err(|_| broken_off())
+    Ok(line)
 }
 
 fn broken_off() -> io::Error {

@@ -1,11 +1,16 @@
 //! The control socket: how subcommands reach a running node, API or not.
 //!
-//! A Unix socket beside the database, for its owner only. A client sends one line, a path with its
-//! query. The node answers a line with a status code, and then the document, which is that of the
-//! API's router, in pieces: a line with the length in bytes, and as many bytes. A piece of length 0
-//! ends it, so that a document that was cut cannot pass for a whole one.
+//! A Unix socket beside the database, for its owner only. A client sends one line. One that begins with
+//! `/` is a path with its query, which the API's router answers; any other is an [order]. The
+//! node answers a line with a status code, and then the document in pieces: a line with the length in
+//! bytes, and as many bytes. A piece of length 0 ends it, so that a document that was cut cannot pass
+//! for a whole one. Before the status code there may be empty lines: the node is still at it.
 
+pub mod batch;
 mod client;
+pub mod counts;
+pub mod documents;
+pub mod order;
 mod serve;
 
 use std::io;
@@ -17,7 +22,8 @@ use std::sync::Arc;
 use sentrypeer_http::context::Context;
 use sentrypeer_storage::identity::beside;
 
-pub use client::{Answer, request};
+pub use client::{Answer, is_served, order, request};
+use counts::OrderCounts;
 pub use serve::ask;
 
 /// The control socket cannot be opened.
@@ -101,11 +107,12 @@ impl Bound {
     /// # Errors
     ///
     /// If the system gives no thread.
-    pub fn serve(self, context: Arc<Context>) -> io::Result<Control> {
+    pub fn serve(self, context: Arc<Context>, orders: Arc<OrderCounts>) -> io::Result<Control> {
         let listener = self.listener;
+        let served = Arc::new(serve::Served { context, orders });
         std::thread::Builder::new()
             .name("control".to_owned())
-            .spawn(move || serve::accept(&listener, &context))?;
+            .spawn(move || serve::accept(&listener, &served))?;
         Ok(self.control)
     }
 }

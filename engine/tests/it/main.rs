@@ -4,6 +4,7 @@
 
 mod crash;
 mod crowd;
+mod database;
 mod drivers;
 mod export;
 mod forged;

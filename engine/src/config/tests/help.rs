@@ -1,6 +1,9 @@
 //! Help, version and wrong usage.
 
 use clap::error::ErrorKind;
+use sentrypeer_storage::event::SourceKey;
+use sentrypeer_storage::key::NumberKey;
+use sentrypeer_storage::query::Subject;
 
 use super::*;
 
@@ -54,9 +57,34 @@ fn wrong_usage_exits_with_status_2() {
         &["export", "ipset", "--family", "5"],
         &["export", "ipset", "--timeout", "2147484"],
         &["export", "ipset", "--min-verification", "some"],
+        &["db"],
+        &["db", "vacuum"],
+        &["db", "backup"],
+        &["db", "stats", "file"],
+        &["forget"],
+        &["forget", ""],
+        &["forget", "192.0.2.1:5060"],
+        &["forget", "300.0.0.1"],
+        &["forget", "2001:db8::/64"],
     ] {
         assert_eq!(usage(args).0, 2, "{args:?}");
     }
+}
+
+#[test]
+fn db_and_forget_say_what_they_are_asked_for() {
+    let command = |args: &[&str]| flags(args).load().unwrap().command;
+    assert_eq!(command(&["db", "stats"]), Command::Db(Db::Stats { json: false }));
+    assert_eq!(
+        command(&["db", "check", "x.redb", "--json"]),
+        Command::Db(Db::Check { file: Some("x.redb".into()), json: true })
+    );
+    assert_eq!(command(&["db", "compact"]), Command::Db(Db::Compact));
+    assert_eq!(command(&["db", "backup", "x"]), Command::Db(Db::Backup { file: "x".into() }));
+    let source = Subject::Source(SourceKey::of("2001:db8::".parse().unwrap()));
+    assert_eq!(command(&["forget", "2001:db8::7"]), Command::Forget(source));
+    let number = Subject::Number(NumberKey::of(b"+442071234567"));
+    assert_eq!(command(&["forget", "+44 20 7123-4567"]), Command::Forget(number));
 }
 
 #[test]
