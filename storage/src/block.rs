@@ -61,7 +61,7 @@ use crate::method::Method;
 use crate::repeat::{Record, Repeat};
 
 pub use crate::head::{Damaged, HEAD_BYTES, Head};
-pub use crate::pack::{Builder, Packed};
+pub use crate::pack::{Builder, Packed, Packer};
 
 /// Most bytes that one event adds to the columns: three numbers of up to 10 bytes, 38 fixed bytes,
 /// and eight lengths of up to 3 bytes.
@@ -333,7 +333,7 @@ mod tests {
             arena.push(&event.event()).unwrap();
             arena.raw().for_each(|raw| builder.push(&raw, &raw.event()));
         }
-        builder.pack(first)
+        builder.pack(first, &mut Packer::new())
     }
 
     fn bytes_of(packed: &Packed) -> Vec<u8> {
@@ -423,7 +423,7 @@ mod tests {
                     Record::Repeat(repeat) => builder.push_repeat(&repeat),
                 });
             }
-            let bytes = bytes_of(&builder.pack(Seq(7)));
+            let bytes = bytes_of(&builder.pack(Seq(7), &mut Packer::new()));
             let has_repeats = records.iter().any(|(_, is_repeat, ..)| *is_repeat);
             prop_assert_eq!(bytes[3], if has_repeats { 2 } else { 1 });
             let block = Block::decode(&bytes).unwrap();

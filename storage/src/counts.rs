@@ -111,8 +111,6 @@ pub(crate) struct Counts {
     pub(crate) agents: Gathered<AgentKey, CountRow>,
     pub(crate) totals: Totals,
     pub(crate) rollups: Rollups,
-    /// Of what was counted since somebody cleared it: the last block of the log.
-    pub(crate) hashes: Hashes,
     key: BucketKey,
 }
 
@@ -151,7 +149,6 @@ impl Counts {
             agents: Gathered::new(key, AGENTS_MAX),
             totals: Totals::default(),
             rollups: Rollups::default(),
-            hashes: Hashes::default(),
             key,
         }
     }
@@ -161,28 +158,28 @@ impl Counts {
         self.key
     }
 
-    /// Counts an event that is new.
-    pub(crate) fn add(&mut self, seq: Seq, event: &EventRef<'_>) {
+    /// Counts an event that is new, and notes its source and number in `hashes`.
+    pub(crate) fn add(&mut self, seq: Seq, event: &EventRef<'_>, hashes: &mut Hashes) {
         let method = Method::of(event.method);
         self.totals.add(event, method);
         let keys = self.rollups.note(event, method);
         let (source, number) = self.add_rows(seq, event, method, (CountIn::ALL, keys));
-        self.hashes.add(source_hash(source));
+        hashes.add(source_hash(source));
         if let Some(number) = number {
-            self.hashes.add(number_hash(number));
+            hashes.add(number_hash(number));
         }
     }
 
-    /// Counts what is new.
-    pub(crate) fn add_record(&mut self, seq: Seq, record: &Record<'_>) {
+    /// Counts what is new, and notes its source and number in `hashes`.
+    pub(crate) fn add_record(&mut self, seq: Seq, record: &Record<'_>, hashes: &mut Hashes) {
         match record {
-            Record::Event(event) => self.add(seq, event),
+            Record::Event(event) => self.add(seq, event, hashes),
             Record::Repeat(repeat) => {
                 self.totals.add_repeat(repeat);
                 let keys = self.rollups.note_repeat(repeat);
                 self.add_repeat(seq, repeat, keys);
                 let source = SourceKey::of(repeat.source);
-                self.hashes.add(source_hash(self.key.hash(source.as_bytes())));
+                hashes.add(source_hash(self.key.hash(source.as_bytes())));
             }
         }
     }
@@ -286,8 +283,8 @@ mod tests {
     fn only_what_a_row_counted_is_taken_out_of_it() {
         let mut counts = Counts::new(BucketKey([1, 2]));
         let event = event(7, Verification::Unverified);
-        counts.add(Seq(5), &event);
-        counts.add(Seq(6), &event);
+        counts.add(Seq(5), &event, &mut Hashes::default());
+        counts.add(Seq(6), &event, &mut Hashes::default());
         counts.apply(1);
         counts.expire(Seq(4), &Record::Event(event));
         counts.expire(Seq(5), &Record::Event(event));

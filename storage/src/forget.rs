@@ -13,7 +13,7 @@ use redb::{Database, Error};
 
 use crate::aggregate::Row;
 use crate::batch::{Batch, RowWrite};
-use crate::block::{Block, Builder, Damaged, Head};
+use crate::block::{Block, Builder, Damaged, Head, Packer};
 use crate::counts::{Counts, Gathered};
 use crate::event::{Seq, SourceKey};
 use crate::evict::Eviction;
@@ -51,7 +51,7 @@ pub(crate) struct Forgetting {
     has_row: bool,
     has_hours: bool,
     forgotten: Forgotten,
-    builder: Builder,
+    builder: (Builder, Packer),
     done: Sender<Forgotten>,
 }
 
@@ -74,7 +74,7 @@ impl Forgetting {
             has_row,
             has_hours,
             forgotten,
-            builder: Builder::new(),
+            builder: Default::default(),
             done,
         }
     }

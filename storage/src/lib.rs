@@ -62,6 +62,7 @@ mod open_error;
 pub mod order;
 mod overlay;
 mod pack;
+mod packing;
 pub mod policy;
 #[cfg(test)]
 mod power;

@@ -78,6 +78,9 @@ pub const BLOCK_PARTS_MAX: usize = 64;
 /// Packed blocks that wait for their commit, at most, in bytes: past it the commit is made early.
 pub const PENDING_PACKED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// Blocks that are packed or wait for it, at most: the writer waits for the packer then.
+pub const PACKING_MAX: usize = 8;
+
 /// Pause between two commits. Shorter costs a sync each, longer shows events later.
 pub const COMMIT_INTERVAL: Duration = Duration::from_millis(200);
 

@@ -40,13 +40,31 @@ pub struct Builder {
     earliest: Time,
     latest: Time,
     has_erased: bool,
-    compressor: Compressor<'static>,
-    scratch: Vec<u8>,
 }
 
 impl Default for Builder {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// What packing needs beside the events: it is as large as a block, and kept.
+pub struct Packer {
+    compressor: Compressor<'static>,
+    scratch: Vec<u8>,
+}
+
+impl Default for Packer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Packer {
+    /// One for as many blocks as there are.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { compressor: or_out_of_memory(Compressor::new(ZSTD_LEVEL)), scratch: Vec::new() }
     }
 }
 
@@ -62,8 +80,6 @@ impl Builder {
             earliest: Time(u64::MAX),
             latest: Time(0),
             has_erased: false,
-            compressor: or_out_of_memory(Compressor::new(ZSTD_LEVEL)),
-            scratch: Vec::new(),
         }
     }
 
@@ -168,7 +184,7 @@ impl Builder {
     }
 
     /// Packs what there is as a block that begins with event `first`, and keeps it.
-    pub fn pack(&mut self, first: Seq) -> Packed {
+    pub fn pack(&self, first: Seq, packer: &mut Packer) -> Packed {
         let has_repeats = !self.columns[REPEAT].is_empty() || self.has_erased;
         let version = if has_repeats { Version::Repeats } else { Version::Events };
         let stored = &self.columns[..version.columns()];
@@ -178,7 +194,7 @@ impl Builder {
         }
         stored.iter().for_each(|column| columns.extend_from_slice(column));
         let mut payload = Vec::new();
-        let (zstd, scratch) = (&mut self.compressor, &mut self.scratch);
+        let Packer { compressor: zstd, scratch } = packer;
         let columns_packed = append_packed(&columns, zstd, scratch, &mut payload);
         let messages_packed = append_packed(&self.messages, zstd, scratch, &mut payload);
         let mut head = Head {

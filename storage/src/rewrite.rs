@@ -4,7 +4,7 @@
 //! commit. It still spans the same times, so it expires when the old one would have.
 
 use crate::arena::Arena;
-use crate::block::{Block, Builder, Damaged, Packed};
+use crate::block::{Block, Builder, Damaged, Packed, Packer};
 use crate::event::{EventRef, Seq};
 use crate::repeat::Record;
 
@@ -22,7 +22,7 @@ pub(crate) enum Keep {
 /// The block anew, as `decide` says. Its filter is left as it is.
 pub(crate) fn rewrite(
     block: &Block,
-    builder: &mut Builder,
+    (builder, packer): &mut (Builder, Packer),
     mut decide: impl FnMut(Seq, &Record<'_>) -> Keep,
 ) -> Result<Packed, Damaged> {
     builder.clear();
@@ -43,7 +43,7 @@ pub(crate) fn rewrite(
     }
     erase(builder, &mut next, Seq(block.head().last().0 + 1));
     builder.span(block.head().earliest, block.head().latest);
-    let packed = builder.pack(block.head().first);
+    let packed = builder.pack(block.head().first, packer);
     builder.clear();
     Ok(packed)
 }
@@ -82,7 +82,7 @@ mod tests {
                 push(&mut builder, &mut arena, &event(*source));
             }
         }
-        let packed = builder.pack(Seq(5));
+        let packed = builder.pack(Seq(5), &mut Packer::new());
         Block::unpack(&packed.head, &packed.payload).unwrap()
     }
 
@@ -107,7 +107,7 @@ mod tests {
         ) {
             let block = block_of(&sources);
             let key = |n: u8| SourceKey::of(event(n).source.ip());
-            let mut builder = Builder::new();
+            let mut builder = Default::default();
             let mut old = block_of(&sources);
             for gone in [gone, also_gone] {
                 let decide = |_, record: &Record<'_>| {
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn an_event_without_its_message_keeps_its_number() {
         let block = block_of(&[(1, false), (2, true)]);
-        let packed = rewrite(&block, &mut Builder::new(), |_, _| Keep::WithoutMessage).unwrap();
+        let packed = rewrite(&block, &mut Default::default(), |_, _| Keep::WithoutMessage).unwrap();
         let bare = Block::unpack(&packed.head, &packed.payload).unwrap();
         let (_, read) = bare.events().next().unwrap().unwrap();
         assert_eq!(read, EventRef { message: b"", ..event(1) });

@@ -21,6 +21,7 @@ use crate::aggregate::{CountRow, NumberRow, Row, SourceRow, Totals};
 use crate::bucket::{Bucket, Decision};
 use crate::counts::Counts;
 use crate::event::{EventRef, Seq, SourceKey, Time};
+use crate::filter::Hashes;
 use crate::key::{AgentKey, Key, NumberKey};
 use crate::limits::BUCKETS;
 
@@ -70,7 +71,7 @@ impl Snapshot {
         let mut through = Seq(0);
         for event in events {
             through.0 += 1;
-            counts.add(through, &event);
+            counts.add(through, &event, &mut Hashes::default());
         }
         counts.apply(1);
         Self {

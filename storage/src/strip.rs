@@ -7,7 +7,7 @@
 
 use redb::{Database, Error};
 
-use crate::block::{Builder, Packed};
+use crate::block::{Builder, Packed, Packer};
 use crate::clock::Now;
 use crate::event::{Seq, Time};
 use crate::limits::STRIP_BLOCKS_MAX;
@@ -24,12 +24,12 @@ pub(crate) struct Stripper {
     /// When the block after that had arrived, once it is known.
     next: Time,
     is_active: bool,
-    builder: Builder,
+    builder: (Builder, Packer),
 }
 
 impl Stripper {
     pub(crate) fn new(through: Seq, age_ns: u64) -> Self {
-        Self { through, age_ns, next: Time(0), is_active: false, builder: Builder::new() }
+        Self { through, age_ns, next: Time(0), is_active: false, builder: Default::default() }
     }
 
     pub(crate) fn through(&self) -> Seq {

@@ -1,7 +1,6 @@
 //! The events of arenas, into the last block of the log and into the counts.
 
 use crate::arena::{Arena, RawEvent};
-use crate::block::Packed;
 use crate::event::{EventRef, Seq, SourceKey, Time};
 use crate::limits::{PENDING_PACKED_BYTES_MAX, TAIL_AGE_MAX_NS, TAIL_RAW_BYTES};
 use crate::repeat::Record;
@@ -64,42 +63,35 @@ impl Writer {
         self.last.0 += 1;
         let record = raw.record();
         match &record {
-            Record::Event(event) => self.builder.push(raw, event),
-            Record::Repeat(repeat) => self.builder.push_repeat(repeat),
+            Record::Event(event) => self.open.builder.push(raw, event),
+            Record::Repeat(repeat) => self.open.builder.push_repeat(repeat),
         }
-        self.counts.add_record(self.last, &record);
-        if self.builder.is_full() {
-            let packed = self.pack();
-            self.packed_bytes += packed.payload.len();
-            self.packed.push(packed);
-            self.begin_block();
+        self.counts.add_record(self.last, &record, &mut self.open.hashes);
+        if self.open.builder.is_full() {
+            let next = self.packing.open(Seq(self.last.0 + 1));
+            self.packing.pack(std::mem::replace(&mut self.open, next));
         }
-    }
-
-    pub(super) fn pack(&mut self) -> Packed {
-        Packed { filter: Some(self.counts.hashes.filter()), ..self.builder.pack(self.first) }
     }
 
     pub(crate) fn begin_block(&mut self) {
-        self.builder.clear();
-        self.counts.hashes.clear();
-        self.first = Seq(self.last.0 + 1);
+        let next = self.packing.open(Seq(self.last.0 + 1));
+        self.packing.give_back(std::mem::replace(&mut self.open, next));
     }
 
     /// Whether so much waits that the next commit should not wait for its time.
     pub(crate) fn is_laden(&self) -> bool {
-        self.packed_bytes >= PENDING_PACKED_BYTES_MAX
+        self.packing.ready_bytes() >= PENDING_PACKED_BYTES_MAX
     }
 
     /// Whether the last block of the log is written for the last time. One that is only old, with
     /// nothing new in it, is left as it is stored.
     pub(super) fn close_tail(&mut self, now: Time) -> bool {
         let age_max = TAIL_AGE_MAX_NS.min(self.retention_ns / 8);
-        let is_old = self.builder.earliest().is_some_and(|at| now.minus_ns(age_max) > at);
+        let is_old = self.open.builder.earliest().is_some_and(|at| now.minus_ns(age_max) > at);
         if is_old && self.pending_events() == 0 {
             self.begin_block();
             return false;
         }
-        is_old || self.builder.message_bytes() >= TAIL_RAW_BYTES
+        is_old || self.open.builder.message_bytes() >= TAIL_RAW_BYTES
     }
 }

@@ -16,7 +16,6 @@ use redb::{Database, Error};
 
 use crate::arena::Arena;
 use crate::batch::{self, Batch};
-use crate::block::{Builder, Packed};
 use crate::clock::Now;
 use crate::counts::Counts;
 use crate::event::{Seq, Time};
@@ -25,6 +24,7 @@ use crate::forget::{Forgetting, Touched};
 use crate::import::Importing;
 use crate::limits::ROLLUP_HOURS_MAX;
 use crate::load::{Loaded, REPLAYED};
+use crate::packing::{Open, Packing};
 use crate::repeat::Repeats;
 use crate::retain::{AgeOut, Expiry};
 use crate::rollup::Hour;
@@ -54,12 +54,9 @@ pub(crate) struct Writer {
     changed: ChangedIn,
     /// The last block of the log. Its events may be stored already: it is written again with those
     /// that have come since, until it is large or old.
-    builder: Builder,
-    /// The first event of that block.
-    first: Seq,
+    open: Open,
     /// Blocks before it that are not stored.
-    packed: Vec<Packed>,
-    packed_bytes: usize,
+    packing: Packing,
     pub(crate) sweeper: Sweeper,
     pub(crate) expiry: Expiry,
     age_out: AgeOut,
@@ -116,10 +113,8 @@ impl Writer {
             counts,
             publication: REPLAYED,
             changed: ChangedIn { sources: generation, numbers: generation },
-            builder: Builder::new(),
-            first: Seq(state.last.0 + 1),
-            packed: Vec::new(),
-            packed_bytes: 0,
+            open: Open { first: Seq(state.last.0 + 1), ..Open::default() },
+            packing: Packing::new(),
             sweeper: Sweeper::new(),
             expiry: Expiry::new(state.expired, retention_ns),
             age_out: AgeOut::default(),
@@ -192,20 +187,24 @@ impl Writer {
 
     /// Decides what the commit changes. What can fail stands first and leaves nothing half done.
     fn prepare(&mut self, db: &Database, now: Now) -> Result<Option<Prepared>, Error> {
-        let closed = Seq(self.state.watermark.0.min(self.first.0 - 1));
+        let closed = Seq(self.state.watermark.0.min(self.open.first.0 - 1));
         let mut batch = Batch::default();
         let touched = self.prepare_old(db, closed, now, &mut batch)?;
 
         let (expired, generation) = (self.expiry.through(), self.generation);
         let mut state = State { last: self.last, expired, generation, ..self.state };
         let closes = self.close_tail(now.time) || self.forgets_anew();
-        batch.blocks.append(&mut self.packed);
-        self.packed_bytes = 0;
-        if self.pending_events() > 0 && !self.builder.is_empty() {
-            let packed = self.pack();
-            batch.blocks.push(packed);
+        let first = self.open.first;
+        if self.pending_events() > 0 && !self.open.builder.is_empty() {
+            self.packing.pack_and_keep(std::mem::take(&mut self.open));
         }
         let publishes = self.prepare_rows(touched, &mut state, &mut batch, now);
+        let (mut packed, kept) = self.packing.finish();
+        batch.blocks.append(&mut packed);
+        if let Some(kept) = kept {
+            debug_assert_eq!(kept.first, first);
+            self.open = kept;
+        }
         if let Some(importing) = &self.importing {
             batch.imported.clone_from(importing.taken.as_ref().unwrap_or(&Vec::new()));
             batch.import = Some((importing.import.name.clone(), importing.import.place));

@@ -153,7 +153,7 @@ fn what_expires_while_a_sweep_is_under_way_is_taken_out_once() {
     bench.settle();
     bench.now.0 += 30 * NS_PER_S;
     bench.commit();
-    assert_eq!(bench.writer.first, Seq(2), "the old block is closed");
+    assert_eq!(bench.writer.open.first, Seq(2), "the old block is closed");
     (1..20).for_each(|n| bench.ingest(&at(n, &bench)));
     bench.commit();
     assert!(bench.writer.sweeper.is_active(), "the row of the first source is written now");
@@ -525,7 +525,7 @@ fn the_last_block_grows_over_commits_and_large_ones_are_split() {
         bench.ingest(&event(n));
         bench.commit();
     }
-    assert_eq!(bench.writer.first, Seq(1), "40 commits share one block");
+    assert_eq!(bench.writer.open.first, Seq(1), "40 commits share one block");
     // What does not compress: more than one value, and more than one block.
     let mut noise = 1u64;
     for _ in 0..(3 * BLOCK_RAW_BYTES / 60_000) {
