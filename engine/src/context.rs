@@ -23,7 +23,14 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How the database is to be opened.
 #[must_use]
 pub fn storage_options(config: &Config, identity: &Identity) -> Options {
-    Options::new(config.db.clone(), identity.node_id)
+    let kept = &config.kept;
+    Options {
+        retention_ns: kept.events_ns(),
+        messages_ns: kept.messages_ns(),
+        rollup_hours: kept.hours(),
+        log_bytes_max: kept.log_bytes_max(),
+        ..Options::new(config.db.clone(), identity.node_id)
+    }
 }
 
 /// The policy that the configuration asks for.
@@ -32,6 +39,7 @@ pub fn policy(config: &Config, revision: u64) -> Policy {
     Policy {
         legacy_min_verification: config.legacy_min_verification,
         block_private: config.block_private,
+        retention_ns: config.kept.events_ns(),
         allow: allow_list(config),
         revision,
         ..Policy::default()
@@ -145,4 +153,38 @@ fn status(facts: &Facts, store: &Store) -> serde_json::Value {
         "events_shed": sum(counters::Count::ShedNoArena),
         "kernel_drops": sum(counters::Count::KernelDrops),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(args: &[&str]) -> (Options, Policy) {
+        let words = std::iter::once("sentrypeer").chain(args.iter().copied());
+        let loaded = crate::config::load(words.map(Into::into), std::iter::empty(), None).unwrap();
+        let identity = Identity { node_id: uuid::Uuid::nil(), secret: [0; 32] };
+        (storage_options(&loaded.config, &identity), policy(&loaded.config, 0))
+    }
+
+    #[test]
+    fn what_is_kept_for_how_long_is_what_was_asked_for() {
+        const HOUR_NS: u64 = 3_600_000_000_000;
+        let (options, policy) = kept(&[]);
+        let usual = Options::new("x", uuid::Uuid::nil());
+        assert_eq!(options.retention_ns, usual.retention_ns);
+        assert_eq!(options.messages_ns, usual.messages_ns);
+        assert_eq!(options.rollup_hours, usual.rollup_hours);
+        assert_eq!(options.log_bytes_max, usual.log_bytes_max);
+        assert_eq!(policy.retention_ns, Policy::default().retention_ns);
+        let (options, policy) = kept(&[
+            "--events-keep-days=30",
+            "--messages-keep-days=2",
+            "--hours-keep-days=400",
+            "--log-size-max-mb=16",
+        ]);
+        assert_eq!(options.retention_ns, 720 * HOUR_NS);
+        assert_eq!(options.messages_ns, 48 * HOUR_NS);
+        assert_eq!((options.rollup_hours, options.log_bytes_max), (9_600, 16_000_000));
+        assert_eq!(policy.retention_ns, options.retention_ns);
+    }
 }

@@ -21,7 +21,7 @@ use super::setting::{Fallback, Id};
 use super::table::SETTINGS;
 use super::{
     Allowed, Bootstrap, Certificate, Config, Credentials, Driver, Listen, Prefix, Webhook, address,
-    allowed, relations,
+    allowed, kept, relations,
 };
 use crate::honeypot::persona::{self, Persona};
 use crate::honeypot::{Calls, Conduct};
@@ -70,6 +70,7 @@ impl Checker<'_> {
             conduct: self.conduct(),
             answer_rates: self.answer_rates(),
             test_addresses: on(Id::TestAddresses),
+            kept: kept::check(&mut |id, min, max| self.number(id, min, max)),
             allowed: self.allowed(),
             block_private: on(Id::BlockPrivate),
             json_log: self.path(Id::JsonLogFile).filter(|_| on(Id::JsonLog)),

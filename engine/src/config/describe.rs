@@ -73,6 +73,13 @@ impl Config {
             Id::AnswerRateTotal => rate(self.answer_rates.total),
             Id::RingMs => Effective::Shown(self.conduct.rings_ms.to_string()),
             Id::TestAddresses => on(self.test_addresses),
+            Id::EventsKeepDays => Effective::Shown(self.kept.events_days.to_string()),
+            Id::MessagesKeepDays => {
+                let days = self.kept.messages_days.unwrap_or(self.kept.events_days);
+                Effective::Shown(days.to_string())
+            }
+            Id::HoursKeepDays => Effective::Shown(self.kept.hours_days.to_string()),
+            Id::LogSizeMaxMb => number(self.kept.log_mb_max),
             Id::Allow => list(&self.allowed.addresses),
             Id::AllowFile => path(self.allowed.file.as_deref()),
             Id::AllowNumbers => list(&self.allowed.numbers),
@@ -119,6 +126,10 @@ fn addresses(listens: &[Listen]) -> Effective {
 
 fn rate(rate: Option<NonZeroU32>) -> Effective {
     Effective::Shown(rate.map_or(0, NonZeroU32::get).to_string())
+}
+
+fn number(number: Option<u32>) -> Effective {
+    number.map_or(Effective::Unused, |number| Effective::Shown(number.to_string()))
 }
 
 fn list(items: &[impl ToString]) -> Effective {

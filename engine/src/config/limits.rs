@@ -1,5 +1,7 @@
 //! The bounds of the configuration, each with its reason.
 
+use sentrypeer_storage::limits::ROLLUP_HOURS_MAX;
+
 /// Largest configuration file, in bytes. A real one has a few kilobytes; more is a wrong file, a
 /// device or a mistake in a template, and would only cost memory.
 pub(super) const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -31,6 +33,20 @@ pub(super) const ANSWER_RATE_MAX: usize = 1_000_000;
 /// until then each takes a place of its shard's table.
 pub(super) const RING_MS_MAX: usize = 60_000;
 
+/// Longest that events may be kept, in days. Memory has a row for each source and number that was seen
+/// meanwhile; and whoever had an address a month ago does not have it now.
+pub(super) const EVENTS_KEEP_DAYS_MAX: usize = 30;
+
+/// Longest that the counts of hours may be kept, in days: a year and a month, so that a month can be
+/// held against the same one of last year.
+pub(super) const HOURS_KEEP_DAYS_MAX: usize = 400;
+
+/// Smallest size of the log, in millions of bytes: some blocks, so that there is always something to see.
+pub(super) const LOG_SIZE_MB_MIN: usize = 16;
+
+/// Largest size of the log that may be named, in millions of bytes: a petabyte. More is a slip.
+pub(super) const LOG_SIZE_MB_MAX: usize = 1_000_000_000;
+
 /// Most problems that are shown, so that a file of the wrong kind does not fill the screen. The
 /// rest is counted.
 pub(super) const PROBLEMS_SHOWN_MAX: usize = 40;
@@ -46,4 +62,5 @@ pub(super) const SIMILAR_BYTES_MAX: usize = 64;
 /// refuses more (ipset(8), "timeout").
 pub(super) const IPSET_TIMEOUT_S_MAX: u32 = 2_147_483;
 
+const _: () = assert!(HOURS_KEEP_DAYS_MAX * 24 <= ROLLUP_HOURS_MAX as usize);
 const _: () = assert!(SECRET_BYTES_MAX < FILE_BYTES_MAX);

@@ -18,6 +18,7 @@ mod environment;
 mod error;
 mod file;
 mod flags;
+mod kept;
 mod layer;
 mod limits;
 mod origin;
@@ -46,6 +47,7 @@ pub use bootstrap::Bootstrap;
 pub use command::{Command, Db, ExportIpset, IpsetDocument, IpsetFamily};
 pub use error::{ConfigError, Fault, Problem, Problems, Shown, Warning};
 pub use flags::command_line;
+pub use kept::Kept;
 pub use origin::{Origin, Place};
 pub use reference::reference;
 pub use reload::restart_keys;
@@ -87,6 +89,8 @@ pub struct Config {
     pub answer_rates: Limits,
     /// Whether special-purpose addresses and the node's own count like any other.
     pub test_addresses: bool,
+    /// How long things are kept, and how much room they may take.
+    pub kept: Kept,
     /// What the operator wants nothing to act on.
     pub allowed: Allowed,
     /// Whether feeds block private addresses too.

@@ -73,7 +73,14 @@ fn listens(config: &Config) -> impl Iterator<Item = (Id, &Listen)> {
 
 /// Finds what is allowed, but probably not meant.
 pub(super) fn warnings(layer: &Layer, config: &Config) -> Vec<Warning> {
-    let idle: [(Id, bool, &'static str); 9] = [
+    let kept = &config.kept;
+    let messages_go_first = kept.messages_ns() <= kept.events_ns();
+    let idle: [(Id, bool, &'static str); 10] = [
+        (
+            Id::MessagesKeepDays,
+            messages_go_first,
+            "events that are kept longer (--events-keep-days)",
+        ),
         (Id::JsonLogFile, config.json_log.is_some(), "json_log.enabled (--json-log)"),
         (Id::Bootstrap, config.bootstrap.is_some(), "peer_to_peer (--peer-to-peer)"),
         (Id::ClientId, config.webhook.is_some(), "webhook (--webhook)"),

@@ -138,6 +138,38 @@ pub const SETTINGS: &[Setting] = &[
             "Treat special-purpose addresses (127.0.0.1, say) and this node's own like any \
              other; for trying things out on one machine",
         ),
+    Setting::new(Id::EventsKeepDays, Group::Collected, "events-keep-days")
+        .key("events_keep_days")
+        .env(&["SENTRYPEER_EVENTS_KEEP_DAYS"])
+        .takes(Kind::Number, "DAYS")
+        .or(Fallback::Text("7"))
+        .help(
+            "How long events are kept, and who was not seen for this long is in no list any more \
+             (1 to 30)",
+        ),
+    Setting::new(Id::MessagesKeepDays, Group::Collected, "messages-keep-days")
+        .key("messages_keep_days")
+        .env(&["SENTRYPEER_MESSAGES_KEEP_DAYS"])
+        .takes(Kind::Number, "DAYS")
+        .or(Fallback::Computed("as long as the events"))
+        .help(
+            "How long the messages of events are kept, which take most of the room (1 to 30); the \
+             events stay",
+        ),
+    Setting::new(Id::HoursKeepDays, Group::Collected, "hours-keep-days")
+        .key("hours_keep_days")
+        .env(&["SENTRYPEER_HOURS_KEEP_DAYS"])
+        .takes(Kind::Number, "DAYS")
+        .or(Fallback::Text("30"))
+        .help("How long the counts of each hour are kept (1 to 400)"),
+    Setting::new(Id::LogSizeMaxMb, Group::Collected, "log-size-max-mb")
+        .key("log_size_max_mb")
+        .env(&["SENTRYPEER_LOG_SIZE_MAX_MB"])
+        .takes(Kind::Number, "MB")
+        .help(
+            "What events and messages may take in the database, in megabytes, at least 16. Beyond \
+             it the oldest messages go before their time, and then the oldest events",
+        ),
     Setting::new(Id::Allow, Group::Acted, "allow")
         .key("allow")
         .env(&["SENTRYPEER_ALLOW"])

@@ -216,6 +216,38 @@ const ROWS: &[Row] = &[
     row(None, "test-addresses", &["SENTRYPEER_TEST_ADDRESSES"], "test_addresses = true", "", |c| {
         c.test_addresses
     }),
+    row(
+        None,
+        "events-keep-days",
+        &["SENTRYPEER_EVENTS_KEEP_DAYS"],
+        "events_keep_days = 9",
+        "9",
+        |c| c.kept.events_days == 9,
+    ),
+    row(
+        None,
+        "messages-keep-days",
+        &["SENTRYPEER_MESSAGES_KEEP_DAYS"],
+        "messages_keep_days = 2",
+        "2",
+        |c| c.kept.messages_days == Some(2),
+    ),
+    row(
+        None,
+        "hours-keep-days",
+        &["SENTRYPEER_HOURS_KEEP_DAYS"],
+        "hours_keep_days = 400",
+        "400",
+        |c| c.kept.hours() == 9_600,
+    ),
+    row(
+        None,
+        "log-size-max-mb",
+        &["SENTRYPEER_LOG_SIZE_MAX_MB"],
+        "log_size_max_mb = 500",
+        "500",
+        |c| c.kept.log_bytes_max() == 500_000_000,
+    ),
     row(None, "allow", &["SENTRYPEER_ALLOW"], "allow = ['10.0.0.0/8']", "10.0.0.0/8", |c| {
         c.allowed.addresses == ["10.0.0.0/8".parse().unwrap()]
     }),

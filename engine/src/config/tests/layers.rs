@@ -287,6 +287,9 @@ fn a_reload_names_what_needs_a_restart() {
     assert_eq!(restart_keys(&old, &flags(&allowed).config()), [""; 0]);
     let args = ["-v", "--strict", "-t", "a", "-k", "b", "--sip-listen", "127.0.0.1:1", "-r"];
     assert_eq!(restart_keys(&old, &flags(&args).config()), ["sip_listen", "responsive"]);
+    let kept = ["--hours-keep-days=9", "--log-size-max-mb=99", "--events-keep-days=7"];
+    let needed = ["hours_keep_days", "log_size_max_mb"];
+    assert_eq!(restart_keys(&old, &flags(&kept).config()), needed);
 }
 
 #[test]

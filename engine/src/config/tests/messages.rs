@@ -187,6 +187,21 @@ fn rates_and_front_ends_have_their_remedy() {
 }
 
 #[test]
+fn what_is_kept_for_too_long_or_not_at_all_is_refused_with_the_bounds() {
+    for (text, said) in [
+        ("events_keep_days = 0", "\"0\" is not between 1 and 30"),
+        ("events_keep_days = 31", "\"31\" is not between 1 and 30"),
+        ("messages_keep_days = 0", "\"0\" is not between 1 and 30"),
+        ("hours_keep_days = 401", "\"401\" is not between 1 and 400"),
+        ("log_size_max_mb = 15", "\"15\" is not between 16 and 1000000000"),
+    ] {
+        let (key, _) = text.split_once(" = ").unwrap();
+        let place = key.len() + 4;
+        assert_eq!(file(text).error(), format!("config.toml:1:{place}: {key}: {said}"));
+    }
+}
+
+#[test]
 fn the_allow_list_is_read_from_its_file_and_what_is_wrong_there_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("allow.txt");
@@ -375,6 +390,11 @@ fn what_has_no_effect_is_a_warning() {
         (
             flags(&["-l", "x"]),
             "--json-log-file: has no effect without json_log.enabled (--json-log)",
+        ),
+        (
+            flags(&["--messages-keep-days=8"]),
+            "--messages-keep-days: has no effect without events that are kept longer \
+             (--events-keep-days)",
         ),
         (flags(&["-b", "x"]), "--bootstrap: has no effect without peer_to_peer (--peer-to-peer)"),
         (
