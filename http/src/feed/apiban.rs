@@ -31,8 +31,9 @@ pub(crate) fn banned(view: &View, id: &str, request: &Request<'_>) -> Response {
     let list = List::of(view, &Choice::of_all(Some(Family::V4)), request.now);
     let mut newer: Vec<(u64, IpAddr)> = list
         .iter()
-        .filter(|entry| entry.last.0 > after)
-        .map(|entry| (entry.last.0, entry.ip))
+        .enumerate()
+        .filter_map(|(place, entry)| Some((list.known(place)?.last.0, entry.ip)))
+        .filter(|(last, _)| *last > after)
         .collect();
     newer.sort_unstable();
     // Those that were seen at the very moment of the last one come with it, or they never would.

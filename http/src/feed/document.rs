@@ -126,7 +126,8 @@ impl Iterator for Lines {
             };
             let family = Family::of(entry.ip);
             let same_family = self.before.replace(family) == Some(family);
-            let place = Place { index: self.next, same_family };
+            let known = self.format.shows_what_is_known().then(|| self.list.known(self.next));
+            let place = Place { index: self.next, same_family, known: known.flatten() };
             self.format.entry(&mut out, &self.facts, &entry, &place);
             self.next += 1;
         }

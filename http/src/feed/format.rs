@@ -4,7 +4,7 @@ use sentrypeer_storage::event::Time;
 use uuid::Uuid;
 
 use super::choice::Choice;
-use super::list::Entry;
+use super::list::{Entry, Known};
 use super::{firewalld, mikrotik, misp, nft, stix, tabular, zone};
 use crate::exchange::{JSON, TEXT};
 
@@ -52,6 +52,8 @@ pub(super) struct Place {
     pub(super) index: usize,
     /// Whether the one before is of the same family.
     pub(super) same_family: bool,
+    /// What is known about it, for a format that shows it.
+    pub(super) known: Option<Known>,
 }
 
 impl Format {
@@ -104,6 +106,11 @@ impl Format {
         }
     }
 
+    /// Whether it shows more than addresses and how long they are to be blocked.
+    pub(super) fn shows_what_is_known(self) -> bool {
+        matches!(self, Self::Csv | Self::JsonLines | Self::Stix | Self::Misp)
+    }
+
     /// What a line of comment begins and ends with, where there are such lines.
     fn comment(self) -> Option<(&'static str, &'static str)> {
         match self {
@@ -131,15 +138,15 @@ impl Format {
     pub(super) fn entry(self, out: &mut String, facts: &Facts, entry: &Entry, place: &Place) {
         match self {
             Self::Plain | Self::Pf => tabular::plain(out, entry),
-            Self::Csv => tabular::csv(out, entry),
-            Self::JsonLines => tabular::json_line(out, entry),
+            Self::Csv => tabular::csv(out, entry, place),
+            Self::JsonLines => tabular::json_line(out, entry, place),
             Self::Nft => nft::entry(out, facts, entry, place),
             Self::NftJson => nft::json_entry(out, facts, entry, place),
             Self::Mikrotik => mikrotik::entry(out, facts, entry, place),
             Self::Firewalld => firewalld::entry(out, entry),
             Self::Rpz => zone::rpz(out, entry),
             Self::Dnsbl => zone::dnsbl(out, entry),
-            Self::Stix => stix::entry(out, facts, entry),
+            Self::Stix => stix::entry(out, facts, entry, place),
             Self::Misp => misp::entry(out, facts, entry, place),
         }
     }

@@ -1,13 +1,13 @@
 //! The blocklist in the order of its addresses, IPv4 first.
 //!
-//! Kept are only the keys, 16 bytes each: a million entries take 16 MB while they are sent. Each row
-//! is looked up when it is written, in the same generation.
+//! Kept are a key and a time for each entry: a million take 24 MB while they are sent. What else a format
+//! shows is looked up when it is written, in the same generation.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use sentrypeer_storage::aggregate::SourceRow;
-use sentrypeer_storage::blocklist::{Blocked, Family, Selection, blocked};
+use sentrypeer_storage::blocklist::{Family, Selection, blocked};
 use sentrypeer_storage::event::{SourceKey, Time, Verification};
 use sentrypeer_storage::policy::{self, Policy};
 use sentrypeer_storage::snapshot::Snapshot;
@@ -18,33 +18,31 @@ use crate::routes::View;
 
 const NS_PER_S: u64 = 1_000_000_000;
 
-/// One address to block, with what is known about it.
+/// One address to block.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     /// The address; of an IPv6 /64 its network address.
     pub(super) ip: IpAddr,
     /// 32, or 64 for IPv6.
     pub(super) prefix_len: u8,
+    pub(super) expires: Time,
+}
+
+/// What is known about an entry beside that: it takes a look into the table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
     pub(super) first: Time,
     pub(super) last: Time,
-    pub(super) expires: Time,
     pub(super) count: u64,
     pub(super) score: f64,
     pub(super) verification: Verification,
 }
 
 impl Entry {
-    fn of(row: &SourceRow, blocked: Blocked, oldest: Time) -> Self {
-        Self {
-            ip: blocked.ip,
-            prefix_len: blocked.prefix_len,
-            first: row.seen.first,
-            last: row.seen.last,
-            expires: blocked.expires,
-            count: row.seen.count,
-            score: blocked.score,
-            verification: row.verification(oldest),
-        }
+    fn new(key: SourceKey, expires: Time) -> Self {
+        let ip = key.ip();
+        let prefix_len = if ip.is_ipv4() { 32 } else { 64 };
+        Self { ip, prefix_len, expires }
     }
 
     /// Seconds that it stays on the list, at least 1 and at most `max`.
@@ -65,9 +63,10 @@ impl Entry {
 pub(super) struct List {
     snapshot: Arc<Snapshot>,
     policy: Arc<Policy>,
-    selection: Selection,
     now: Time,
-    keys: Vec<SourceKey>,
+    min_verification: Verification,
+    /// Sorted: IPv4 is kept as `::ffff:0:0/96`, and no IPv6 network comes before that.
+    entries: Vec<(SourceKey, Time)>,
     /// How many are not in it because there are too many.
     pub(super) left_out: usize,
 }
@@ -84,34 +83,46 @@ impl List {
             let fits = row.seen.count >= choice.min_count && row.seen.last >= earliest;
             let blocked = blocked(key, row, &policy, selection, now).filter(|_| fits)?;
             // No kernel keeps an unspecified address; ::1 is one under its /64.
-            (!blocked.ip.is_unspecified()).then_some(blocked.score)
+            (!blocked.ip.is_unspecified()).then_some(blocked)
         };
-        let rows = snapshot.sources.iter().filter(|(key, row)| chosen(key, row).is_some());
-        let mut keys: Vec<SourceKey> = rows.map(|(key, _)| *key).collect();
-        let all = keys.len();
+        let rows = snapshot.sources.iter();
+        let found = rows.filter_map(|(key, row)| Some((*key, chosen(key, row)?.expires)));
+        let mut entries: Vec<(SourceKey, Time)> = found.collect();
+        let all = entries.len();
         if all > choice.limit {
-            let score = |key: &SourceKey| chosen(key, snapshot.sources.get(key)?);
-            let mut cut = Cut::at(choice.limit, || keys.iter().filter_map(score));
-            keys.retain(|key| score(key).is_some_and(|score| cut.takes(score)));
+            let score = |key: &SourceKey| Some(chosen(key, snapshot.sources.get(key)?)?.score);
+            let mut cut =
+                Cut::at(choice.limit, || entries.iter().filter_map(|(key, _)| score(key)));
+            entries.retain(|(key, _)| score(key).is_some_and(|score| cut.takes(score)));
         }
-        keys.sort_unstable_by_key(|key| (key.ip().is_ipv6(), *key));
-        Self { left_out: all - keys.len(), snapshot, policy, selection, now, keys }
+        entries.sort_unstable_by_key(|(key, _)| u128::from_be_bytes(key.0));
+        Self { left_out: all - entries.len(), snapshot, policy, now, min_verification, entries }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.keys.len()
+        self.entries.len()
     }
 
     /// The entry at a place of the list.
     pub(super) fn get(&self, place: usize) -> Option<Entry> {
-        let key = self.keys.get(place)?;
+        self.entries.get(place).map(|(key, expires)| Entry::new(*key, *expires))
+    }
+
+    /// What is known about the entry at a place.
+    pub(super) fn known(&self, place: usize) -> Option<Known> {
+        let (key, _) = self.entries.get(place)?;
         let row = self.snapshot.sources.get(key)?;
-        let blocked = blocked(key, row, &self.policy, self.selection, self.now)?;
-        Some(Entry::of(row, blocked, self.now.minus_ns(self.policy.retention_ns)))
+        Some(Known {
+            first: row.seen.first,
+            last: row.seen.last,
+            count: row.seen.count,
+            score: policy::score_at(row, self.min_verification, self.now),
+            verification: row.verification(self.now.minus_ns(self.policy.retention_ns)),
+        })
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Entry> {
-        (0..self.len()).filter_map(|place| self.get(place))
+        self.entries.iter().map(|(key, expires)| Entry::new(*key, *expires))
     }
 }
 

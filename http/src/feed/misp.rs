@@ -88,16 +88,17 @@ pub(super) fn entry(out: &mut String, facts: &Facts, entry: &Entry, place: &Plac
         last_seen: Rfc3339,
         comment: String,
     }
+    let Some(known) = place.known else { return };
     let value = entry.network();
     let attribute = Attribute {
         uuid: id_of(facts.node_id, &format!("misp {value}")).to_string(),
         r#type: "ip-src",
         category: "Network activity",
         to_ids: true,
-        timestamp: (entry.last.0 / NS_PER_S).to_string(),
-        first_seen: Rfc3339(entry.first),
-        last_seen: Rfc3339(entry.last),
-        comment: format!("events: {}, {}", entry.count, entry.verification.name()),
+        timestamp: (known.last.0 / NS_PER_S).to_string(),
+        first_seen: Rfc3339(known.first),
+        last_seen: Rfc3339(known.last),
+        comment: format!("events: {}, {}", known.count, known.verification.name()),
         value,
     };
     out.push_str(if place.index == 0 { "\n" } else { ",\n" });

@@ -11,7 +11,7 @@ use sentrypeer_storage::event::Time;
 use serde::Serialize;
 use uuid::{Builder, Uuid};
 
-use super::format::Facts;
+use super::format::{Facts, Place};
 use super::list::Entry;
 use super::tabular::push_json;
 use crate::timestamp::Rfc3339;
@@ -49,7 +49,7 @@ pub(super) fn head(out: &mut String, facts: &Facts) {
     );
 }
 
-pub(super) fn entry(out: &mut String, facts: &Facts, entry: &Entry) {
+pub(super) fn entry(out: &mut String, facts: &Facts, entry: &Entry, place: &Place) {
     #[derive(Serialize)]
     struct Indicator {
         r#type: &'static str,
@@ -65,6 +65,7 @@ pub(super) fn entry(out: &mut String, facts: &Facts, entry: &Entry) {
         valid_from: String,
         valid_until: String,
     }
+    let Some(known) = place.known else { return };
     let network = entry.network();
     let kind = match entry.ip {
         IpAddr::V4(_) => "ipv4-addr",
@@ -75,13 +76,13 @@ pub(super) fn entry(out: &mut String, facts: &Facts, entry: &Entry) {
         spec_version: "2.1",
         id: format!("indicator--{}", id_of(facts.node_id, &network)),
         created_by_ref: identity(facts),
-        created: millis(entry.first),
-        modified: millis(entry.last),
+        created: millis(known.first),
+        modified: millis(known.last),
         name: format!("SIP attacks from {network}"),
         indicator_types: ["malicious-activity"],
         pattern: format!("[{kind}:value = '{network}']"),
         pattern_type: "stix",
-        valid_from: millis(entry.first),
+        valid_from: millis(known.first),
         valid_until: millis(entry.expires),
     };
     out.push_str(",\n");

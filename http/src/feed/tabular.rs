@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::list::Entry;
+use super::format::Place;
+use super::list::{Entry, Known};
 use crate::json;
 use crate::listing::OWN;
 use crate::timestamp::Rfc3339;
@@ -24,17 +25,18 @@ pub(super) fn csv_head(out: &mut String) {
     );
 }
 
-pub(super) fn csv(out: &mut String, entry: &Entry) {
-    let Entry { ip, prefix_len, count, score, .. } = entry;
-    let (first, last) = (Rfc3339(entry.first), Rfc3339(entry.last));
-    let (expires, level) = (Rfc3339(entry.expires), entry.verification.name());
+pub(super) fn csv(out: &mut String, entry: &Entry, place: &Place) {
+    let Some(known) = place.known else { return };
+    let (Entry { ip, prefix_len, .. }, Known { count, score, .. }) = (entry, known);
+    let (first, last) = (Rfc3339(known.first), Rfc3339(known.last));
+    let (expires, level) = (Rfc3339(entry.expires), known.verification.name());
     let _ = writeln!(
         out,
         "{ip},{prefix_len},{first},{last},{expires},{count},{level},{score:.3},{OWN}"
     );
 }
 
-pub(super) fn json_line(out: &mut String, entry: &Entry) {
+pub(super) fn json_line(out: &mut String, entry: &Entry, place: &Place) {
     #[derive(Serialize)]
     struct Line {
         address: String,
@@ -47,15 +49,16 @@ pub(super) fn json_line(out: &mut String, entry: &Entry) {
         score: f64,
         origin: &'static str,
     }
+    let Some(known) = place.known else { return };
     let line = Line {
         address: entry.ip.to_string(),
         prefix_length: entry.prefix_len,
-        first_seen: Rfc3339(entry.first),
-        last_seen: Rfc3339(entry.last),
+        first_seen: Rfc3339(known.first),
+        last_seen: Rfc3339(known.last),
         expires: Rfc3339(entry.expires),
-        count: entry.count,
-        verification: entry.verification.name(),
-        score: (entry.score * 1e3).round() / 1e3,
+        count: known.count,
+        verification: known.verification.name(),
+        score: (known.score * 1e3).round() / 1e3,
         origin: OWN,
     };
     push_json(out, &line);
