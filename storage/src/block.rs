@@ -1,11 +1,11 @@
-//! The packed block of events, as stored: version 1, or 2 where repeats are among them.
+//! The packed block of events, as stored: version 3. Versions 1 and 2, of earlier programs, are read.
 //!
 //! A block is a head of [`HEAD_BYTES`] bytes and a payload. All numbers are little-endian.
 //!
 //! | offset | bytes | head |
 //! |---|---|---|
 //! | 0 | 3 | `SPB` |
-//! | 3 | 1 | version: 1, or 2 if there are repeats |
+//! | 3 | 1 | version: 3; 1, or 2 where there are repeats |
 //! | 4 | 4 | CRC-32 (IEEE) of the head from offset 8 and of the payload |
 //! | 8 | 8 | sequence number of the first event; the others follow without gaps |
 //! | 16 | 4 | number of events, 1 to [`BLOCK_EVENTS_MAX`](crate::limits::BLOCK_EVENTS_MAX) |
@@ -17,8 +17,10 @@
 //! | 40 | 8 | earliest time, ns since 1970 UTC |
 //! | 48 | 8 | latest time |
 //!
-//! The payload is the packed columns and then the packed messages, each one zstd frame, so that what
-//! is asked about times or addresses need not unpack the messages.
+//! The payload is the packed columns, one zstd frame, and then the packed messages, so that what is asked
+//! about times or addresses need not unpack the messages. In version 3 they are packed as the crate
+//! `sentrypeer-pack` says: as differences, from which those that are asked for can be taken alone. In
+//! versions 1 and 2 they are one zstd frame.
 //!
 //! The columns begin with the length of each, 4 bytes, in the order of this table. `v` is a number in
 //! 7-bit groups, lowest first, the top bit set in all but the last.
@@ -37,12 +39,12 @@
 //! | appended length | v: bytes after the message that are not part of it |
 //! | places | for method, number and user agent: v length, and unless that is 0, v offset |
 //!
-//! Version 2 has one column more, `repeat`. A [`Repeat`] has only these: time (of the last message), flags,
+//! Versions 2 and 3 have one column more, `repeat`. A [`Repeat`] has only these: time (of the last message), flags,
 //! kind (8 and nothing else), source, and in `repeat` v count, v time of the last less that of the first,
 //! and the code of its method (1 byte).
 //!
 //! What was erased has only time (that of the one before it), flags (0) and kind (16 and nothing else). It
-//! is in version 2, too.
+//! is in versions 2 and 3.
 //!
 //! The messages are one after the other, each followed by its appended bytes; offsets count from the
 //! begin of the message.
@@ -50,15 +52,14 @@
 //! Reading is safe with any bytes: it gives the events or [`Damaged`], never a panic, and takes less
 //! memory than 4 MiB and the payload.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-
+use sentrypeer_pack::Decoder;
 use zstd::bulk::Decompressor;
 
-use crate::arena::{collected_from_code, kind_from_code};
-use crate::event::{Anomalies, EventRef, Seq, Time, Transport, Verification};
-use crate::limits::{BLOCK_COLUMNS_MAX, BLOCK_MESSAGES_MAX};
-use crate::method::Method;
-use crate::repeat::{Record, Repeat};
+use crate::event::{EventRef, Seq};
+use crate::head::Version;
+use crate::limits::BLOCK_COLUMNS_MAX;
+use crate::places::{Places, Reader};
+use crate::repeat::Record;
 
 pub use crate::head::{Damaged, HEAD_BYTES, Head};
 pub use crate::pack::{Builder, Packed, Packer};
@@ -98,6 +99,8 @@ pub struct Block {
     head: Head,
     columns: Vec<u8>,
     messages: Vec<u8>,
+    /// Which records were wanted, if not all were.
+    wanted: Option<Vec<bool>>,
 }
 
 impl Block {
@@ -107,6 +110,16 @@ impl Block {
     ///
     /// [`Damaged`].
     pub fn unpack(head: &Head, payload: &[u8]) -> Result<Self, Damaged> {
+        Self::unpack_some(head, payload, |_| true)
+    }
+
+    /// Unpacks only the events of a block that `wants` wants, by what is known of them without their
+    /// message, method, number and user agent. The others are not in the block then.
+    pub(crate) fn unpack_some(
+        head: &Head,
+        payload: &[u8],
+        wants: impl FnMut(&EventRef<'_>) -> bool,
+    ) -> Result<Self, Damaged> {
         let head = head.check()?;
         if payload.len() != head.payload_bytes() {
             return Err(Damaged("a block of the wrong length"));
@@ -115,11 +128,13 @@ impl Block {
             return Err(Damaged("a block with a wrong checksum"));
         }
         let (columns, messages) = payload.split_at(head.columns_packed as usize);
-        Ok(Self {
-            head,
-            columns: unpack(columns, head.columns as usize)?,
-            messages: unpack(messages, head.messages as usize)?,
-        })
+        let columns = unpack(columns, head.columns as usize)?;
+        if head.version != Version::Differences {
+            let messages = unpack(messages, head.messages as usize)?;
+            return Ok(Self { head, columns, messages, wanted: None });
+        }
+        let (messages, wanted) = unpack_differences(&head, &columns, messages, wants)?;
+        Ok(Self { head, columns, messages, wanted: Some(wanted) })
     }
 
     /// Unpacks a block whose payload directly follows its head.
@@ -149,7 +164,8 @@ impl Block {
 
     /// Events and repeats in their order; what was erased is missing. After an error there are no more.
     pub fn records(&self) -> impl Iterator<Item = Result<(Seq, Record<'_>), Damaged>> {
-        let mut reader = Reader::new(self);
+        let mut reader = Reader::new(&self.columns, self.head.version.columns(), &self.messages);
+        let mut wanted = self.wanted.as_ref().map(|wanted| wanted.iter());
         let mut left = self.head.count;
         let mut seq = self.head.first;
         std::iter::from_fn(move || {
@@ -157,8 +173,11 @@ impl Block {
                 left = left.checked_sub(1)?;
                 let here = seq;
                 seq.0 += 1;
+                let is_wanted = wanted.as_mut().is_none_or(|wanted| wanted.next() == Some(&true));
                 let read = match &mut reader {
-                    Ok(reader) => reader.record().ok_or(Damaged("a block with wrong columns")),
+                    Ok(reader) => {
+                        reader.record(|_| is_wanted).ok_or(Damaged("a block with wrong columns"))
+                    }
                     Err(damaged) => Err(damaged.clone()),
                 };
                 match read {
@@ -174,6 +193,38 @@ impl Block {
     }
 }
 
+/// The messages that are wanted, one after the other, and of which records they are.
+fn unpack_differences(
+    head: &Head,
+    columns: &[u8],
+    packed: &[u8],
+    mut wants: impl FnMut(&EventRef<'_>) -> bool,
+) -> Result<(Vec<u8>, Vec<bool>), Damaged> {
+    const BAD: Damaged = Damaged("a block that does not unpack");
+    let number = head.version.columns();
+    let mut count = 0;
+    for place in Places::new(columns, number, head.count)? {
+        count += usize::from(place?.is_some());
+    }
+    let mut decoder = Decoder::new(packed, count, head.messages as usize).map_err(|_| BAD)?;
+    let (mut messages, mut wanted) = (Vec::new(), Vec::with_capacity(head.count as usize));
+    for place in Places::new(columns, number, head.count)? {
+        let Some(place) = place? else {
+            wanted.push(false);
+            continue;
+        };
+        let is_wanted = wants(&place.event);
+        wanted.push(is_wanted);
+        let unpacked = if is_wanted {
+            decoder.next(place.blob_len, &place.endpoints, &mut messages)
+        } else {
+            decoder.skip(place.blob_len)
+        };
+        unpacked.map_err(|_| BAD)?;
+    }
+    Ok((messages, wanted))
+}
+
 fn unpack(packed: &[u8], len: usize) -> Result<Vec<u8>, Damaged> {
     const BAD: Damaged = Damaged("a block that does not unpack");
     let mut raw =
@@ -182,148 +233,19 @@ fn unpack(packed: &[u8], len: usize) -> Result<Vec<u8>, Damaged> {
     if raw.len() == len { Ok(raw) } else { Err(BAD) }
 }
 
-/// What is left of each column and of the messages.
-struct Reader<'a> {
-    columns: [&'a [u8]; COLUMNS],
-    messages: &'a [u8],
-    time: u64,
-}
-
-impl<'a> Reader<'a> {
-    fn new(block: &'a Block) -> Result<Self, Damaged> {
-        const BAD: Damaged = Damaged("a block without its columns");
-        let number = block.head.version.columns();
-        let (mut lengths, mut rest) = block.columns.split_at_checked(number * 4).ok_or(BAD)?;
-        let mut columns = [&[][..]; COLUMNS];
-        for column in &mut columns[..number] {
-            let (length, others) = lengths.split_first_chunk().ok_or(BAD)?;
-            let length = u32::from_le_bytes(*length) as usize;
-            let (this, after) = rest.split_at_checked(length).ok_or(BAD)?;
-            (lengths, rest, *column) = (others, after, this);
-        }
-        Ok(Self { columns, messages: &block.messages, time: 0 })
-    }
-
-    /// The next record; an inner `None` where one was erased.
-    fn record(&mut self) -> Option<Option<Record<'a>>> {
-        let zigzag = varint(&mut self.columns[TIME])?;
-        let delta = (zigzag >> 1) ^ (zigzag & 1).wrapping_neg();
-        self.time = self.time.wrapping_add(delta);
-        let [flags] = chunk(&mut self.columns[FLAGS])?;
-        let [kind] = chunk(&mut self.columns[KIND])?;
-        if kind & KIND_ERASED != 0 {
-            return Some(None);
-        }
-        if kind & KIND_REPEAT != 0 {
-            return self.repeat(flags).map(|repeat| Some(Record::Repeat(repeat)));
-        }
-        self.event(flags, kind).map(|event| Some(Record::Event(event)))
-    }
-
-    /// The rest of a repeat.
-    fn repeat(&mut self, flags: u8) -> Option<Repeat> {
-        let source = self.ip(SOURCE, flags & FLAG_SOURCE_V6 != 0)?;
-        let count = varint(&mut self.columns[REPEAT]).filter(|count| *count > 0)?;
-        let span = varint(&mut self.columns[REPEAT])?;
-        let [method] = chunk(&mut self.columns[REPEAT])?;
-        Some(Repeat {
-            source,
-            transport: Transport::from_code((flags & 3) + 1)?,
-            verification: Verification::from_code(flags >> 3 & 7)?,
-            method: Method::from_code(method)?,
-            count,
-            first: Time(self.time.checked_sub(span)?),
-            last: Time(self.time),
-        })
-    }
-
-    /// The rest of an event.
-    fn event(&mut self, flags: u8, kind: u8) -> Option<EventRef<'a>> {
-        let source = self.address(SOURCE, flags & FLAG_SOURCE_V6 != 0)?;
-        let destination = self.address(DESTINATION, flags & FLAG_DESTINATION_V6 != 0)?;
-        let mut anomalies = Anomalies::default();
-        if kind & KIND_ANOMALIES != 0 {
-            anomalies.observed = varint(&mut self.columns[ANOMALIES])?;
-            anomalies.invalid = varint(&mut self.columns[ANOMALIES])?;
-        }
-        let message_len = length(&mut self.columns[MESSAGE_LEN])?;
-        let appended = length(&mut self.columns[APPENDED_LEN])?;
-        let (blob, rest) = self.messages.split_at_checked(message_len.checked_add(appended)?)?;
-        self.messages = rest;
-        Some(EventRef {
-            time: Time(self.time),
-            source,
-            destination,
-            transport: Transport::from_code((flags & 3) + 1)?,
-            verification: Verification::from_code(flags >> 3 & 7)?,
-            collected: collected_from_code(flags >> 2 & 1),
-            number_kind: kind_from_code(kind & 3),
-            anomalies,
-            method: self.field(blob)?,
-            number: self.field(blob)?,
-            user_agent: self.field(blob)?,
-            message: blob.get(..message_len)?,
-        })
-    }
-
-    /// The address in this column, with the port in the one after it.
-    fn address(&mut self, column: usize, v6: bool) -> Option<SocketAddr> {
-        let ip = self.ip(column, v6)?;
-        Some(SocketAddr::new(ip, u16::from_le_bytes(chunk(&mut self.columns[column + 1])?)))
-    }
-
-    fn ip(&mut self, column: usize, v6: bool) -> Option<IpAddr> {
-        Some(if v6 {
-            IpAddr::V6(Ipv6Addr::from(chunk::<16>(&mut self.columns[column])?))
-        } else {
-            IpAddr::from(chunk::<4>(&mut self.columns[column])?)
-        })
-    }
-
-    fn field(&mut self, blob: &'a [u8]) -> Option<&'a [u8]> {
-        let len = length(&mut self.columns[PLACES])?;
-        if len == 0 {
-            return Some(&[]);
-        }
-        let offset = length(&mut self.columns[PLACES])?;
-        blob.get(offset..offset.checked_add(len)?)
-    }
-}
-
-fn chunk<const N: usize>(column: &mut &[u8]) -> Option<[u8; N]> {
-    let (chunk, rest) = column.split_first_chunk()?;
-    *column = rest;
-    Some(*chunk)
-}
-
-fn varint(column: &mut &[u8]) -> Option<u64> {
-    let mut number = 0u64;
-    for shift in (0..64).step_by(7) {
-        let [byte] = chunk(column)?;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(number);
-        }
-    }
-    None
-}
-
-/// A length or an offset: nothing in a block is longer than its messages.
-fn length(column: &mut &[u8]) -> Option<usize> {
-    let length = usize::try_from(varint(column)?).ok()?;
-    (length <= BLOCK_MESSAGES_MAX).then_some(length)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
     use proptest::prelude::*;
 
     use super::*;
     use crate::arena::Arena;
-    use crate::event::{Collected, NumberKind};
+    use crate::event::{Anomalies, Collected, NumberKind, Time, Transport, Verification};
     use crate::head::Version;
     use crate::limits::BLOCK_EVENTS_MAX;
     use crate::log::StoredEvent;
+    use crate::repeat::Repeat;
     use crate::testing;
 
     fn packed(events: &[StoredEvent], first: Seq) -> Packed {
@@ -424,8 +346,7 @@ mod tests {
                 });
             }
             let bytes = bytes_of(&builder.pack(Seq(7), &mut Packer::new()));
-            let has_repeats = records.iter().any(|(_, is_repeat, ..)| *is_repeat);
-            prop_assert_eq!(bytes[3], if has_repeats { 2 } else { 1 });
+            prop_assert_eq!(bytes[3], 3);
             let block = Block::decode(&bytes).unwrap();
             let mut seq = Seq(7);
             for (read, (event, is_repeat, count, span)) in block.records().zip(&records) {

@@ -17,6 +17,8 @@ pub(crate) enum Version {
     Events = 1,
     /// Events and repeats.
     Repeats = 2,
+    /// The same, with messages as differences.
+    Differences = 3,
 }
 
 impl Version {
@@ -24,7 +26,7 @@ impl Version {
     pub(crate) fn columns(self) -> usize {
         match self {
             Self::Events => COLUMNS - 1,
-            Self::Repeats => COLUMNS,
+            Self::Repeats | Self::Differences => COLUMNS,
         }
     }
 }
@@ -103,6 +105,7 @@ impl Head {
         let version = match bytes[3] {
             1 => Version::Events,
             2 => Version::Repeats,
+            3 => Version::Differences,
             _ => return Err(Damaged("a block of another version")),
         };
         let u32_at = |at: usize| {

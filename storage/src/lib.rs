@@ -63,6 +63,7 @@ pub mod order;
 mod overlay;
 mod pack;
 mod packing;
+mod places;
 pub mod policy;
 #[cfg(test)]
 mod power;

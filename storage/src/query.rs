@@ -60,20 +60,29 @@ impl Query {
         latest >= self.since && earliest <= self.until
     }
 
-    fn fits(&self, event: &EventRef<'_>) -> bool {
-        let is_of_subject = match &self.subject {
+    /// Whether the event fits as far as it is known without its message.
+    fn may_want(&self, event: &EventRef<'_>) -> bool {
+        let is_of_source = match &self.subject {
             Some(Subject::Source(source)) => SourceKey::of(event.source.ip()) == *source,
+            Some(Subject::Number(_)) | None => true,
+        };
+        is_of_source
+            && self.since <= event.time
+            && event.time <= self.until
+            && self.transport.is_none_or(|transport| event.transport == transport)
+            && event.verification >= self.min_verification
+    }
+
+    fn fits(&self, event: &EventRef<'_>) -> bool {
+        let is_of_number = match &self.subject {
             Some(Subject::Number(number)) => {
                 !event.number.is_empty() && NumberKey::of(event.number) == *number
             }
-            None => true,
+            Some(Subject::Source(_)) | None => true,
         };
-        is_of_subject
-            && self.since <= event.time
-            && event.time <= self.until
+        self.may_want(event)
+            && is_of_number
             && self.method.is_none_or(|method| Method::of(event.method) == method)
-            && self.transport.is_none_or(|transport| event.transport == transport)
-            && event.verification >= self.min_verification
             && self.agent.as_ref().is_none_or(|agent| has(event.user_agent, agent))
     }
 }
@@ -113,7 +122,7 @@ impl Log {
                 return Ok(tables::Walk::Stop);
             }
             search.blocks += 1;
-            match view.block(head)? {
+            match view.block_some(head, |event| query.may_want(event))? {
                 Ok(block) => search.block(&block, &mut found),
                 Err(_) => found.damaged += u64::from(head.count),
             }

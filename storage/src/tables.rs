@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::aggregate::Totals;
 use crate::block::{Block, Damaged, Head};
 use crate::cursor::{Cursor, CursorName};
-use crate::event::{Seq, Time};
+use crate::event::{EventRef, Seq, Time};
 use crate::limits::{BUCKETS, PAGE_SLACK, VALUE_BYTES_MAX};
 use crate::snapshot::BucketKey;
 
@@ -378,6 +378,15 @@ impl View {
 
     /// Unpacks a block. The inner error is about this block alone.
     pub(crate) fn block(&self, head: &Head) -> Result<Result<Block, Damaged>, Error> {
+        self.block_some(head, |_| true)
+    }
+
+    /// Unpacks the events of a block that `wants` wants: see [`Block::unpack_some`].
+    pub(crate) fn block_some(
+        &self,
+        head: &Head,
+        wants: impl FnMut(&EventRef<'_>) -> bool,
+    ) -> Result<Result<Block, Damaged>, Error> {
         let parts = self.0.open_table(PARTS)?;
         let mut payload = Vec::with_capacity(head.payload_bytes());
         for entry in parts.range((head.first.0, 0)..=(head.first.0, u8::MAX))? {
@@ -387,7 +396,7 @@ impl View {
                 break;
             }
         }
-        Ok(Block::unpack(head, &payload))
+        Ok(Block::unpack_some(head, &payload, wants))
     }
 }
 

@@ -175,7 +175,10 @@ impl Writer {
         if self.prepared.is_none() {
             self.prepared = self.prepare(db, now.into())?;
         }
-        let Some(prepared) = &self.prepared else { return Ok(()) };
+        let Some(prepared) = &self.prepared else {
+            self.tell();
+            return Ok(());
+        };
         let begin = Instant::now();
         let stored = batch::store(db, &prepared.batch)?;
         if let Some(prepared) = self.prepared.take() {

@@ -102,6 +102,11 @@ impl Writer {
         self.log_bytes = (self.log_bytes + stored.added_bytes).saturating_sub(stored.freed_bytes);
         self.expiry.deleted(stored.deleted_bytes);
         self.shared.stats.log_bytes.set(self.log_bytes);
+        self.tell();
+    }
+
+    /// Says of orders that are carried out, and stored if there was anything to store, that they are.
+    pub(super) fn tell(&mut self) {
         if let Some(done) = self.importing.take_if(|order| order.taken.is_some()) {
             done.tell();
         }
