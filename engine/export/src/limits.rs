@@ -1,0 +1,46 @@
+//! Every bound of the outputs, with its reason.
+
+use std::time::Duration;
+
+/// How long an output waits for a commit before it looks at its orders again. A pause, a reset or
+/// a stop takes at most this long when nothing comes.
+pub const IDLE_WAIT: Duration = Duration::from_millis(200);
+
+/// How long an output lets events gather after it has read everything there was. The writer commits
+/// five times a second; with this a trickle costs a file two syncs a second, and no event is later than
+/// one second.
+pub const GATHER: Duration = Duration::from_millis(400);
+
+/// First pause after a failure.
+pub const BACKOFF_FIRST: Duration = Duration::from_millis(250);
+
+/// Longest pause after a failure: a receiver that comes back is noticed within this.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// The longest that a receiver may ask us to stay away (`Retry-After`).
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// Longest text of a last error, in bytes: a part of it may be the receiver's.
+pub const ERROR_BYTES_MAX: usize = 512;
+
+/// The same failure again is logged at most this often.
+pub const FAILURE_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Outputs of one node: each is a thread and a cursor, and the database has room for 256 cursors.
+pub const OUTPUTS_MAX: usize = 32;
+
+/// Events that the JSON log takes at a time. Large enough that the sync of each batch is a small
+/// part of the work; the log returns no more than 8 MiB of messages whatever is asked for.
+pub const JSON_LOG_EVENTS_MAX: usize = 16_384;
+
+/// Lines are handed to the kernel in pieces of this size: escaped, 8 MiB of hostile bytes are 48 MiB.
+pub const JSON_LOG_BUFFER_BYTES: usize = 1024 * 1024;
+
+/// How far back the last newline of a log is looked for. The longest line that we write is a message of 64 KiB of
+/// which each byte takes six, and its few short fields. A file without a newline there is not our log.
+pub const TORN_LINE_BYTES_MAX: u64 = 1024 * 1024;
+
+const _: () = assert!(
+    TORN_LINE_BYTES_MAX as usize > 6 * sentrypeer_storage::event::MESSAGE_BYTES_MAX + 16 * 1024
+);
+const _: () = assert!(OUTPUTS_MAX < sentrypeer_storage::limits::CURSORS_MAX);

@@ -1,0 +1,94 @@
+//! The closed family of outputs.
+
+use sentrypeer_storage::cursor::Begin;
+
+use crate::batch::{Batch, Delivery, Failure};
+use crate::filter::Filter;
+use crate::json_log::{self, JsonLog};
+use crate::limits::JSON_LOG_EVENTS_MAX;
+
+/// One output as the operator configures it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its name, and that of its cursor: 1 to 64 of `a`-`z`, `0`-`9`, `-`, `.` and `_`.
+    pub name: String,
+    /// Where it begins when it has no cursor yet.
+    pub begin: Begin,
+    /// Which events it gets.
+    pub filter: Filter,
+    /// What it is, and where it goes.
+    pub receiver: Receiver,
+}
+
+/// Where an output goes.
+#[derive(Clone, Debug)]
+pub enum Receiver {
+    /// A file of JSON lines.
+    JsonLog(json_log::Settings),
+}
+
+/// An output at work.
+#[derive(Debug)]
+pub(crate) enum Output {
+    JsonLog(JsonLog),
+}
+
+impl Output {
+    /// # Errors
+    ///
+    /// What is configured cannot work.
+    pub(crate) fn new(receiver: Receiver) -> Result<Self, Failure> {
+        Ok(match receiver {
+            Receiver::JsonLog(settings) => Self::JsonLog(JsonLog::new(settings)),
+        })
+    }
+
+    /// What it is, in one word.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::JsonLog(_) => "json-log",
+        }
+    }
+
+    /// Where it goes, without secrets.
+    pub(crate) fn target(&self) -> String {
+        match self {
+            Self::JsonLog(log) => log.target(),
+        }
+    }
+
+    /// Whether something acts on what it gets, so that the allow-list holds for it.
+    pub(crate) fn is_acted_on(&self) -> bool {
+        match self {
+            Self::JsonLog(_) => false,
+        }
+    }
+
+    /// How many events it takes at a time.
+    pub(crate) fn events_max(&self) -> usize {
+        match self {
+            Self::JsonLog(_) => JSON_LOG_EVENTS_MAX,
+        }
+    }
+
+    /// Hands events on. What is done with when this returns, the receiver has.
+    pub(crate) fn send(&mut self, batch: &Batch<'_>) -> Delivery {
+        match self {
+            Self::JsonLog(log) => log.send(batch),
+        }
+    }
+
+    /// Forgets what it knows of its place in the log, which is to be read again from elsewhere.
+    pub(crate) fn forget(&mut self) {
+        match self {
+            Self::JsonLog(_) => {}
+        }
+    }
+
+    /// Closes what is open; the next batch opens it again.
+    pub(crate) fn close(&mut self) {
+        match self {
+            Self::JsonLog(log) => log.close(),
+        }
+    }
+}
