@@ -1,15 +1,17 @@
 //! The dip lane over real sockets.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, UsageWho, getrusage, setrlimit};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, connect, socket};
 
 use sentrypeer_http::Lane;
 use sentrypeer_http::counters::Incident;
 use sentrypeer_http::front::{FrontError, api, dip};
-use sentrypeer_http::limits::{DIP_ANSWER_BYTES_MAX, DIP_CONNECTIONS_MAX};
+use sentrypeer_http::limits::{DIP_ANSWER_BYTES_MAX, DIP_CONNECTIONS_MAX, DIP_SPARE_DESCRIPTORS};
 use sentrypeer_storage::event::Time;
 
 use crate::client::Client;
@@ -254,9 +256,9 @@ fn until_there_is_a_snapshot_a_dip_is_told_to_ask_again() {
 /// Set in the process that runs out of descriptors: all others must keep theirs.
 const ALONE: &str = "SENTRYPEER_TEST_DESCRIPTORS";
 
-/// Time that this process has spent computing.
-fn computed() -> Duration {
-    let used = getrusage(UsageWho::RUSAGE_SELF).unwrap();
+/// Time that this process or thread has spent computing.
+fn computed(who: UsageWho) -> Duration {
+    let used = getrusage(who).unwrap();
     let time = used.user_time() + used.system_time();
     Duration::new(time.tv_sec() as u64, time.tv_usec() as u32 * 1_000)
 }
@@ -271,21 +273,28 @@ fn without_a_descriptor_it_waits_instead_of_spinning_and_then_goes_on() {
     }
     let (node, dip) = served();
     assert_eq!(Client::connect(dip.address()).get("/numbers/1").status, 404);
-    setrlimit(Resource::RLIMIT_NOFILE, 128, 128).unwrap();
+    // Sockets are made while they can be. To connect them takes no more descriptors of the client.
+    let stream = || socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None).unwrap();
+    let waiting: Vec<_> = (0..4 * DIP_SPARE_DESCRIPTORS).map(|_| stream()).collect();
+    setrlimit(Resource::RLIMIT_NOFILE, 256, 256).unwrap();
     let another = || std::fs::File::open("/dev/null").ok();
     let held: Vec<_> = std::iter::from_fn(another).collect();
-    // One descriptor is let go by the lane for this, and the next to accept it.
-    let mut waiting = None;
-    wait_until("a connection is made", || {
-        waiting = TcpStream::connect(dip.address()).ok();
-        waiting.is_some()
-    });
+    let SocketAddr::V4(address) = dip.address() else { panic!("not IPv4") };
+    for socket in &waiting {
+        connect(socket.as_raw_fd(), &SockaddrIn::from(address)).unwrap();
+    }
     wait_until("the lane waits", || happened(&node, Incident::AcceptFailed) > 0);
-    let (before, begun) = (computed(), Instant::now());
-    wait_until("a second has passed", || begun.elapsed() >= Duration::from_secs(1));
-    // A spinning thread would have computed all the time, however slow the machine is; here it is
-    // the waiting of this test.
-    assert!(computed() - before < begun.elapsed() / 2);
+    // A thread that spins for a second is the measure: beside it another one would show, however little
+    // of the machine both of them get.
+    let before = computed(UsageWho::RUSAGE_SELF);
+    let spinning = std::thread::spawn(|| {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(1) {}
+        computed(UsageWho::RUSAGE_THREAD)
+    });
+    let spun = spinning.join().unwrap();
+    let all = computed(UsageWho::RUSAGE_SELF) - before;
+    assert!(all < spun * 3 / 2, "{all:?} computed, {spun:?} of them by the test itself");
     drop((held, waiting));
     assert_eq!(Client::connect(dip.address()).get("/numbers/1").status, 404);
 }
