@@ -11,8 +11,9 @@ use crate::limits::{BLOCK_PARTS_MAX, DELETE_BLOCKS_MAX, IMPORT_DELETES_MAX, ROLL
 use crate::row_bytes::Encoder;
 use crate::tables::{
     CURSORS, FILTERS, FLOORS, HEADS, IMPORTED, IMPORTED_AT, IMPORTS, META, PARTS, ROLLUPS, ROWS,
-    RowTable, State, floor_key, parse_head, part_len, stored_bytes,
+    RowTable, State, floor_key,
 };
+use crate::view::{parse_head, part_len, stored_bytes};
 
 /// One row to be written.
 pub(crate) struct RowWrite {

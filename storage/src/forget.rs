@@ -25,7 +25,8 @@ use crate::repeat::Record;
 use crate::rewrite::{Keep, rewrite};
 use crate::rollup::Dimension;
 use crate::row_bytes::encode_row;
-use crate::tables::{RowTable, State, View, row_key};
+use crate::tables::{RowTable, State, row_key};
+use crate::view::View;
 
 /// What was erased.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

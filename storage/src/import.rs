@@ -21,7 +21,7 @@ use crate::limits::{CLOCK_JUMP_NS, IMPORT_EVENTS_MAX, IMPORT_NAME_BYTES_MAX};
 use crate::log::{Log, LogError, StoredEvent};
 use crate::order::{Order, OrderError, late};
 use crate::store::Store;
-use crate::tables::View;
+use crate::view::View;
 
 /// Some events of an import.
 #[derive(Clone, Debug, Default)]

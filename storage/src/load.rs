@@ -23,7 +23,8 @@ use crate::repeat::Record;
 use crate::rollup::Keys;
 use crate::row_bytes::decode_row;
 use crate::snapshot::{BucketKey, Loading};
-use crate::tables::{self, Origin, RowTable, State, View};
+use crate::tables::{self, Origin, RowTable, State};
+use crate::view::View;
 
 /// A database as it was when the process started.
 pub(crate) struct Loaded {

@@ -13,7 +13,8 @@ use crate::event::{
 use crate::limits::LOG_READ_BYTES_MAX;
 use crate::snapshot::BucketKey;
 use crate::store::Shared;
-use crate::tables::{self, View};
+use crate::tables::{self};
+use crate::view::View;
 
 /// One event as it was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]

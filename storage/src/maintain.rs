@@ -18,7 +18,8 @@ use crate::open::{self, Opening};
 use crate::open_error::OpenError;
 use crate::recount::{Recount, recount};
 use crate::store::{Options, Store};
-use crate::tables::{self, View};
+use crate::tables::{self};
+use crate::view::{self, View};
 
 /// Why something could not be done with a database.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +98,7 @@ fn stats_of(db: &Database) -> Result<DatabaseStats, redb::Error> {
             (stats.first, stats.earliest) = (head.first, Some(head.earliest));
         }
         stats.blocks += 1;
-        stats.log_bytes += tables::stored_bytes(&head);
+        stats.log_bytes += view::stored_bytes(&head);
         stats.raw_bytes += head.raw_bytes();
         at = head.last();
     }

@@ -13,7 +13,7 @@ use crate::key::NumberKey;
 use crate::limits::{LOG_READ_BYTES_MAX, QUERY_BLOCKS_MAX, QUERY_HEADS_MAX};
 use crate::log::{Log, LogError, StoredEvent};
 use crate::method::Method;
-use crate::tables;
+use crate::view::Walk;
 
 /// What is looked for: all that is given must fit.
 #[derive(Clone, Debug)]
@@ -116,10 +116,10 @@ impl Log {
         let done = view.blocks_before(query.before, QUERY_HEADS_MAX, |head, filter| {
             let is_apart = hash.is_some_and(|hash| !may_hold(filter, hash));
             if is_apart || !query.may_fit(head.earliest, head.latest) {
-                return Ok(tables::Walk::On);
+                return Ok(Walk::On);
             }
             if search.is_over(&found) {
-                return Ok(tables::Walk::Stop);
+                return Ok(Walk::Stop);
             }
             search.blocks += 1;
             match view.block_some(head, |event| query.may_want(event))? {
@@ -127,7 +127,7 @@ impl Log {
                 Err(_) => found.damaged += u64::from(head.count),
             }
             let is_cut = search.is_over(&found) && found.before.is_some();
-            Ok(if is_cut { tables::Walk::Stop } else { tables::Walk::On })
+            Ok(if is_cut { Walk::Stop } else { Walk::On })
         })?;
         found.before = found.before.or(done);
         Ok(found)

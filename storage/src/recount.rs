@@ -13,7 +13,7 @@ use crate::open;
 use crate::open_error::OpenError;
 use crate::repeat::Record;
 use crate::snapshot::Table;
-use crate::tables::View;
+use crate::view::View;
 
 /// What a recount found.
 #[derive(Clone, Debug, PartialEq, Eq)]

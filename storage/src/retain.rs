@@ -33,7 +33,8 @@ use crate::limits::{
     EXPIRE_BLOCKS_MAX, EXPIRE_LOOK_AHEAD_MAX,
 };
 use crate::load::{expire_block, readable};
-use crate::tables::{RowTable, View, row_key, stored_bytes};
+use crate::tables::{RowTable, row_key};
+use crate::view::{View, stored_bytes};
 
 /// Takes expired blocks out of the counts.
 pub(crate) struct Expiry {

@@ -25,8 +25,8 @@ use crate::method::Method;
 use crate::number::country_code;
 use crate::repeat::{Record, Repeat};
 use crate::row_bytes::Decoder;
-use crate::tables::View;
 use crate::top::Top;
+use crate::view::View;
 
 /// An hour: whole hours since 1970 UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -17,7 +17,7 @@ use crate::log::{Log, LogError};
 use crate::order::Order;
 use crate::rollup::{self, Hour, HourCounts};
 use crate::snapshot::Snapshot;
-use crate::tables::View;
+use crate::view::View;
 
 /// What the writer is to open, and how.
 #[derive(Clone, Debug)]

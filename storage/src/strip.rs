@@ -13,7 +13,7 @@ use crate::event::{Seq, Time};
 use crate::limits::STRIP_BLOCKS_MAX;
 use crate::load::readable;
 use crate::rewrite::{Keep, rewrite};
-use crate::tables::View;
+use crate::view::View;
 
 /// Where the stripping is.
 pub(crate) struct Stripper {

@@ -8,9 +8,10 @@ use crate::allowed;
 use crate::source::Breach;
 
 /// Each crate of the workspace by its folder, and which of the others it may depend on.
-const CRATES: [(&str, &[&str]); 7] = [
+const CRATES: [(&str, &[&str]); 8] = [
     (SIP, &[]),
-    ("storage", &["sip"]),
+    ("storage/pack", &[]),
+    ("storage", &["pack", "sip"]),
     ("http", &["storage"]),
     ("dht", &["storage"]),
     ("engine/export", &["storage"]),

@@ -160,7 +160,7 @@ impl Writer {
     /// or the one that failed left it.
     pub(crate) fn knows(&self, db: &Database) -> Result<bool, Error> {
         let origin = tables::origin(db)?;
-        let state = tables::View::new(db)?.state()?;
+        let state = crate::view::View::new(db)?.state()?;
         let failed = self.prepared.as_ref().map(|prepared| prepared.batch.state.last);
         let known = state.last == self.state.last || Some(state.last) == failed;
         Ok(known && origin.database_id == self.origin.database_id)

@@ -13,7 +13,8 @@ use crate::import::Importing;
 use crate::limits::CLOCK_JUMP_NS;
 use crate::order::Order;
 use crate::retain::Aged;
-use crate::tables::{State, View};
+use crate::tables::State;
+use crate::view::View;
 use crate::writer::Writer;
 
 impl Writer {
