@@ -34,19 +34,24 @@ impl Opened {
         let (store, thread) = storage::start(options, writer_end);
         let opened = Self { store, shards, thread };
         let deadline = Instant::now() + Duration::from_millis(OPEN_PATIENCE_MS);
-        while opened.store.snapshot().is_none()
+        while !opened.is_ready()
             && !matches!(opened.store.phase(), Phase::Failed | Phase::Stopped)
             && Instant::now() < deadline
         {
             std::thread::sleep(Duration::from_millis(1));
         }
-        if opened.store.snapshot().is_some() {
+        if opened.is_ready() {
             return Ok(opened);
         }
         opened.close()?;
         let patience_s = OPEN_PATIENCE_MS / 1_000;
         let path = path.display();
         Err(Failure::Refused(format!("{path}: the database was not ready within {patience_s} s")))
+    }
+
+    /// Whether everything in it is known, and its log can be read: one comes shortly before the other.
+    fn is_ready(&self) -> bool {
+        self.store.snapshot().is_some() && self.store.log().is_some()
     }
 
     /// Stores what is left to store.
