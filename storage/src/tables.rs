@@ -1,7 +1,7 @@
 //! What is in the database: the tables of redb, and how they are read and written. See
 //! `docs/storage.md`.
 
-use redb::{Database, Error, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{Database, Error, ReadableDatabase, TableDefinition, WriteTransaction};
 use uuid::Uuid;
 
 use crate::aggregate::Totals;
