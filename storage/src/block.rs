@@ -202,20 +202,22 @@ fn unpack_differences(
 ) -> Result<(Vec<u8>, Vec<bool>), Damaged> {
     const BAD: Damaged = Damaged("a block that does not unpack");
     let number = head.version.columns();
-    let mut count = 0;
+    let (mut count, mut wanted) = (0, Vec::with_capacity(head.count as usize));
     for place in Places::new(columns, number, head.count)? {
-        count += usize::from(place?.is_some());
+        let place = place?;
+        count += usize::from(place.is_some());
+        wanted.push(place.is_some_and(|place| wants(&place.event)));
     }
+    let mut messages = Vec::new();
+    let Some(last) = wanted.iter().rposition(|is_wanted| *is_wanted) else {
+        return Ok((messages, wanted));
+    };
     let mut decoder = Decoder::new(packed, count, head.messages as usize).map_err(|_| BAD)?;
-    let (mut messages, mut wanted) = (Vec::new(), Vec::with_capacity(head.count as usize));
-    for place in Places::new(columns, number, head.count)? {
-        let Some(place) = place? else {
-            wanted.push(false);
-            continue;
-        };
-        let is_wanted = wants(&place.event);
-        wanted.push(is_wanted);
-        let unpacked = if is_wanted {
+    // What comes after the last that is wanted need not be looked at.
+    let places = Places::new(columns, number, head.count)?.take(last + 1);
+    for (place, is_wanted) in places.zip(&wanted) {
+        let Some(place) = place? else { continue };
+        let unpacked = if *is_wanted {
             decoder.next(place.blob_len, &place.endpoints, &mut messages)
         } else {
             decoder.skip(place.blob_len)
