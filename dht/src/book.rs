@@ -247,8 +247,8 @@ impl Book {
     }
 
     fn credit(&mut self, confirmed: &Confirmed, now: Now) {
-        for (peer, amount) in confirmed {
-            self.ledger.confirm(*peer, *amount, now.epoch, now.s);
+        for (peer, merit) in confirmed {
+            self.ledger.confirm(*peer, *merit, now.epoch, now.s);
         }
     }
 
@@ -277,8 +277,8 @@ impl Book {
             let peer = ledger.by_id(id);
             peer.is_none_or(|peer| trust.distrust(peer.node, now.s).is_some())
         };
-        self.sources.sweep(now.minute(), gone, voter(ledger, trust, now));
-        self.numbers.sweep(now.minute(), gone, voter(ledger, trust, now));
+        self.sources.sweep(now.epoch, now.minute(), gone, voter(ledger, trust, now));
+        self.numbers.sweep(now.epoch, now.minute(), gone, voter(ledger, trust, now));
     }
 }
 

@@ -6,8 +6,7 @@
 use crate::epoch::{Day, Epoch};
 use crate::ledger::{Ledger, Peer};
 use crate::limits::{
-    GRANT_CREDIT_MIN, GRANTS_MAX, STRANGERS_EPOCH_MAX, STRANGERS_MIN, STRANGERS_SHARE, TRIAL_DAYS,
-    TRIAL_PAUSE_DAYS,
+    GRANTS_MAX, STRANGERS_EPOCH_MAX, STRANGERS_MIN, STRANGERS_SHARE, TRIAL_DAYS, TRIAL_PAUSE_DAYS,
 };
 use crate::wire::NodeKey;
 
@@ -20,6 +19,8 @@ pub struct GrantTo {
     pub seal_key: [u8; 32],
     /// For which day.
     pub day: Day,
+    /// Whether it could not read us the day before.
+    pub is_new: bool,
 }
 
 /// How a node is seen by the operator.
@@ -53,18 +54,18 @@ impl Ledger {
                 on_trial += usize::from(peer.trial_until >= day);
                 continue;
             }
-            match (regard(peer.node), claim(peer, day, epoch, now_s)) {
-                (Regard::Denied, _) => {}
+            let claim = claim(peer, day, epoch, now_s);
+            match (regard(peer.node), claim) {
+                (Regard::Denied, _) | (Regard::Usual, Claim::None) => {}
                 (Regard::Trusted, _) => earned.push((f64::INFINITY, peer.node)),
                 (Regard::Usual, Claim::Earned) => earned.push((peer.credit(now_s), peer.node)),
                 (Regard::Usual, Claim::Stranger) => {
                     strangers.push((mix(seed, peer.node), peer.node));
                 }
-                (Regard::Usual, Claim::None) => {}
             }
         }
         // The best first, if there are too many.
-        earned.sort_by(|a, b| b.0.total_cmp(&a.0));
+        earned.sort_by(|a: &(f64, NodeKey), b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         earned.truncate(GRANTS_MAX - granted.min(GRANTS_MAX));
         strangers.sort_unstable();
         let share = ((granted + earned.len()) / STRANGERS_SHARE).max(STRANGERS_MIN);
@@ -78,11 +79,12 @@ impl Ledger {
 
     fn grant(&mut self, node: NodeKey, day: Day, is_stranger: bool) -> Option<GrantTo> {
         let peer = self.get_mut(node)?;
+        let is_new = peer.granted.0 + 1 < day.0;
         peer.granted = day;
         if is_stranger {
             peer.trial_until = Day(day.0 + TRIAL_DAYS - 1);
         }
-        Some(GrantTo { node, seal_key: peer.seal_key, day })
+        Some(GrantTo { node, seal_key: peer.seal_key, day, is_new })
     }
 }
 
@@ -96,13 +98,12 @@ enum Claim {
 }
 
 fn claim(peer: &Peer, day: Day, epoch: Epoch, now_s: u64) -> Claim {
-    let contributes =
-        peer.is_active(epoch) && peer.is_plausible() && peer.credit(now_s) >= GRANT_CREDIT_MIN;
+    let contributes = peer.is_active(epoch) && peer.contributes(now_s);
     if contributes || (peer.trial_until >= day && peer.is_plausible()) {
         return Claim::Earned;
     }
     let had_trial = peer.trial_until.0.saturating_add(TRIAL_PAUSE_DAYS) > day.0;
-    let is_here = epoch.since(peer.last) <= 1;
+    let is_here = epoch.since(peer.last) <= 2;
     if is_here && !had_trial { Claim::Stranger } else { Claim::None }
 }
 
@@ -122,6 +123,7 @@ fn mix(seed: u64, node: NodeKey) -> u64 {
 mod tests {
     use super::*;
     use crate::epoch::day_of;
+    use crate::ledger::Merit;
     use crate::limits::{CREDIT_OWN, DAY_S};
     use crate::rules::Rules;
 
@@ -187,7 +189,8 @@ mod tests {
             for epoch in 0..if day < 20 { 5 } else { 0 } {
                 announce(&mut ledger, 1, now + epoch * 600);
                 ledger.took(id, 1, 0);
-                ledger.confirm(id, CREDIT_OWN, epoch_at(now), now);
+                let merit = Merit { amount: CREDIT_OWN, is_first: true };
+                ledger.confirm(id, merit, epoch_at(now), now);
             }
             granted += grants(&mut ledger, now + 6 * 600).len();
         }
@@ -201,8 +204,9 @@ mod tests {
             announce(&mut ledger, who, NOW);
         }
         let first = grants(&mut ledger, NOW);
-        assert_eq!(first.len(), STRANGERS_MIN);
-        assert_eq!(grants(&mut ledger, NOW), [], "no more today");
+        assert_eq!(first.len(), STRANGERS_EPOCH_MAX);
+        let rest: Vec<NodeKey> = (0..9).flat_map(|_| grants(&mut ledger, NOW)).collect();
+        assert_eq!(first.len() + rest.len(), STRANGERS_MIN, "no more today");
         let regard = |who| if who == node(1) { Regard::Trusted } else { Regard::Denied };
         let day = Day(day_of(NOW).0 + 1);
         let to = ledger.grants(day, epoch_at(NOW), NOW, 42, regard);

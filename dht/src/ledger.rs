@@ -6,14 +6,16 @@
 //! same epoch as, whoever confirms them: so repeating what others say earns nothing. It is halved
 //! every week.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
+use foldhash::quality::RandomState as QualityState;
 
 use crate::epoch::{Day, Epoch, Sequence};
 use crate::limits::{
     ACTIVE_EPOCHS_MIN, ACTIVE_WINDOW, BATCHES_MAX, CONFIRMED_SHARE, CONFIRMED_SHARE_FROM,
-    CREDIT_EPOCH_MAX, CREDIT_HALF_LIFE_S, CREDIT_MAX, GRANT_CREDIT_MIN, PEERS_MAX, RECORDS_MAX,
+    CONFIRMER_CREDIT_MIN, CREDIT_EPOCH_MAX, CREDIT_HALF_LIFE_S, CREDIT_MAX, FIRST_MIN,
+    GRANT_CREDIT_MIN, PEERS_MAX, RECORDS_MAX,
 };
 use crate::rules::Rules;
 use crate::wire::NodeKey;
@@ -48,6 +50,7 @@ pub struct Peer {
     /// Until this day it is granted the day key without having earned it.
     pub trial_until: Day,
     pub(crate) credit: f64,
+    pub(crate) first: f64,
     pub(crate) credit_s: u64,
     earned: (Epoch, f64),
     /// Bit n: a batch was brought n epochs before `last`.
@@ -78,6 +81,7 @@ impl Peer {
             granted: Day::default(),
             trial_until: Day::default(),
             credit: 0.0,
+            first: 0.0,
             credit_s: now_s,
             earned: (Epoch::default(), 0.0),
             active: 0,
@@ -88,8 +92,27 @@ impl Peer {
     /// Its credit now.
     #[must_use]
     pub fn credit(&self, now_s: u64) -> f64 {
+        self.credit * self.faded(now_s)
+    }
+
+    /// How much it has told first lately that turned out to be true.
+    #[must_use]
+    pub fn first(&self, now_s: u64) -> f64 {
+        // It fades four times as slowly: most of what one sensor sees was told before by another.
+        self.first * self.faded(now_s).sqrt().sqrt()
+    }
+
+    fn faded(&self, now_s: u64) -> f64 {
         let age = now_s.saturating_sub(self.credit_s) as f64 / CREDIT_HALF_LIFE_S as f64;
-        self.credit * (-age).exp2()
+        (-age).exp2()
+    }
+
+    /// Whether it has earned our day key: by something true that we did not hear from others.
+    #[must_use]
+    pub fn contributes(&self, now_s: u64) -> bool {
+        self.is_plausible()
+            && self.credit(now_s) >= GRANT_CREDIT_MIN
+            && self.first(now_s) >= FIRST_MIN
     }
 
     /// Whether it brought batches often enough lately.
@@ -125,12 +148,14 @@ impl Peer {
         }
     }
 
-    fn earn(&mut self, amount: f64, epoch: Epoch, now_s: u64) {
+    fn earn(&mut self, merit: Merit, epoch: Epoch, now_s: u64) {
         if self.earned.0 != epoch {
             self.earned = (epoch, 0.0);
         }
-        let amount = amount.min(CREDIT_EPOCH_MAX - self.earned.1).max(0.0);
+        let amount = merit.amount.min(CREDIT_EPOCH_MAX - self.earned.1).max(0.0);
         self.earned.1 += amount;
+        let first = f64::from(u8::from(merit.is_first));
+        self.first = (self.first(now_s) + first).min(CREDIT_MAX);
         self.credit = (self.credit(now_s) + amount).min(CREDIT_MAX);
         self.credit_s = now_s;
     }
@@ -163,12 +188,21 @@ impl Peer {
     }
 }
 
+/// What a record earns that turned out to be true.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Merit {
+    /// Credit.
+    pub amount: f64,
+    /// Whether nobody had told it in an epoch before, nor our own sensors seen it.
+    pub is_first: bool,
+}
+
 /// What a node is worth to us.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Standing {
     /// Whether it counts in a quorum.
     pub counts: bool,
-    /// Whether it has earned enough to confirm others, and to be granted our day key.
+    /// Whether it has earned enough to confirm what others say.
     pub is_credited: bool,
     /// What its voice weighs, 0 to 1. It grows with what was confirmed and falls with time.
     pub weight: f64,
@@ -178,7 +212,7 @@ pub struct Standing {
 #[derive(Clone, Debug)]
 pub struct Ledger {
     pub(crate) rules: Rules,
-    names: BTreeMap<NodeKey, PeerId>,
+    names: HashMap<NodeKey, PeerId, QualityState>,
     peers: HashMap<PeerId, Peer, RandomState>,
     next: u32,
     /// Nodes that were forgotten, or not taken, because there were too many.
@@ -190,7 +224,7 @@ impl Ledger {
     #[must_use]
     pub fn new(rules: Rules) -> Self {
         let rules = rules.sane();
-        Self { rules, names: BTreeMap::new(), peers: HashMap::default(), next: 0, evicted: 0 }
+        Self { rules, names: HashMap::default(), peers: HashMap::default(), next: 0, evicted: 0 }
     }
 
     /// What is known of a node.
@@ -215,7 +249,7 @@ impl Ledger {
         self.peers.get(&id)
     }
 
-    /// Every node, in the order of their keys.
+    /// Every node, in no useful order.
     pub fn iter(&self) -> impl Iterator<Item = &Peer> + '_ {
         self.names.values().filter_map(|id| self.peers.get(id))
     }
@@ -300,6 +334,14 @@ impl Ledger {
         Some((id, admitted))
     }
 
+    /// Whether this batch of a node was read.
+    #[must_use]
+    pub fn has_read(&self, node: NodeKey, sequence: Sequence) -> bool {
+        let read = self.get(node).map(|peer| peer.read).unwrap_or_default();
+        let bit = 1_u8.checked_shl(sequence.n().into()).unwrap_or(0);
+        read.iter().any(|read| read.epoch == sequence.epoch() && read.batches & bit != 0)
+    }
+
     /// That so many records of a batch were taken, and so many refused.
     pub fn took(&mut self, id: PeerId, taken: u64, refused: u64) {
         if let Some(peer) = self.peers.get_mut(&id) {
@@ -316,10 +358,10 @@ impl Ledger {
     }
 
     /// That a record of a node turned out to be true.
-    pub fn confirm(&mut self, id: PeerId, amount: f64, epoch: Epoch, now_s: u64) {
+    pub fn confirm(&mut self, id: PeerId, merit: Merit, epoch: Epoch, now_s: u64) {
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.confirmed += 1;
-            peer.earn(amount, epoch, now_s);
+            peer.earn(merit, epoch, now_s);
         }
     }
 
@@ -328,9 +370,10 @@ impl Ledger {
     pub fn standing(&self, id: PeerId, now_s: u64) -> Standing {
         let Some(peer) = self.peers.get(&id) else { return Standing::default() };
         let credit = peer.credit(now_s);
-        let is_credited = credit >= GRANT_CREDIT_MIN && peer.is_plausible();
+        let is_original = peer.is_plausible() && peer.first(now_s) >= FIRST_MIN;
+        let is_credited = credit >= CONFIRMER_CREDIT_MIN && is_original;
         let is_old = now_s.saturating_sub(peer.first_s) >= self.rules.age_s;
-        let counts = is_old && credit >= self.rules.credit && peer.is_plausible();
+        let counts = is_old && credit >= self.rules.credit && is_original;
         let weight =
             if is_old { (credit / (10.0 * self.rules.credit.max(0.1))).min(1.0) } else { 0.0 };
         Standing { counts, is_credited, weight }
@@ -343,6 +386,7 @@ mod tests {
     use crate::limits::{CREDIT_OWN, DAY_S, QUORUM_AGE_MIN_S};
 
     const NOW: u64 = 1_795_478_400;
+    const OWN: Merit = Merit { amount: CREDIT_OWN, is_first: true };
 
     fn node(n: u32) -> NodeKey {
         let mut key = [0; 32];
@@ -362,18 +406,32 @@ mod tests {
     fn only_who_is_old_and_has_earned_it_counts() {
         let mut ledger = ledger();
         let id = ledger.meet(node(1), epoch(0), NOW).unwrap();
-        for n in 0..30 {
+        for n in 0..15 {
             ledger.took(id, 1, 0);
-            ledger.confirm(id, CREDIT_OWN, epoch(n), NOW);
+            ledger.confirm(id, OWN, epoch(n), NOW);
         }
         let (young, old) = (NOW + QUORUM_AGE_MIN_S - 1, NOW + QUORUM_AGE_MIN_S);
         assert!(ledger.standing(id, young).is_credited && !ledger.standing(id, young).counts);
-        assert!(!ledger.standing(id, old).counts, "half of 30 is less than 20");
-        for n in 30..40 {
-            ledger.confirm(id, CREDIT_OWN, epoch(n), old);
+        assert!(!ledger.standing(id, old).counts, "half of 15 is less than 10");
+        for n in 30..45 {
+            ledger.confirm(id, OWN, epoch(n), old);
         }
         assert!(ledger.standing(id, old).counts);
         assert!(!ledger.standing(id, old + 60 * DAY_S).is_credited, "credit fades");
+    }
+
+    #[test]
+    fn who_only_repeats_what_others_say_earns_no_standing() {
+        let mut ledger = ledger();
+        let id = ledger.meet(node(1), epoch(0), NOW - QUORUM_AGE_MIN_S).unwrap();
+        for n in 0..100 {
+            ledger.confirm(id, Merit { is_first: false, ..OWN }, epoch(n), NOW);
+        }
+        assert!(!ledger.standing(id, NOW).counts);
+        assert!(!ledger.standing(id, NOW).is_credited);
+        assert!(!ledger.get(node(1)).unwrap().contributes(NOW));
+        ledger.confirm(id, OWN, epoch(101), NOW);
+        assert!(ledger.standing(id, NOW).counts && ledger.get(node(1)).unwrap().contributes(NOW));
     }
 
     #[test]
@@ -381,7 +439,7 @@ mod tests {
         let mut ledger = ledger();
         let id = ledger.meet(node(1), epoch(0), NOW).unwrap();
         for _ in 0..2000 {
-            ledger.confirm(id, CREDIT_OWN, epoch(0), NOW);
+            ledger.confirm(id, OWN, epoch(0), NOW);
         }
         let credit = ledger.get(node(1)).unwrap().credit(NOW);
         assert!((credit - CREDIT_EPOCH_MAX).abs() < 1e-6, "{credit}");
@@ -392,7 +450,7 @@ mod tests {
         let mut ledger = ledger();
         let id = ledger.meet(node(1), epoch(0), NOW).unwrap();
         for n in 0..40 {
-            ledger.confirm(id, CREDIT_OWN, epoch(n), NOW);
+            ledger.confirm(id, OWN, epoch(n), NOW);
         }
         ledger.took(id, 100_000, 0);
         assert!(!ledger.standing(id, NOW).is_credited);
@@ -431,7 +489,7 @@ mod tests {
     fn a_flood_of_new_nodes_pushes_out_nobody_who_has_earned_something() {
         let mut ledger = ledger();
         let good = ledger.meet(node(0), epoch(0), NOW).unwrap();
-        ledger.confirm(good, 5.0, epoch(0), NOW);
+        ledger.confirm(good, Merit { amount: 5.0, is_first: true }, epoch(0), NOW);
         for n in 1..=(3 * PEERS_MAX as u32) {
             ledger.meet(node(n), epoch(1), NOW);
         }

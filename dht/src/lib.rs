@@ -16,6 +16,7 @@
 #![deny(unsafe_code)]
 
 pub mod book;
+pub mod bootstrap;
 pub mod epoch;
 #[cfg(feature = "opendht")]
 mod ffi;
@@ -25,6 +26,8 @@ pub mod ledger;
 pub mod legacy;
 pub mod limits;
 mod linked;
+#[cfg(feature = "opendht")]
+pub mod node;
 pub mod publisher;
 pub mod quorum;
 pub mod reader;
@@ -32,6 +35,11 @@ pub mod record;
 pub mod rules;
 pub mod saved;
 pub mod selection;
+#[cfg(feature = "opendht")]
+pub mod service;
+pub mod session;
+pub mod state;
+pub mod status;
 #[cfg(test)]
 mod testing;
 pub mod trust;

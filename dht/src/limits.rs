@@ -144,6 +144,9 @@ pub const COUNT_LOG2_MAX: u8 = 31;
 /// the time is told every six hours, so that a new reader has it within those.
 pub const TOLD_AGAIN_S: u64 = 6 * 3600;
 
+/// Pause before everything is told again because there is a new reader, in seconds.
+pub const RETELL_PAUSE_S: u64 = 3600;
+
 /// What was told, remembered so that it is not told again: about 16 MiB at worst.
 pub const TOLD_MAX: usize = 200_000;
 
@@ -166,7 +169,7 @@ pub const GRANTS_MAX: usize = 2048;
 
 /// Strangers that are granted a day whatever else: the tenth of nothing would be nobody, and two new
 /// nodes would never meet.
-pub const STRANGERS_MIN: usize = 64;
+pub const STRANGERS_MIN: usize = 128;
 
 /// Strangers that are granted in one epoch.
 pub const STRANGERS_EPOCH_MAX: usize = 64;
@@ -176,17 +179,17 @@ pub const STRANGERS_SHARE: usize = 10;
 
 /// Days for which a stranger is granted the day key: long enough that what it reads of us can be
 /// confirmed by its own sensors, and we earn its grant.
-pub const TRIAL_DAYS: u32 = 3;
+pub const TRIAL_DAYS: u32 = 7;
 
 /// Days that must pass after a trial before there is another.
-pub const TRIAL_PAUSE_DAYS: u32 = 14;
+pub const TRIAL_PAUSE_DAYS: u32 = 21;
 
 /// Before a day begins its grants are put this much earlier, in seconds, so that nobody is blind at
 /// midnight.
 pub const GRANT_AHEAD_S: u64 = 2 * 3600;
 
-/// Pause between two looks for grants of one shard, in seconds.
-pub const GRANT_LOOK_PAUSE_S: u64 = 3600;
+/// Pause between two looks for grants, in seconds: 64 gets.
+pub const GRANT_LOOK_PAUSE_S: u64 = 600;
 
 /// Pause between two looks whether somebody proves that a partner lies, in seconds.
 pub const PROOF_LOOK_PAUSE_S: u64 = 6 * 3600;
@@ -208,11 +211,18 @@ pub const ACTIVE_WINDOW: u32 = 128;
 /// Epochs of [`ACTIVE_WINDOW`] in which a node must have brought a batch to be one that contributes.
 pub const ACTIVE_EPOCHS_MIN: u32 = 3;
 
-/// Credit from which on a node is granted the day key: records that turned out to be true.
-pub const GRANT_CREDIT_MIN: f64 = 3.0;
+/// Credit from which on a node is granted the day key: one record that our own sensors confirm.
+pub const GRANT_CREDIT_MIN: f64 = 1.0;
+
+/// Credit from which on a node confirms what others say.
+pub const CONFIRMER_CREDIT_MIN: f64 = 3.0;
+
+/// Records that a node told before everybody else and that turned out to be true, halved every four
+/// weeks: so many it must have. Who only repeats what it reads has none, however much of it is true.
+pub const FIRST_MIN: f64 = 0.5;
 
 /// Credit from which on a node counts in a quorum.
-pub const QUORUM_CREDIT_MIN: f64 = 20.0;
+pub const QUORUM_CREDIT_MIN: f64 = 10.0;
 
 /// Age from which on a node counts in a quorum, in seconds: whoever makes a thousand keys today has
 /// a thousand voices in a week at the earliest.
@@ -257,6 +267,12 @@ pub const PROOFS_MAX: usize = 1024;
 
 /// Nodes that must say so before an address is acted on, if the operator says nothing else.
 pub const QUORUM_DEFAULT: usize = 3;
+
+/// Own sightings that are remembered, so that it is known who told of them before: about 16 MiB.
+pub const OWN_MAX: usize = 200_000;
+
+/// Epochs for which they are: seven days.
+pub const OWN_EPOCHS: u32 = 1008;
 
 /// Voters that are kept for one address or number; more do not make it truer.
 pub const VOTERS_MAX: usize = 12;
@@ -306,6 +322,9 @@ pub const GET_TIMEOUT_S: u64 = 20;
 /// A put that has not ended after this time is held to be lost, and made again.
 pub const PUT_TIMEOUT_S: u64 = 60;
 
+/// Pause before a value is put again that no node took, in seconds.
+pub const PUT_RETRY_S: u64 = 15;
+
 /// Receive buffer that is asked for, in bytes: the largest burst of a key is 200 KB, and several
 /// come at once.
 pub const RECEIVE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
@@ -318,6 +337,9 @@ pub const RESTART_PAUSE: Duration = Duration::from_secs(5);
 
 /// The longest such pause.
 pub const RESTART_PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// Own events that are looked at in one second, to find one for the old format.
+pub const OWN_EVENTS_MAX: usize = 64;
 
 /// Nodes to bootstrap from, at most.
 pub const BOOTSTRAP_MAX: usize = 64;
@@ -345,7 +367,7 @@ const _: () = {
     assert!(PUT_FROM_PERCENT < PUT_UNTIL_PERCENT && PUT_UNTIL_PERCENT < 100);
     assert!(READ_AFTER_S + READ_JITTER_S + READ_AGAIN_S < PUT_KEPT_S, "readers come in time");
     assert!(CONFIRMERS_MIN < VOTERS_MAX && QUORUM_DEFAULT <= VOTERS_MAX);
-    assert!(STRANGERS_MIN <= GRANTS_MAX && GRANT_CREDIT_MIN < QUORUM_CREDIT_MIN);
+    assert!(STRANGERS_MIN <= GRANTS_MAX && CONFIRMER_CREDIT_MIN < QUORUM_CREDIT_MIN);
     assert!(
         GETS_AT_ONCE_MAX < OPERATIONS_MAX
             && PEERS_MAX <= SHARDS as usize * PAGE_VALUES * PAGES as usize

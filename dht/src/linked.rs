@@ -14,7 +14,7 @@ pub enum Linked {
         version: String,
     },
     /// A library is there, but it is not one that this binary can talk to: it puts the key of
-    /// SentryPeer 4.x elsewhere, so nodes would never meet.
+    /// SentryPeer 4.x elsewhere, so nodes would never meet, or its configuration is laid out otherwise.
     Foreign {
         /// What the library calls its version.
         version: String,
@@ -27,13 +27,14 @@ impl fmt::Display for Linked {
             Self::No => f.write_str("built without OpenDHT"),
             Self::Yes { version } => write!(f, "OpenDHT {version}"),
             Self::Foreign { version } => {
-                write!(f, "OpenDHT {version}, which places keys as no other node does")
+                write!(f, "OpenDHT {version}, which is not laid out as expected")
             }
         }
     }
 }
 
-/// Asks the linked library, if there is one, where the key of SentryPeer 4.x lies.
+/// Asks the linked library, if there is one, where the key of SentryPeer 4.x lies, and how it fills in
+/// a configuration.
 ///
 /// It opens no socket and starts no thread.
 #[must_use]
@@ -41,7 +42,8 @@ pub fn linked() -> Linked {
     #[cfg(feature = "opendht")]
     {
         let version = crate::ffi::version();
-        if crate::ffi::infohash_of(crate::record::KEY) == crate::record::KEY_HASH {
+        let places_agree = crate::ffi::infohash_of(crate::record::KEY) == crate::record::KEY_HASH;
+        if places_agree && crate::ffi::config_is_as_expected() {
             Linked::Yes { version }
         } else {
             Linked::Foreign { version }

@@ -6,7 +6,8 @@
 //! counted is keys, which is why only credit and age make one count.
 //!
 //! A vote is *confirmed* by an own sighting, or by other credited nodes, that came in the same epoch or
-//! later; that is what [`crate::ledger`] gives credit for.
+//! later; that is what [`crate::ledger`] gives credit for. It is a *first* one if nobody told it in an
+//! epoch before: whoever repeats others has none of those.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -16,10 +17,10 @@ use sentrypeer_storage::event::Verification;
 use smallvec::SmallVec;
 
 use crate::epoch::Epoch;
-use crate::ledger::{PeerId, Standing};
+use crate::ledger::{Merit, PeerId, Standing};
 use crate::limits::{
-    AGE_MINUTES_MAX, CONFIRMERS_MIN, CREDIT_OTHERS, CREDIT_OWN, PIVOT_MIN, PIVOT_SHARE,
-    SUBJECTS_CREDITED_MAX, SUBJECTS_MAX, SUBJECTS_PEER_MAX, VOTERS_MAX,
+    AGE_MINUTES_MAX, CONFIRMERS_MIN, CREDIT_OTHERS, CREDIT_OWN, OWN_EPOCHS, OWN_MAX, PIVOT_MIN,
+    PIVOT_SHARE, SUBJECTS_CREDITED_MAX, SUBJECTS_MAX, SUBJECTS_PEER_MAX, VOTERS_MAX,
 };
 use crate::rules::Rules;
 use crate::wire::source::SeenRecord;
@@ -34,13 +35,20 @@ struct Vote {
     count_log2: u8,
     verification: Verification,
     confirmed: bool,
+    is_first: bool,
+}
+
+impl Vote {
+    /// Confirms it, and gives what it earns.
+    fn confirm(&mut self, amount: f64) -> (PeerId, Merit) {
+        self.confirmed = true;
+        (self.peer, Merit { amount, is_first: self.is_first })
+    }
 }
 
 #[derive(Clone, Debug, Default)]
 struct Entry {
     votes: SmallVec<[Vote; 2]>,
-    /// The epoch in which our own sensors first saw it since it is known here.
-    own: Option<Epoch>,
     listed: Option<Listing>,
     /// Those without each of whom it would not be listed.
     pivots: SmallVec<[PeerId; 3]>,
@@ -71,7 +79,7 @@ pub struct Voter {
 }
 
 /// What follows from a vote or a sighting: who has told the truth, and how much credit that is.
-pub type Confirmed = SmallVec<[(PeerId, f64); 4]>;
+pub type Confirmed = SmallVec<[(PeerId, Merit); 4]>;
 
 /// What became of a vote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +108,8 @@ pub struct QuorumStats {
 pub struct Quorum<K> {
     rules: Rules,
     entries: HashMap<K, Entry, RandomState>,
+    /// The epochs in which our own sensors first saw subjects.
+    own: HashMap<K, Epoch, RandomState>,
     /// How many subjects each node names, and how many are listed only because of it.
     shares: HashMap<PeerId, (u32, u32), RandomState>,
     listed: usize,
@@ -114,6 +124,7 @@ impl<K: Eq + Hash + Clone> Quorum<K> {
         Self {
             rules: rules.sane(),
             entries: HashMap::default(),
+            own: HashMap::default(),
             shares: HashMap::default(),
             listed: 0,
             stats: QuorumStats::default(),
@@ -176,6 +187,7 @@ impl<K: Eq + Hash + Clone> Quorum<K> {
         if room != Voted::Counted {
             return (room, Confirmed::new());
         }
+        let own = self.own.get(subject).copied();
         let entry = self.entries.entry(subject.clone()).or_default();
         if let Some(vote) = entry.votes.iter_mut().find(|vote| vote.peer == peer) {
             vote.minute = vote.minute.max(seen.minute);
@@ -188,13 +200,11 @@ impl<K: Eq + Hash + Clone> Quorum<K> {
                 self.stats.full += 1;
                 return (Voted::Full, Confirmed::new());
             }
-            let (minute, count_log2, verification) =
-                (seen.minute, seen.count_log2, seen.verification);
-            let vote = Vote { peer, minute, told, count_log2, verification, confirmed: false };
+            let vote = new_vote(entry, peer, seen, told, own);
             entry.votes.push(vote);
             self.shares.entry(peer).or_default().0 += 1;
         }
-        let confirmed = confirm_by_others(entry, &voter);
+        let confirmed = confirm(entry, own, &voter);
         self.judge(subject, &voter);
         (Voted::Counted, confirmed)
     }
@@ -217,21 +227,16 @@ impl<K: Eq + Hash + Clone> Quorum<K> {
         Voted::Counted
     }
 
-    /// That our own sensors have seen a subject, proven, in an epoch: whose word that confirms. What
-    /// nobody names is not remembered: whoever names it later may have read it from us.
+    /// That our own sensors have seen a subject, proven, in an epoch: whose word that confirms.
     pub fn own_sighting(&mut self, subject: &K, epoch: Epoch) -> Confirmed {
-        let Some(entry) = self.entries.get_mut(subject) else { return Confirmed::new() };
-        if entry.own.is_some() {
+        if self.own.contains_key(subject) || self.own.len() >= OWN_MAX {
+            self.stats.full += u64::from(!self.own.contains_key(subject));
             return Confirmed::new();
         }
-        entry.own = Some(epoch);
+        self.own.insert(subject.clone(), epoch);
+        let Some(entry) = self.entries.get_mut(subject) else { return Confirmed::new() };
         let earlier = entry.votes.iter_mut().filter(|vote| !vote.confirmed && vote.told <= epoch);
-        earlier
-            .map(|vote| {
-                vote.confirmed = true;
-                (vote.peer, CREDIT_OWN)
-            })
-            .collect()
+        earlier.map(|vote| vote.confirm(CREDIT_OWN)).collect()
     }
 
     /// That a node takes its word back.
@@ -261,8 +266,9 @@ impl<K: Eq + Hash + Clone> Quorum<K> {
                 share.1 = share.1.saturating_sub(1);
             }
         }
-        let Some(listing) = listing_of(entry, &self.rules, voter) else { return };
-        let pivots = pivots(entry, &listing, &self.rules, voter);
+        let counting = counting(entry, voter);
+        let Some(listing) = listing_of(&counting, &self.rules) else { return };
+        let pivots = pivots(&counting, &listing, &self.rules);
         let max = (self.listed / PIVOT_SHARE).max(PIVOT_MIN) as u32;
         let moves_enough = |peer: &PeerId| self.shares.get(peer).is_some_and(|s| s.1 >= max);
         // What is on the list stays, or it would come and go with the length of the list.
@@ -278,11 +284,13 @@ impl<K: Eq + Hash + Clone> Quorum<K> {
     /// much as there are subjects; once an epoch is enough.
     pub fn sweep(
         &mut self,
+        epoch: Epoch,
         now_minute: u32,
         gone: impl Fn(PeerId) -> bool,
         voter: impl Fn(PeerId) -> Voter,
     ) {
         let oldest = now_minute.saturating_sub(AGE_MINUTES_MAX as u32);
+        self.own.retain(|_, own| epoch.since(*own) < OWN_EPOCHS);
         self.shares.clear();
         self.listed = 0;
         for entry in self.entries.values_mut() {
@@ -291,12 +299,15 @@ impl<K: Eq + Hash + Clone> Quorum<K> {
         self.entries.retain(|_, entry| !entry.votes.is_empty());
         for entry in self.entries.values_mut() {
             entry.votes.iter().for_each(|vote| self.shares.entry(vote.peer).or_default().0 += 1);
-            let was_listed = entry.listed.is_some();
-            entry.listed = None;
+            let was_listed = entry.listed.take().is_some();
             // What was listed stays if its votes still stand; what is new has its turn below.
             entry.pivots.clear();
-            if let Some(listing) = listing_of(entry, &self.rules, &voter).filter(|_| was_listed) {
-                let pivots = pivots(entry, &listing, &self.rules, &voter);
+            if !was_listed {
+                continue;
+            }
+            let counting = counting(entry, &voter);
+            if let Some(listing) = listing_of(&counting, &self.rules) {
+                let pivots = pivots(&counting, &listing, &self.rules);
                 enlist(entry, listing, pivots, &mut self.shares);
                 self.listed += 1;
             }
@@ -311,27 +322,25 @@ impl<K: Eq + Hash + Clone> Quorum<K> {
     }
 }
 
+/// A vote that counts: whose, when, its weight, and whether it is trusted.
+type Counting = SmallVec<[(PeerId, u32, f64, bool); 4]>;
+
 /// Votes that count, each with its weight.
-fn counting(entry: &Entry, voter: &impl Fn(PeerId) -> Voter) -> impl Iterator<Item = (Vote, f64)> {
-    entry.votes.iter().filter_map(move |vote| {
+fn counting(entry: &Entry, voter: &impl Fn(PeerId) -> Voter) -> Counting {
+    let counts = |vote: &Vote| {
         let Voter { standing, is_trusted } = voter(vote.peer);
-        (standing.counts || is_trusted)
-            .then_some((*vote, if is_trusted { 1.0 } else { standing.weight }))
-    })
+        let weight = if is_trusted { 1.0 } else { standing.weight };
+        (standing.counts || is_trusted).then_some((vote.peer, vote.minute, weight, is_trusted))
+    };
+    entry.votes.iter().filter_map(counts).collect()
 }
 
 /// The listing that the votes make, if they make one.
-fn listing_of(entry: &Entry, rules: &Rules, voter: &impl Fn(PeerId) -> Voter) -> Option<Listing> {
-    let mut minutes: SmallVec<[u32; VOTERS_MAX]> = SmallVec::new();
-    let (mut weight, mut trusted) = (0.0, None);
-    for (vote, adds) in counting(entry, voter) {
-        minutes.push(vote.minute);
-        weight += adds;
-        if voter(vote.peer).is_trusted {
-            trusted = trusted.max(Some(vote.minute));
-        }
-    }
+fn listing_of(counting: &Counting, rules: &Rules) -> Option<Listing> {
+    let mut minutes: SmallVec<[u32; VOTERS_MAX]> =
+        counting.iter().map(|(_, minute, ..)| *minute).collect();
     minutes.sort_unstable_by(|a, b| b.cmp(a));
+    let trusted = counting.iter().filter(|vote| vote.3).map(|(_, minute, ..)| *minute).max();
     // It stands until the last vote expires that it needs.
     let needed = minutes.get(rules.quorum - 1).copied();
     let until = needed.max(trusted)?;
@@ -339,22 +348,17 @@ fn listing_of(entry: &Entry, rules: &Rules, voter: &impl Fn(PeerId) -> Voter) ->
         until_minute: until.saturating_add(AGE_MINUTES_MAX as u32),
         last_minute: minutes.first().copied()?,
         voters: minutes.len() as u8,
-        weight,
+        weight: counting.iter().map(|(_, _, weight, _)| weight).sum(),
         by_trusted: trusted.is_some(),
     })
 }
 
 /// Its voters, if each of them is needed. What a trusted node says is the operator's own will.
-fn pivots(
-    entry: &Entry,
-    listing: &Listing,
-    rules: &Rules,
-    voter: &impl Fn(PeerId) -> Voter,
-) -> SmallVec<[PeerId; 3]> {
+fn pivots(counting: &Counting, listing: &Listing, rules: &Rules) -> SmallVec<[PeerId; 3]> {
     if listing.by_trusted || usize::from(listing.voters) > rules.quorum {
         return SmallVec::new();
     }
-    counting(entry, voter).map(|(vote, _)| vote.peer).collect()
+    counting.iter().map(|(peer, ..)| *peer).collect()
 }
 
 fn enlist(
@@ -399,10 +403,31 @@ fn make_room(
     true
 }
 
-/// Confirms each vote that enough other credited nodes have repeated in its epoch or later.
-fn confirm_by_others(entry: &mut Entry, voter: &impl Fn(PeerId) -> Voter) -> Confirmed {
-    if entry.votes.len() <= CONFIRMERS_MIN || entry.votes.iter().all(|vote| vote.confirmed) {
-        return Confirmed::new();
+fn new_vote(
+    entry: &Entry,
+    peer: PeerId,
+    seen: &SeenRecord,
+    told: Epoch,
+    own: Option<Epoch>,
+) -> Vote {
+    let is_first =
+        own.is_none_or(|own| own >= told) && entry.votes.iter().all(|vote| vote.told >= told);
+    let SeenRecord { minute, count_log2, verification } = *seen;
+    Vote { peer, minute, told, count_log2, verification, confirmed: false, is_first }
+}
+
+/// Confirms each vote that our own sensors, or enough other credited nodes, have repeated in its epoch
+/// or later.
+fn confirm(entry: &mut Entry, own: Option<Epoch>, voter: &impl Fn(PeerId) -> Voter) -> Confirmed {
+    let mut confirmed = Confirmed::new();
+    if entry.votes.iter().all(|vote| vote.confirmed) {
+        return confirmed;
+    }
+    let seen_later = |vote: &&mut Vote| !vote.confirmed && own.is_some_and(|own| own >= vote.told);
+    confirmed
+        .extend(entry.votes.iter_mut().filter(seen_later).map(|vote| vote.confirm(CREDIT_OWN)));
+    if entry.votes.len() <= CONFIRMERS_MIN {
+        return confirmed;
     }
     let credited: SmallVec<[(PeerId, Epoch); VOTERS_MAX]> = entry
         .votes
@@ -410,13 +435,11 @@ fn confirm_by_others(entry: &mut Entry, voter: &impl Fn(PeerId) -> Voter) -> Con
         .filter(|vote| voter(vote.peer).standing.is_credited)
         .map(|vote| (vote.peer, vote.told))
         .collect();
-    let mut confirmed = Confirmed::new();
     for vote in entry.votes.iter_mut().filter(|vote| !vote.confirmed) {
         let others =
             credited.iter().filter(|(peer, told)| *peer != vote.peer && *told >= vote.told);
         if others.count() >= CONFIRMERS_MIN {
-            vote.confirmed = true;
-            confirmed.push((vote.peer, CREDIT_OTHERS));
+            confirmed.push(vote.confirm(CREDIT_OTHERS));
         }
     }
     confirmed
@@ -495,9 +518,9 @@ mod tests {
     fn what_is_seven_days_old_is_forgotten() {
         let mut quorum = quorum();
         (10..13).for_each(|peer| _ = vote(&mut quorum, 1, peer));
-        quorum.sweep(NOW + AGE_MINUTES_MAX as u32, |_| false, voter);
+        quorum.sweep(EPOCH, NOW + AGE_MINUTES_MAX as u32, |_| false, voter);
         assert_eq!(quorum.listed(), 1);
-        quorum.sweep(NOW + AGE_MINUTES_MAX as u32 + 1, |_| false, voter);
+        quorum.sweep(EPOCH, NOW + AGE_MINUTES_MAX as u32 + 1, |_| false, voter);
         assert!(quorum.is_empty() && quorum.listed() == 0 && quorum.share(PeerId(10)) == (0, 0));
     }
 
@@ -505,7 +528,7 @@ mod tests {
     fn the_words_of_a_node_that_is_gone_fall() {
         let mut quorum = quorum();
         (10..13).for_each(|peer| _ = vote(&mut quorum, 1, peer));
-        quorum.sweep(NOW, |peer| peer == PeerId(12), voter);
+        quorum.sweep(EPOCH, NOW, |peer| peer == PeerId(12), voter);
         assert_eq!(quorum.listing(&1), None);
     }
 
@@ -523,38 +546,48 @@ mod tests {
             (20..24).for_each(|peer| _ = vote(&mut quorum, subject, peer));
         }
         assert!(quorum.listed() > 2000);
-        quorum.sweep(NOW, |_| false, voter);
+        quorum.sweep(EPOCH, NOW, |_| false, voter);
         let moved = quorum.share(PeerId(12)).1 as usize;
         assert!(moved <= quorum.listed() / PIVOT_SHARE + 1, "{moved} of {}", quorum.listed());
+    }
+
+    fn merits(confirmed: &Confirmed) -> Vec<(u32, f64, bool)> {
+        confirmed.iter().map(|(peer, merit)| (peer.0, merit.amount, merit.is_first)).collect()
     }
 
     #[test]
     fn own_sightings_confirm_what_was_told_before_and_not_what_was_told_after() {
         let mut quorum = quorum();
         quorum.vote(&1, PeerId(300), &seen(NOW), EPOCH, voter);
+        quorum.vote(&1, PeerId(302), &seen(NOW), EPOCH.plus(1), voter);
         quorum.vote(&1, PeerId(301), &seen(NOW), EPOCH.plus(2), voter);
         let confirmed = quorum.own_sighting(&1, EPOCH.plus(1));
-        assert_eq!(confirmed.as_slice(), [(PeerId(300), CREDIT_OWN)]);
+        assert_eq!(merits(&confirmed), [(300, CREDIT_OWN, true), (302, CREDIT_OWN, false)]);
         assert!(quorum.own_sighting(&1, EPOCH.plus(3)).is_empty(), "only once");
+    }
+
+    #[test]
+    fn what_we_have_told_ourselves_earns_nobody_anything() {
+        let mut quorum = quorum();
         quorum.own_sighting(&2, EPOCH);
         let (_, confirmed) = quorum.vote(&2, PeerId(300), &seen(NOW), EPOCH, voter);
+        assert_eq!(merits(&confirmed), [(300, CREDIT_OWN, true)], "in the same epoch is as good");
+        let (_, confirmed) = quorum.vote(&2, PeerId(301), &seen(NOW), EPOCH.plus(1), voter);
         assert!(confirmed.is_empty(), "it may have read it from us");
+        assert!(quorum.own_sighting(&2, EPOCH.plus(40)).is_empty(), "also when we see it again");
     }
 
     #[test]
     fn others_confirm_only_what_was_told_before_them() {
         let mut quorum = quorum();
         let mut tell = |peer, epoch| {
-            quorum.vote(&1, PeerId(peer), &seen(NOW), Epoch(EPOCH.0 + epoch), voter).1.into_vec()
+            let told = Epoch(EPOCH.0 + epoch);
+            merits(&quorum.vote(&1, PeerId(peer), &seen(NOW), told, voter).1)
         };
         assert_eq!(tell(300, 0), []);
         assert_eq!(tell(100, 1), []);
         assert_eq!(tell(301, 1), [], "301 has nothing, so it confirms nobody");
-        assert_eq!(
-            tell(101, 2),
-            [(PeerId(300), CREDIT_OTHERS), (PeerId(301), CREDIT_OTHERS)],
-            "100 and 101 told it with them or after them"
-        );
+        assert_eq!(tell(101, 2), [(300, CREDIT_OTHERS, true), (301, CREDIT_OTHERS, false)]);
         assert_eq!(tell(302, 3), [], "an echo earns nothing");
     }
 

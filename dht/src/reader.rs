@@ -17,7 +17,7 @@ use crate::wire::NodeKey;
 use crate::wire::grant::Grant;
 
 /// Something to get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Get {
     /// The batches of a partner.
     Batches {
@@ -119,6 +119,19 @@ impl Reader {
     #[must_use]
     pub fn partners(&self, epoch: Epoch) -> usize {
         self.partners.keys().filter(|node| self.day_key(**node, epoch).is_some()).count()
+    }
+
+    /// The epoch that is being read.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Whether we hold this key already.
+    #[must_use]
+    pub fn has_key(&self, grant: &Grant) -> bool {
+        let partner = self.partners.get(&grant.granter);
+        partner.is_some_and(|partner| partner.days.get(&grant.day) == Some(&grant.day_key))
     }
 
     /// Whether a node can be read today.
@@ -236,6 +249,13 @@ impl Reader {
     pub fn announced(&mut self, node: NodeKey, epoch: Epoch) {
         if epoch == self.epoch && self.can_read(node, epoch) {
             self.ask(node);
+        }
+    }
+
+    /// That a batch of a partner was read: it is not silent, but there may be more of it.
+    pub fn heard(&mut self, node: NodeKey, epoch: Epoch) {
+        if epoch == self.epoch {
+            self.found.insert(node);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The ledger and the proofs of lying as bytes, so that they outlive the process.
 //!
 //! ```text
-//! "SP2L", version, 4 nodes, each of 222 bytes; 2 proofs, each of 8 until (s since 1970) and 439;
+//! "SP2L", version, 4 nodes, each of 176 bytes; 2 proofs, each of 8 until (s since 1970) and 439;
 //! SHA-256 of all before it
 //! ```
 
@@ -23,7 +23,9 @@ pub fn encode(ledger: &Ledger, trust: &Trust) -> Vec<u8> {
     let mut out = Vec::new();
     put_opening(&mut out, MAGIC);
     out.extend_from_slice(&(ledger.len() as u32).to_be_bytes());
-    ledger.iter().for_each(|peer| put_peer(&mut out, peer));
+    let mut peers: Vec<&Peer> = ledger.iter().collect();
+    peers.sort_unstable_by_key(|peer| peer.node);
+    peers.into_iter().for_each(|peer| put_peer(&mut out, peer));
     let liars: Vec<(u64, &Proof)> = trust.liars().collect();
     out.extend_from_slice(&(liars.len() as u16).to_be_bytes());
     for (until_s, proof) in liars {
@@ -85,6 +87,7 @@ fn put_peer(out: &mut Vec<u8>, peer: &Peer) {
         peer.refused,
         peer.given,
         peer.credit.to_bits(),
+        peer.first.to_bits(),
         peer.credit_s,
     ] {
         out.extend_from_slice(&number.to_be_bytes());
@@ -100,8 +103,10 @@ fn take_peer(input: &mut Input<'_>) -> Result<Peer, Refused> {
     (peer.first_s, peer.sequence) = (input.u64()?, Sequence(input.u64()?));
     (peer.got, peer.confirmed) = (input.u64()?, input.u64()?);
     (peer.refused, peer.given) = (input.u64()?, input.u64()?);
-    (peer.credit, peer.credit_s) = (f64::from_bits(input.u64()?), input.u64()?);
-    if !(0.0..=CREDIT_MAX).contains(&peer.credit) {
+    peer.credit = f64::from_bits(input.u64()?);
+    (peer.first, peer.credit_s) = (f64::from_bits(input.u64()?), input.u64()?);
+    let is_possible = |credit| (0.0..=CREDIT_MAX).contains(credit);
+    if !is_possible(&peer.credit) || !is_possible(&peer.first) {
         return Err(Refused::Range("credit"));
     }
     peer.close();
@@ -111,6 +116,7 @@ fn take_peer(input: &mut Input<'_>) -> Result<Peer, Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::Merit;
     use crate::testing::{body_of, identity};
     use crate::wire::batch::seal;
 
@@ -123,7 +129,7 @@ mod tests {
             ledger.announced(node, [who; 32], epoch, NOW);
             let (id, _) = ledger.read(node, Sequence::new(epoch, 1), 9, NOW).unwrap();
             ledger.took(id, 9, 2);
-            ledger.confirm(id, 1.5, epoch, NOW);
+            ledger.confirm(id, Merit { amount: 1.5, is_first: true }, epoch, NOW);
         }
         let mut trust = Trust::default();
         let (liar, epoch) = (identity(1), Epoch(2_992_464));

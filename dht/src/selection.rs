@@ -82,11 +82,15 @@ struct Told {
 
 /// What was told of one kind of subject, so that only news are told.
 #[derive(Debug)]
-struct Memory<K>(HashMap<K, Told, RandomState>);
+struct Memory<K> {
+    told: HashMap<K, Told, RandomState>,
+    /// What was told before this is news again, in seconds since 1970.
+    again_before_s: u64,
+}
 
 impl<K> Default for Memory<K> {
     fn default() -> Self {
-        Self(HashMap::default())
+        Self { told: HashMap::default(), again_before_s: 0 }
     }
 }
 
@@ -94,22 +98,22 @@ impl<K: Eq + Hash + Clone> Memory<K> {
     /// Whether this is news: of something new, better proven, much more of it, or simply seen again
     /// after a while.
     fn is_news(&self, key: &K, seen: &SeenRecord, now_s: u64) -> bool {
-        let Some(told) = self.0.get(key) else { return true };
+        let Some(told) = self.told.get(key) else { return true };
         let is_more = seen.verification > told.seen.verification
             || seen.count_log2 > told.seen.count_log2.saturating_add(1);
         let is_again = seen.minute > told.seen.minute && now_s >= told.at_s + TOLD_AGAIN_S;
-        is_more || is_again
+        is_more || is_again || told.at_s < self.again_before_s
     }
 
     fn tell(&mut self, key: K, seen: SeenRecord, now_s: u64) {
-        if self.0.len() >= TOLD_MAX && !self.0.contains_key(&key) {
-            self.0.retain(|_, told| told.at_s + TOLD_AGAIN_S > now_s);
-            if self.0.len() >= TOLD_MAX {
+        if self.told.len() >= TOLD_MAX && !self.told.contains_key(&key) {
+            self.told.retain(|_, told| told.at_s + TOLD_AGAIN_S > now_s);
+            if self.told.len() >= TOLD_MAX {
                 // To tell something twice costs some bytes, to remember without a bound the node.
-                self.0.clear();
+                self.told.clear();
             }
         }
-        self.0.insert(key, Told { at_s: now_s, seen });
+        self.told.insert(key, Told { at_s: now_s, seen });
     }
 }
 
@@ -153,10 +157,16 @@ impl Selection {
                 records.iter().for_each(|r| self.numbers.tell(r.number.clone(), r.seen, now_s));
             }
             Records::Withdrawals(taken) => {
-                taken.sources.iter().for_each(|source| _ = self.sources.0.remove(source));
-                taken.numbers.iter().for_each(|number| _ = self.numbers.0.remove(number));
+                taken.sources.iter().for_each(|source| _ = self.sources.told.remove(source));
+                taken.numbers.iter().for_each(|number| _ = self.numbers.told.remove(number));
             }
         }
+    }
+
+    /// Makes everything news again, because there is somebody new who listens.
+    pub fn tell_again(&mut self, now_s: u64) {
+        self.sources.again_before_s = now_s;
+        self.numbers.again_before_s = now_s;
     }
 
     /// What was told within the last seven days and may not be shared any more: the operator has put it
@@ -166,12 +176,12 @@ impl Selection {
         let is_live = |told: &Told| told.at_s + PEER_DATA_AGE_MAX_S > now_s;
         let sources = self
             .sources
-            .0
+            .told
             .iter()
             .filter(|(key, told)| is_live(told) && !may_share_source(policy, **key));
         let numbers = self
             .numbers
-            .0
+            .told
             .iter()
             .filter(|(key, told)| is_live(told) && !may_share_number(policy, key));
         Body::withdrawals(crate::wire::body::Withdrawals {
@@ -252,6 +262,20 @@ mod tests {
         assert_eq!(tell(&[again], NOW + 600 + TOLD_AGAIN_S), 1);
         let old = NOW + 3000 + PEER_DATA_AGE_MAX_S + 60;
         assert_eq!(tell(&[Seen { verification: Verification::Tls, ..again }], old), 0);
+    }
+
+    #[test]
+    fn a_new_listener_is_told_what_was_told_before() {
+        let mut selection = Selection::default();
+        let snapshot = snapshot(&[seen("1.2.3.6:5060", Verification::Tls, "")]);
+        let tell = |selection: &mut Selection, now_s| {
+            let body = selection.sources(snapshot.sources.iter(), &Policy::default(), now_s);
+            selection.told(&body, now_s);
+            body.len()
+        };
+        assert_eq!((tell(&mut selection, NOW), tell(&mut selection, NOW + 1)), (1, 0));
+        selection.tell_again(NOW + 2);
+        assert_eq!((tell(&mut selection, NOW + 2), tell(&mut selection, NOW + 3)), (1, 0));
     }
 
     #[test]

@@ -70,6 +70,15 @@ impl Trust {
         }
     }
 
+    /// Whether this is something else than what was witnessed with this sequence, or was not.
+    #[must_use]
+    pub fn is_news(&self, signed: &Signed) -> bool {
+        let said = self.witnessed.get(&signed.header.node);
+        let before =
+            said.and_then(|said| said.iter().find(|s| s.header.sequence == signed.header.sequence));
+        before.is_none_or(|before| before.id() != signed.id())
+    }
+
     /// That a node has said this. A proof, if it has said something else with that sequence before.
     pub fn witness(&mut self, signed: &Signed) -> Option<Proof> {
         let node = signed.header.node;

@@ -2,4 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod network;
+#[cfg(feature = "opendht")]
+mod node;
+#[cfg(feature = "opendht")]
+mod service;
+mod simulation;
 mod vectors;

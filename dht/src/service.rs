@@ -1,0 +1,541 @@
+//! The thread that shares: it does what [`crate::session`] decides, with a real clock, OpenDHT and a
+//! disk.
+//!
+//! It never holds anybody up: it reads snapshots, its output is a bounded channel that it does not wait
+//! for, and what does not fit is counted.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use sentrypeer_storage::event_json::Producer;
+use sentrypeer_storage::log::StoredEvent;
+use sentrypeer_storage::policy::Policy;
+use sentrypeer_storage::snapshot::Snapshot;
+
+use crate::book::Book;
+use crate::epoch::Epoch;
+use crate::keys::Identity;
+use crate::legacy::USER_TYPE;
+use crate::limits::{
+    GET_TIMEOUT_S, GETS_AT_ONCE_MAX, GETS_PER_S_MAX, LONELY_AFTER, OWN_EVENTS_MAX, PUT_TIMEOUT_S,
+    PUTS_PER_S_MAX, RESTART_PAUSE, RESTART_PAUSE_MAX, SHUTDOWN_PATIENCE,
+};
+use crate::node::{self, Event, Kept, Node, Operation, StartError};
+use crate::publisher::Publisher;
+use crate::rules::Rules;
+use crate::saved;
+use crate::session::{Action, Begin, PeerData, Session, Settings, Tag, View};
+use crate::state::{Item, StateStore};
+use crate::status::{self, Status};
+use crate::trust::Trust;
+use crate::wire::NodeKey;
+
+/// How the service is started.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The OpenDHT node.
+    pub node: node::Config,
+    /// What is shared, and with whom.
+    pub settings: Settings,
+    /// How much it takes for what peers say to be acted on.
+    pub rules: Rules,
+    /// Nodes that the operator trusts.
+    pub trusted: Vec<NodeKey>,
+    /// Nodes that the operator denies.
+    pub denied: Vec<NodeKey>,
+}
+
+/// What it reads of the rest of the program. All of it is called on the service's thread.
+pub struct Inputs {
+    /// What we know; `None` until the database is open.
+    pub snapshot: Box<dyn Fn() -> Option<Arc<Snapshot>> + Send>,
+    /// What may be acted on now.
+    pub policy: Box<dyn Fn() -> Arc<Policy> + Send>,
+    /// Own events since the last call, at most so many; for the old format.
+    pub events: Box<dyn FnMut(usize) -> Vec<StoredEvent> + Send>,
+    /// Who says so, in the old format.
+    pub producer: Producer,
+}
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// OpenDHT did not start.
+    #[error(transparent)]
+    Node(#[from] StartError),
+    /// What must be remembered cannot be read or written.
+    #[error(
+        "the peer identity beside the database cannot be used ({0}); check the folder's rights"
+    )]
+    State(#[from] io::Error),
+    /// The seed is not one.
+    #[error(
+        "the file .peer-seed beside the database is not 32 bytes long; restore it, or delete it and this node will be a new one"
+    )]
+    Seed,
+}
+
+/// The running service. Dropping it ends it.
+#[derive(Debug)]
+pub struct Service {
+    stop: Arc<AtomicBool>,
+    status: Arc<ArcSwap<Status>>,
+    pardons: Sender<NodeKey>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Service {
+    /// Starts sharing. What comes of others goes to `output`, which is never waited for.
+    ///
+    /// # Errors
+    ///
+    /// When the port is taken, the library is another, or the node's identity cannot be kept.
+    pub fn start(
+        config: Config,
+        inputs: Inputs,
+        store: Box<dyn StateStore>,
+        output: Sender<PeerData>,
+    ) -> Result<Self, ServiceError> {
+        let now_s = now_s();
+        let begin = load(&config, &inputs, store.as_ref(), now_s)?;
+        let node = Node::start(&config.node)?;
+        log::info!("peers: {} on UDP port {}", begin.identity.node(), node.port());
+        let session = Session::new(config.settings.clone(), begin);
+        let (stop, status) = (Arc::new(AtomicBool::new(false)), Arc::new(ArcSwap::default()));
+        let (pardons, pardoned) = bounded(16);
+        let agent = Agent {
+            config,
+            inputs,
+            store,
+            output,
+            pardoned,
+            status: status.clone(),
+            session,
+            node: Some(node),
+            in_flight: HashMap::new(),
+            waiting: None,
+            gets: 0,
+            second: Second::new(),
+            retry: Retry { at: Instant::now(), pause: RESTART_PAUSE, times: 0 },
+            output_dropped: 0,
+            alone_since: Instant::now(),
+            is_lonely: false,
+        };
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new()
+            .name("peers".to_owned())
+            .spawn(move || agent.run(&stopped))?;
+        Ok(Self { stop, status, pardons, thread: Some(thread) })
+    }
+
+    /// What there is to see.
+    #[must_use]
+    pub fn status(&self) -> Arc<Status> {
+        self.status.load_full()
+    }
+
+    /// Lifts the distrust of a node that was caught lying. Whether it was heard.
+    #[must_use]
+    pub fn pardon(&self, node: NodeKey) -> bool {
+        self.pardons.try_send(node).is_ok()
+    }
+
+    /// Ends it, and waits until it has ended.
+    pub fn stop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            log::error!("peers: the thread ended with a panic");
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The only place that looks at the system's clock.
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(bytes)
+}
+
+/// What was remembered, or a new node.
+fn load(
+    config: &Config,
+    inputs: &Inputs,
+    store: &dyn StateStore,
+    now_s: u64,
+) -> Result<Begin, ServiceError> {
+    let (seed, is_new) = match store.load(Item::Seed)? {
+        Some(bytes) => (<[u8; 32]>::try_from(bytes).map_err(|_| ServiceError::Seed)?, false),
+        None => {
+            let seed = random()?;
+            store.save(Item::Seed, &seed)?;
+            (seed, true)
+        }
+    };
+    let (stamp, epoch) = (store.stamp()?, config.settings.calendar.epoch(now_s));
+    let publisher = match store.load(Item::Sequence)? {
+        None if is_new => Publisher::first(stamp),
+        None => Publisher::lost(stamp, epoch),
+        Some(bytes) => Publisher::load(&bytes, stamp, epoch).unwrap_or_else(|damaged| {
+            log::warn!("peers: {damaged}; this node waits for two epochs before it publishes");
+            Publisher::lost(stamp, epoch)
+        }),
+    };
+    let all = config.settings.network.is_pool();
+    let trusted = config.trusted.iter().copied();
+    let trust = Trust::new(trusted, config.denied.iter().copied(), all);
+    let mut book = Book::new(config.rules, trust);
+    if let Some(bytes) = store.load(Item::Ledger)? {
+        match saved::decode(&bytes, config.rules, &mut book.trust) {
+            Ok(ledger) => book.ledger = ledger,
+            Err(refused) => log::warn!("peers: the ledger is damaged ({refused}); it begins anew"),
+        }
+    }
+    Ok(Begin {
+        identity: Identity::from_seed(&seed),
+        is_new,
+        node_id: inputs.producer.node_id,
+        publisher,
+        book,
+        random: u64::from_be_bytes(random()?),
+        now_s,
+    })
+}
+
+/// How much was begun in this second.
+struct Second {
+    since: Instant,
+    gets: u32,
+    puts: u32,
+}
+
+impl Second {
+    fn new() -> Self {
+        Self { since: Instant::now(), gets: 0, puts: 0 }
+    }
+
+    fn turn(&mut self) -> bool {
+        let is_over = self.since.elapsed() >= Duration::from_secs(1);
+        if is_over {
+            *self = Self::new();
+        }
+        is_over
+    }
+}
+
+/// When OpenDHT is started again.
+struct Retry {
+    at: Instant,
+    pause: Duration,
+    times: u64,
+}
+
+/// An operation that is under way.
+struct InFlight {
+    tag: Tag,
+    value: Option<Arc<[u8]>>,
+    deadline: Instant,
+}
+
+struct Agent {
+    config: Config,
+    inputs: Inputs,
+    store: Box<dyn StateStore>,
+    output: Sender<PeerData>,
+    pardoned: Receiver<NodeKey>,
+    status: Arc<ArcSwap<Status>>,
+    session: Session,
+    node: Option<Node>,
+    in_flight: HashMap<Operation, InFlight>,
+    /// An action that there was no room for yet.
+    waiting: Option<Action>,
+    gets: usize,
+    second: Second,
+    retry: Retry,
+    output_dropped: u64,
+    alone_since: Instant,
+    is_lonely: bool,
+}
+
+/// How long one wait for an event lasts: also how late the clock is looked at.
+const WAIT: Duration = Duration::from_millis(200);
+
+/// Events that are handled before the clock is looked at again.
+const EVENTS_AT_ONCE: usize = 256;
+
+impl Agent {
+    fn run(mut self, stop: &AtomicBool) {
+        while !stop.load(Ordering::Relaxed) {
+            self.keep_running();
+            let policy = (self.inputs.policy)();
+            self.tick(&policy);
+            self.act();
+            self.hear(&policy);
+            if self.second.turn() {
+                self.every_second(&policy);
+            }
+            while let Some(data) = self.session.next_output() {
+                self.output_dropped += u64::from(self.output.try_send(data).is_err());
+            }
+        }
+        let ledger = saved::encode(&self.session.book.ledger, &self.session.book.trust);
+        self.save_ledger(&ledger);
+        if let Some(mut node) = self.node.take()
+            && !node.shut_down(SHUTDOWN_PATIENCE)
+        {
+            log::warn!("peers: OpenDHT did not end in time");
+        }
+    }
+
+    fn tick(&mut self, policy: &Policy) {
+        let snapshot = (self.inputs.snapshot)();
+        let view = View { now_s: now_s(), snapshot: snapshot.as_deref(), policy };
+        // Without random numbers there is no grant that only its recipient can open.
+        let mut is_random = true;
+        let mut next = || {
+            random().unwrap_or_else(|_| {
+                is_random = false;
+                [0; 32]
+            })
+        };
+        self.session.tick(view, &mut next);
+        if !is_random {
+            log::error!("peers: the system gives no random numbers");
+        }
+    }
+
+    /// Starts OpenDHT again if it has ended.
+    fn keep_running(&mut self) {
+        if self.node.as_ref().is_some_and(Node::is_running) {
+            return;
+        }
+        if let Some(mut node) = self.node.take() {
+            node.shut_down(SHUTDOWN_PATIENCE);
+            log::warn!("peers: OpenDHT has ended; it is started again");
+            self.in_flight.clear();
+            self.gets = 0;
+        }
+        if Instant::now() < self.retry.at {
+            std::thread::sleep(WAIT);
+            return;
+        }
+        self.retry.times += 1;
+        match Node::start(&self.config.node) {
+            Ok(node) => {
+                self.node = Some(node);
+                self.retry.pause = RESTART_PAUSE;
+                self.waiting = None;
+                self.session.restarted(now_s());
+            }
+            Err(error) => {
+                log::warn!("peers: {error}; next try in {} s", self.retry.pause.as_secs());
+                self.retry.at = Instant::now() + self.retry.pause;
+                self.retry.pause = (self.retry.pause * 2).min(RESTART_PAUSE_MAX);
+            }
+        }
+    }
+
+    /// Does what the session wants, as far as there is room.
+    fn act(&mut self) {
+        while let Some(action) = self.waiting.take().or_else(|| self.session.next_action()) {
+            if let Some(action) = self.perform(action) {
+                self.waiting = Some(action);
+                break;
+            }
+        }
+        while self.may_get() {
+            let Some(Action::Get(tag, place)) = self.session.next_get() else { break };
+            self.get(tag, place);
+        }
+    }
+
+    fn may_get(&self) -> bool {
+        self.gets < GETS_AT_ONCE_MAX && self.second.gets < GETS_PER_S_MAX && self.node.is_some()
+    }
+
+    /// Performs an action, or gives it back if there is no room for it now.
+    fn perform(&mut self, action: Action) -> Option<Action> {
+        match action {
+            Action::Get(tag, place) if self.may_get() => self.get(tag, place),
+            Action::Put(tag, place, ref value) => {
+                let node = self.node.as_ref().filter(|_| self.second.puts < PUTS_PER_S_MAX);
+                let Some(node) = node else { return Some(action) };
+                let is_legacy = tag == Tag::LegacyPut;
+                let kept = if is_legacy { Kept::Once } else { Kept::UntilCancelled };
+                let operation = node.put(place, value, is_legacy.then_some(USER_TYPE), kept);
+                let Some(operation) = operation else { return Some(action) };
+                self.second.puts += 1;
+                let deadline = Instant::now() + Duration::from_secs(PUT_TIMEOUT_S);
+                let value = Some(value.clone());
+                self.in_flight.insert(operation, InFlight { tag, value, deadline });
+            }
+            Action::Cancel(place, id) => {
+                if let Some(node) = &self.node {
+                    node.cancel_put(place, id);
+                }
+            }
+            Action::Listen(tag, place) => {
+                let node = self.node.as_mut();
+                let Some(operation) = node.and_then(|node| node.listen(place)) else {
+                    return Some(action);
+                };
+                // A listener has no end.
+                let deadline = Instant::now() + Duration::from_secs(u64::from(u32::MAX));
+                self.in_flight.insert(operation, InFlight { tag, value: None, deadline });
+            }
+            Action::SaveSequence(bytes) => {
+                let saved = self.store.save(Item::Sequence, &bytes);
+                if let Err(error) = &saved {
+                    log::error!(
+                        "peers: the sequence cannot be saved ({error}); nothing is published"
+                    );
+                }
+                self.session.sequence_saved(saved.is_ok(), now_s());
+            }
+            Action::SaveLedger(bytes) => self.save_ledger(&bytes),
+            Action::Get(..) => return Some(action),
+        }
+        None
+    }
+
+    fn save_ledger(&self, bytes: &[u8]) {
+        if let Err(error) = self.store.save(Item::Ledger, bytes) {
+            log::warn!("peers: the ledger cannot be saved ({error})");
+        }
+    }
+
+    fn get(&mut self, tag: Tag, place: crate::keys::Place) {
+        let Some(operation) = self.node.as_ref().and_then(|node| node.get(place)) else {
+            return self.session.got(tag);
+        };
+        self.gets += 1;
+        self.second.gets += 1;
+        let deadline = Instant::now() + Duration::from_secs(GET_TIMEOUT_S);
+        self.in_flight.insert(operation, InFlight { tag, value: None, deadline });
+    }
+
+    /// Handles what OpenDHT tells, waiting for the first of it.
+    fn hear(&mut self, policy: &Policy) {
+        let mut patience = if self.waiting.is_some() { Duration::from_millis(20) } else { WAIT };
+        for _ in 0..EVENTS_AT_ONCE {
+            let Some(event) = self.node.as_ref().and_then(|node| node.event(patience)) else {
+                return;
+            };
+            patience = Duration::ZERO;
+            self.handle(&event, policy);
+        }
+    }
+
+    fn handle(&mut self, event: &Event, policy: &Policy) {
+        match event {
+            Event::Value { operation, bytes, id, is_expired } => {
+                let Some(InFlight { tag, .. }) = self.in_flight.get(operation) else { return };
+                match *tag {
+                    Tag::Legacy => self.session.legacy_value(bytes, *id, *is_expired, policy),
+                    tag => self.session.value(tag, bytes, policy, now_s()),
+                }
+            }
+            Event::Done { operation, is_ok, id } => {
+                if let Some(ended) = self.in_flight.remove(operation) {
+                    self.ended(ended, *is_ok, *id);
+                }
+            }
+        }
+    }
+
+    fn ended(&mut self, ended: InFlight, is_ok: bool, id: u64) {
+        match ended.value {
+            Some(value) => self.session.put_done(ended.tag, value, is_ok, id, now_s()),
+            None => {
+                self.gets = self.gets.saturating_sub(1);
+                self.session.got(ended.tag);
+            }
+        }
+    }
+
+    fn every_second(&mut self, policy: &Policy) {
+        let now = Instant::now();
+        let late: Vec<Operation> = self
+            .in_flight
+            .iter()
+            .filter(|(_, in_flight)| in_flight.deadline <= now)
+            .map(|(operation, _)| *operation)
+            .collect();
+        for operation in late {
+            if let Some(node) = &self.node {
+                node.forget(operation);
+            }
+            if let Some(ended) = self.in_flight.remove(&operation) {
+                self.ended(ended, false, 0);
+            }
+        }
+        for event in (self.inputs.events)(OWN_EVENTS_MAX) {
+            self.session.own_event(&event, &self.inputs.producer, policy, now_s());
+        }
+        for node in self.pardoned.try_iter() {
+            self.session.book.trust.pardon(node);
+        }
+        self.look_around();
+        self.status.store(Arc::new(self.report()));
+    }
+
+    /// Says so when nobody is found.
+    fn look_around(&mut self) {
+        if !self.session.book.ledger.is_empty() || !self.config.settings.share {
+            (self.alone_since, self.is_lonely) = (Instant::now(), false);
+        } else if self.alone_since.elapsed() >= LONELY_AFTER && !self.is_lonely {
+            self.is_lonely = true;
+            let port = self.node.as_ref().map_or(0, Node::port);
+            log::warn!(
+                "peers: bootstrapped but no peers for 5 min: let UDP port {port} through the firewall, \
+                 and name a node that is in the network (-b host:port)"
+            );
+        }
+    }
+
+    fn report(&self) -> Status {
+        let (now_s, session) = (now_s(), &self.session);
+        let epoch: Epoch = self.config.settings.calendar.epoch(now_s);
+        let dropped = self.node.as_ref().map(Node::dropped).unwrap_or_default();
+        let mut counts = session.counts.clone();
+        counts.output_dropped += self.output_dropped;
+        Status {
+            node: Some(session.identity().node()),
+            port: self.node.as_ref().map_or(0, Node::port),
+            receive_buffer: self.node.as_ref().and_then(Node::receive_buffer),
+            shares: self.config.settings.share,
+            epoch,
+            sequence: session.publisher().last(),
+            held: session.held.map(|held| held.to_string()),
+            twin_seen: session.publisher().twin_seen,
+            partners: session.reader().partners(epoch),
+            is_lonely: self.is_lonely,
+            peers: status::peers(session, epoch, now_s),
+            peers_evicted: session.book.ledger.evicted,
+            named: (session.book.sources.len(), session.book.numbers.len()),
+            listed: (session.book.sources.listed(), session.book.numbers.listed()),
+            turned_away: (session.book.sources.stats, session.book.numbers.stats),
+            gets_given_up: session.reader().given_up,
+            counts,
+            dropped: (dropped.events, dropped.values),
+            restarts: self.retry.times,
+        }
+    }
+}
