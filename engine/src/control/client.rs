@@ -121,3 +121,61 @@ fn read_line(stream: &mut BufReader<UnixStream>) -> io::Result<String> {
 fn broken_off() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the node broke off its answer")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    /// What a client makes of a node that answers with these bytes.
+    fn answered(bytes: &'static [u8]) -> io::Result<(u16, Vec<u8>)> {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("s.redb");
+        let listener = UnixListener::bind(socket_path(&database)).unwrap();
+        let node = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut asked = String::new();
+            BufReader::new(&stream).read_line(&mut asked).unwrap();
+            stream.write_all(bytes).unwrap();
+            asked
+        });
+        let answer = order(&database, &Order::Stats);
+        assert_eq!(node.join().unwrap(), "stats\n");
+        let answer = answer?.unwrap();
+        Ok((answer.status, answer.whole(8)?))
+    }
+
+    #[test]
+    fn a_node_that_is_at_it_is_waited_for() {
+        let (status, document) = answered(b"\n\n\n200\n4\nslow2\nly0\n").unwrap();
+        assert_eq!((status, document.as_slice()), (200, b"slowly".as_slice()));
+    }
+
+    #[test]
+    fn an_answer_that_is_cut_or_too_long_is_no_answer() {
+        for bytes in [
+            b"".as_slice(),
+            b"\n\n",
+            b"20x\n0\n",
+            b"200\n",
+            b"200\n4\nslo",
+            b"200\n4\nslow",
+            b"200\n9\nninebytes0\n",
+            b"200\n4\nslow5\ndowns0\n",
+            b"200\n99999999999\n",
+        ] {
+            assert!(answered(bytes).is_err(), "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn where_no_node_is_there_is_nobody_to_ask() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("s.redb");
+        assert!(!is_served(&database).unwrap());
+        assert!(request(&database, "/readyz").unwrap().is_none());
+        drop(UnixListener::bind(socket_path(&database)).unwrap());
+        assert!(!is_served(&database).unwrap(), "its socket is left from an earlier run");
+    }
+}
