@@ -34,6 +34,8 @@ pub mod line;
 pub mod output;
 mod outputs;
 pub mod status;
+pub mod syslog;
 mod task;
+mod tls;
 
 pub use outputs::{Outputs, StartError};

@@ -40,6 +40,26 @@ pub const JSON_LOG_BUFFER_BYTES: usize = 1024 * 1024;
 /// which each byte takes six, and its few short fields. A file without a newline there is not our log.
 pub const TORN_LINE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Lines that syslog gets at a time; what was not confirmed of them comes again.
+pub const SYSLOG_EVENTS_MAX: usize = 1000;
+
+/// Longest name of this machine in a line: RFC 5424, section 6.
+pub const HOST_BYTES_MAX: usize = 255;
+
+/// Longest method in a line: the longest that an event keeps.
+pub const METHOD_CHARS_MAX: usize = 32;
+
+/// How long a connection may take to come about.
+pub const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the local daemon may keep us waiting before that is a failure.
+pub const SEND_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a receiver may read nothing, or may need for the rest of a batch that the kernel already
+/// holds: a slow one reads an event a second, and a batch has 1,000.
+pub const CONFIRM_PATIENCE: Duration = Duration::from_secs(1200);
+
+const _: () = assert!(CONFIRM_PATIENCE.as_secs() > SYSLOG_EVENTS_MAX as u64);
 const _: () = assert!(
     TORN_LINE_BYTES_MAX as usize > 6 * sentrypeer_storage::event::MESSAGE_BYTES_MAX + 16 * 1024
 );

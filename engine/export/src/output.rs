@@ -5,7 +5,8 @@ use sentrypeer_storage::cursor::Begin;
 use crate::batch::{Batch, Delivery, Failure};
 use crate::filter::Filter;
 use crate::json_log::{self, JsonLog};
-use crate::limits::JSON_LOG_EVENTS_MAX;
+use crate::limits::{JSON_LOG_EVENTS_MAX, SYSLOG_EVENTS_MAX};
+use crate::syslog::{self, Syslog};
 
 /// One output as the operator configures it.
 #[derive(Clone, Debug)]
@@ -25,12 +26,15 @@ pub struct Settings {
 pub enum Receiver {
     /// A file of JSON lines.
     JsonLog(json_log::Settings),
+    /// Lines for syslog.
+    Syslog(syslog::Settings),
 }
 
 /// An output at work.
 #[derive(Debug)]
 pub(crate) enum Output {
     JsonLog(JsonLog),
+    Syslog(Box<Syslog>),
 }
 
 impl Output {
@@ -40,6 +44,7 @@ impl Output {
     pub(crate) fn new(receiver: Receiver) -> Result<Self, Failure> {
         Ok(match receiver {
             Receiver::JsonLog(settings) => Self::JsonLog(JsonLog::new(settings)),
+            Receiver::Syslog(settings) => Self::Syslog(Box::new(Syslog::new(settings)?)),
         })
     }
 
@@ -47,6 +52,7 @@ impl Output {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::JsonLog(_) => "json-log",
+            Self::Syslog(_) => "syslog",
         }
     }
 
@@ -54,6 +60,7 @@ impl Output {
     pub(crate) fn target(&self) -> String {
         match self {
             Self::JsonLog(log) => log.target(),
+            Self::Syslog(syslog) => syslog.target(),
         }
     }
 
@@ -61,6 +68,7 @@ impl Output {
     pub(crate) fn is_acted_on(&self) -> bool {
         match self {
             Self::JsonLog(_) => false,
+            Self::Syslog(_) => true,
         }
     }
 
@@ -68,6 +76,7 @@ impl Output {
     pub(crate) fn events_max(&self) -> usize {
         match self {
             Self::JsonLog(_) => JSON_LOG_EVENTS_MAX,
+            Self::Syslog(_) => SYSLOG_EVENTS_MAX,
         }
     }
 
@@ -75,13 +84,14 @@ impl Output {
     pub(crate) fn send(&mut self, batch: &Batch<'_>) -> Delivery {
         match self {
             Self::JsonLog(log) => log.send(batch),
+            Self::Syslog(syslog) => syslog.send(batch),
         }
     }
 
     /// Forgets what it knows of its place in the log, which is to be read again from elsewhere.
     pub(crate) fn forget(&mut self) {
         match self {
-            Self::JsonLog(_) => {}
+            Self::JsonLog(_) | Self::Syslog(_) => {}
         }
     }
 
@@ -89,6 +99,7 @@ impl Output {
     pub(crate) fn close(&mut self) {
         match self {
             Self::JsonLog(log) => log.close(),
+            Self::Syslog(syslog) => syslog.close(),
         }
     }
 }

@@ -5,3 +5,4 @@
 mod harness;
 mod json_log;
 mod orders;
+mod syslog;
