@@ -34,6 +34,7 @@ pub const CRATES: &[(&str, &str)] = &[
 pub const PURE: &[&str] = &[
     "engine/sip/",
     "engine/src/honeypot/",
+    "storage/pack/src/",
     "storage/src/allow.rs",
     "storage/src/blocklist.rs",
     "storage/src/policy.rs",

@@ -4,11 +4,12 @@ use syn::visit::Visit;
 
 use crate::source::{Breach, Source, Token};
 
-const LINT_ROOTS: [&str; 6] = [
+const LINT_ROOTS: [&str; 7] = [
     "dht/src/lib.rs",
     "engine/sip/src/lib.rs",
     "engine/src/lib.rs",
     "http/src/lib.rs",
+    "storage/pack/src/lib.rs",
     "storage/src/lib.rs",
     "benches/src/lib.rs",
 ];

@@ -13,7 +13,7 @@ use crate::op::{
 };
 use crate::output::Output;
 use crate::shape::has_room;
-use crate::stream::{HIGH, LENGTHS, LITERALS, LOW, OPS, SHAPES, WHOLE};
+use crate::stream::{HIGH, LENGTHS, LOW, OPS, SHAPES, WHOLE};
 
 /// The bytes are not packed messages, or not those that are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

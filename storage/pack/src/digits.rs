@@ -59,10 +59,10 @@ pub(crate) fn decimal_text(number: u32, len: usize) -> u64 {
     let number = u64::from(number);
     // Four digits in each half, then two in each quarter, then one in each byte. 10486 / 2^20 and
     // 103 / 2^10 are close enough to 1/100 and 1/10 for numbers of four and of two digits.
-    let fours = number / 10_000 | (number % 10_000) << 32;
-    let hundreds = fours * 10_486 >> 20 & 0x0000_007f_0000_007f;
+    let fours = (number / 10_000) | ((number % 10_000) << 32);
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
     let pairs = hundreds | (fours - 100 * hundreds) << 16;
-    let tens = pairs * 103 >> 10 & 0x000f_000f_000f_000f;
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
     let digits = tens | (pairs - 10 * tens) << 8;
     (digits | ZEROS) >> (8 * (8 - len.clamp(1, 8)))
 }
@@ -115,14 +115,22 @@ mod tests {
     #[test]
     fn whatever_is_no_digit_is_refused_at_every_place() {
         for len in 1..=8 {
-            for (place, byte) in (0..len).flat_map(|place| (0..=255u8).map(move |byte| (place, byte))) {
+            for (place, byte) in
+                (0..len).flat_map(|place| (0..=255u8).map(move |byte| (place, byte)))
+            {
                 let mut token = vec![b'7'; 8];
                 token[place] = byte;
                 let is = |known: Option<u64>| known.is_some();
                 assert_eq!(is(decimal(&token, len)), byte.is_ascii_digit());
                 let (upper, lower) = (b'A'..=b'F', b'a'..=b'f');
-                assert_eq!(is(hex(&token, len, b'a')), byte.is_ascii_digit() || lower.contains(&byte));
-                assert_eq!(is(hex(&token, len, b'A')), byte.is_ascii_digit() || upper.contains(&byte));
+                assert_eq!(
+                    is(hex(&token, len, b'a')),
+                    byte.is_ascii_digit() || lower.contains(&byte)
+                );
+                assert_eq!(
+                    is(hex(&token, len, b'A')),
+                    byte.is_ascii_digit() || upper.contains(&byte)
+                );
             }
         }
     }

@@ -106,9 +106,12 @@ mod tests {
     fn each_endpoint_is_found_where_it_stands() {
         let texts = texts("203.0.113.7:5071");
         let message = b"<203.0.113.7:5071> for 198.51.100.23:5060 here";
-        for (code, at, len) in
-            [(SOURCE, 1, 11), (SOURCE_PORT, 13, 4), (DESTINATION, 23, 13), (DESTINATION_PORT, 37, 4)]
-        {
+        for (code, at, len) in [
+            (SOURCE, 1, 11),
+            (SOURCE_PORT, 13, 4),
+            (DESTINATION, 23, 13),
+            (DESTINATION_PORT, 37, 4),
+        ] {
             assert_eq!(texts.len_at(code, message, at), Some(len));
             assert_eq!(texts.len_at(code, message, at + 1), None);
             assert_eq!(texts.len_at(code, &message[..at + len], at), Some(len));

@@ -99,7 +99,12 @@ impl<'a> Incoming<'a> {
 }
 
 /// Puts a stream where it belongs.
-fn unpack(stream: &[u8], is_packed: bool, to: &mut [u8], zstd: &mut Decompressor<'_>) -> Option<()> {
+fn unpack(
+    stream: &[u8],
+    is_packed: bool,
+    to: &mut [u8],
+    zstd: &mut Decompressor<'_>,
+) -> Option<()> {
     if is_packed {
         let len = zstd.decompress_to_buffer(stream, to).ok()?;
         return (len == to.len()).then_some(());

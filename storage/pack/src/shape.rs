@@ -29,10 +29,10 @@ impl Shapes {
 
     /// The number of a shape that has one.
     pub(crate) fn find(&self, template: usize, ops: &[Op]) -> Option<u16> {
-        let is_it = |shape: &u16| {
-            self.all[usize::from(*shape)].0 == template && self.is(*shape, ops)
-        };
-        let numbers = probe(template, ops).filter_map(|place| self.places.get(place)?.checked_sub(1));
+        let is_it =
+            |shape: &u16| self.all[usize::from(*shape)].0 == template && self.is(*shape, ops);
+        let numbers =
+            probe(template, ops).filter_map(|place| self.places.get(place)?.checked_sub(1));
         numbers.into_iter().find(is_it)
     }
 

@@ -2,8 +2,11 @@
 
 use super::{Draw, Message, Mix};
 
+/// Makes an honest message hostile.
+pub type Spoil = fn(&mut Message, &mut Draw);
+
 /// The kinds of them, each with its name.
-pub const KINDS: [(&str, fn(&mut Message, &mut Draw)); 12] = [
+pub const KINDS: [(&str, Spoil); 12] = [
     ("a random user agent in each", random_agent),
     ("another user agent, all else the same", only_agent),
     ("500 random bytes", random_bytes),
@@ -18,12 +21,20 @@ pub const KINDS: [(&str, fn(&mut Message, &mut Draw)); 12] = [
     ("16 KB of short lines", many_lines),
 ];
 
-/// `count` messages of a kind.
-pub fn messages(kind: fn(&mut Message, &mut Draw), count: usize) -> Vec<Message> {
-    let mut all = super::messages(Mix::Long, count, 10_000, 99);
-    let mut draw = Draw::new(5);
-    all.iter_mut().for_each(|message| kind(message, &mut draw));
-    all
+/// Messages of a kind, of so many bytes in all.
+pub fn messages(kind: Spoil, bytes: usize) -> Vec<Message> {
+    let (mut draw, mut sum) = (Draw::new(5), 0);
+    let mut honest = Draw::new(3);
+    let spoilt = std::iter::repeat_with(|| {
+        let mut message = super::message(Mix::Long, 10_000, &mut honest);
+        kind(&mut message, &mut draw);
+        message
+    });
+    let enough = spoilt.take_while(|message| {
+        sum += message.bytes.len();
+        sum <= bytes
+    });
+    enough.collect()
 }
 
 fn random_agent(message: &mut Message, draw: &mut Draw) {
@@ -88,17 +99,17 @@ fn redrawn(draw: &mut Draw, token: impl Fn(&mut Draw, usize) -> String) -> Strin
 }
 
 fn other_words(message: &mut Message, draw: &mut Draw) {
-    let text = redrawn(draw, |draw, len| draw.of(b"abcdefghijklmnopqrstuvwxyz", len));
+    let text = redrawn(draw, Draw::letters);
     fixed(message, text);
 }
 
 fn other_hex(message: &mut Message, draw: &mut Draw) {
-    let text = redrawn(draw, |draw, len| draw.hex(len));
+    let text = redrawn(draw, Draw::hex);
     fixed(message, text);
 }
 
 fn letters(message: &mut Message, draw: &mut Draw) {
-    let text = (0..300).map(|_| draw.of(b"abcdefghijklmnopqrstuvwxyz", 1) + " ").collect();
+    let text = (0..300).map(|_| draw.letters(1) + " ").collect();
     fixed(message, text);
 }
 
@@ -121,11 +132,11 @@ fn shuffled_lines(message: &mut Message, draw: &mut Draw) {
 }
 
 fn short_lines(message: &mut Message, draw: &mut Draw) {
-    let text = (0..300).map(|_| draw.of(b"abcdefghijklmnopqrstuvwxyz", 1) + "\n").collect();
+    let text = (0..300).map(|_| draw.letters(1) + "\n").collect();
     fixed(message, text);
 }
 
 fn many_lines(message: &mut Message, draw: &mut Draw) {
-    let text = (0..5_000).map(|_| draw.of(b"abcdefgh", 1) + "\r\n").collect();
+    let text = (0..5_000).map(|_| draw.letters(1) + "\r\n").collect();
     fixed(message, text);
 }
