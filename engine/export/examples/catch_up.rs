@@ -6,6 +6,9 @@
 //!
 //! Receivers are threads of this process; their time is not counted.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +18,9 @@ use sentrypeer_export::filter::Filter;
 use sentrypeer_export::json_log;
 use sentrypeer_export::line::{Clock, Format};
 use sentrypeer_export::output::{Receiver, Settings};
+use sentrypeer_export::secret::Secret;
+use sentrypeer_export::syslog::{self, Framing};
+use sentrypeer_export::webhook::{self, Form};
 use sentrypeer_storage::cursor::Begin;
 use sentrypeer_storage::event::{
     Anomalies, Collected, EventRef, NumberKind, Seq, Time, Transport, Verification,
@@ -55,11 +61,78 @@ fn receivers(folder: &Path) -> Result<Vec<(&'static str, Receiver)>, Failure> {
     let json_log = |name: &str, format| {
         Receiver::JsonLog(json_log::Settings { path: folder.join(name), format, clock: Clock::Utc })
     };
+    let daemon = folder.join("daemon.socket");
+    let socket = UnixDatagram::bind(&daemon)?;
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while socket.recv(&mut buffer).is_ok() {}
+    });
+    let web = http_sink()?;
+    let webhook = |form, gzip| {
+        Receiver::Webhook(webhook::Settings {
+            url: Secret::new(format!("http://{web}/")),
+            form,
+            events: 1000,
+            gzip,
+            signing_secret: Some(Secret::new("key")),
+            credentials: None,
+            ca_file: None,
+            dead_letters: folder.join("dead"),
+        })
+    };
+    let tcp = syslog::Settings::Tcp { address: tcp_sink()?, framing: Framing::OctetCounting };
     Ok(vec![
+        ("syslog-local", Receiver::Syslog(syslog::Settings::Local(daemon))),
+        ("syslog-tcp", Receiver::Syslog(tcp)),
+        ("webhook-array", webhook(Form::Array, false)),
+        ("webhook-gzip", webhook(Form::Lines, true)),
+        ("webhook-ce", webhook(Form::CloudEventBatch, false)),
         ("json-log", json_log("log", Format::SentryPeer)),
         ("json-log-tpot", json_log("tpot", Format::Tpot)),
         ("json-log-ecs", json_log("ecs", Format::Ecs)),
     ])
+}
+
+/// Reads whatever comes, to its end.
+fn tcp_sink() -> std::io::Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?.to_string();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        }
+    });
+    Ok(address)
+}
+
+/// Answers 204 to every request.
+fn http_sink() -> std::io::Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?.to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || answer(&stream));
+        }
+    });
+    Ok(address)
+}
+
+fn answer(mut stream: &TcpStream) {
+    let mut reader = BufReader::new(stream);
+    let (mut line, mut length) = (String::new(), 0u64);
+    while reader.read_line(&mut line).is_ok_and(|read| read > 0) {
+        let lower = line.to_ascii_lowercase();
+        if let Some(value) = lower.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap_or(0);
+        }
+        if line.trim_end().is_empty() {
+            let _ = std::io::copy(&mut (&mut reader).take(length), &mut std::io::sink());
+            if stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").is_err() {
+                return;
+            }
+        }
+        line.clear();
+    }
 }
 
 /// Reading the log alone, to compare with.

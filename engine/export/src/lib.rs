@@ -31,11 +31,14 @@ pub mod handle;
 pub mod json_log;
 pub mod limits;
 pub mod line;
+mod lines_file;
 pub mod output;
 mod outputs;
+pub mod secret;
 pub mod status;
 pub mod syslog;
 mod task;
 mod tls;
+pub mod webhook;
 
 pub use outputs::{Outputs, StartError};

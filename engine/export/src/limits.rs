@@ -59,6 +59,36 @@ pub const SEND_PATIENCE: Duration = Duration::from_secs(10);
 /// holds: a slow one reads an event a second, and a batch has 1,000.
 pub const CONFIRM_PATIENCE: Duration = Duration::from_secs(1200);
 
+/// Most events in one request.
+pub const WEBHOOK_EVENTS_MAX: usize = 10_000;
+
+/// Events that are posted one by one before orders are looked at again.
+pub const WEBHOOK_SINGLES_MAX: usize = 16;
+
+/// No event is added to a body of this size: receivers commonly take a few megabytes.
+pub const WEBHOOK_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How long a request may take in all. A receiver that needs longer for a batch wants smaller ones.
+pub const WEBHOOK_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is read of an answer. Nothing of it is kept but a token.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// A token is renewed so long before it expires: clocks differ, and requests take time.
+pub const TOKEN_RENEW_BEFORE: Duration = Duration::from_secs(60);
+
+/// How long a token is used that does not say how long it holds.
+pub const TOKEN_LIFE_DEFAULT: Duration = Duration::from_secs(300);
+
+/// The longest that a token is used, whatever it says.
+pub const TOKEN_LIFE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How large a dead-letter file may become. When it is full the webhook stops and says so.
+pub const DEAD_LETTER_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Longest file that is taken for a secret.
+pub const SECRET_BYTES_MAX: u64 = 64 * 1024;
+
 const _: () = assert!(CONFIRM_PATIENCE.as_secs() > SYSLOG_EVENTS_MAX as u64);
 const _: () = assert!(
     TORN_LINE_BYTES_MAX as usize > 6 * sentrypeer_storage::event::MESSAGE_BYTES_MAX + 16 * 1024

@@ -36,7 +36,7 @@ pub enum Clock {
 }
 
 /// How events become lines.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Renderer {
     format: Format,
     /// The machine's time zone, if times are written in it.

@@ -7,6 +7,7 @@ use crate::filter::Filter;
 use crate::json_log::{self, JsonLog};
 use crate::limits::{JSON_LOG_EVENTS_MAX, SYSLOG_EVENTS_MAX};
 use crate::syslog::{self, Syslog};
+use crate::webhook::{self, Webhook};
 
 /// One output as the operator configures it.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub enum Receiver {
     JsonLog(json_log::Settings),
     /// Lines for syslog.
     Syslog(syslog::Settings),
+    /// Requests to a URL.
+    Webhook(webhook::Settings),
 }
 
 /// An output at work.
@@ -35,6 +38,7 @@ pub enum Receiver {
 pub(crate) enum Output {
     JsonLog(JsonLog),
     Syslog(Box<Syslog>),
+    Webhook(Box<Webhook>),
 }
 
 impl Output {
@@ -45,6 +49,7 @@ impl Output {
         Ok(match receiver {
             Receiver::JsonLog(settings) => Self::JsonLog(JsonLog::new(settings)),
             Receiver::Syslog(settings) => Self::Syslog(Box::new(Syslog::new(settings)?)),
+            Receiver::Webhook(settings) => Self::Webhook(Box::new(Webhook::new(settings)?)),
         })
     }
 
@@ -53,6 +58,7 @@ impl Output {
         match self {
             Self::JsonLog(_) => "json-log",
             Self::Syslog(_) => "syslog",
+            Self::Webhook(_) => "webhook",
         }
     }
 
@@ -61,13 +67,14 @@ impl Output {
         match self {
             Self::JsonLog(log) => log.target(),
             Self::Syslog(syslog) => syslog.target(),
+            Self::Webhook(webhook) => webhook.target(),
         }
     }
 
     /// Whether something acts on what it gets, so that the allow-list holds for it.
     pub(crate) fn is_acted_on(&self) -> bool {
         match self {
-            Self::JsonLog(_) => false,
+            Self::JsonLog(_) | Self::Webhook(_) => false,
             Self::Syslog(_) => true,
         }
     }
@@ -77,6 +84,7 @@ impl Output {
         match self {
             Self::JsonLog(_) => JSON_LOG_EVENTS_MAX,
             Self::Syslog(_) => SYSLOG_EVENTS_MAX,
+            Self::Webhook(webhook) => webhook.events_max(),
         }
     }
 
@@ -85,13 +93,14 @@ impl Output {
         match self {
             Self::JsonLog(log) => log.send(batch),
             Self::Syslog(syslog) => syslog.send(batch),
+            Self::Webhook(webhook) => webhook.send(batch),
         }
     }
 
     /// Forgets what it knows of its place in the log, which is to be read again from elsewhere.
     pub(crate) fn forget(&mut self) {
         match self {
-            Self::JsonLog(_) | Self::Syslog(_) => {}
+            Self::JsonLog(_) | Self::Syslog(_) | Self::Webhook(_) => {}
         }
     }
 
@@ -100,6 +109,8 @@ impl Output {
         match self {
             Self::JsonLog(log) => log.close(),
             Self::Syslog(syslog) => syslog.close(),
+            // The client closes connections that do not work any more itself.
+            Self::Webhook(_) => {}
         }
     }
 }

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at the first surprise")]
 
+mod fail2ban;
 mod harness;
+mod http_server;
 mod json_log;
 mod orders;
 mod syslog;
+mod webhook;
