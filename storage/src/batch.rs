@@ -110,7 +110,7 @@ fn write_blocks(write: &WriteTransaction, batch: &Batch) -> Result<Stored, Error
             filters.insert(first, &filter[..])?;
         }
         let replaced = heads.insert(first, &block.head.to_bytes()[..])?;
-        let replaced = replaced.map(|head| parse_head(head.value())).transpose()?;
+        let replaced = replaced.map(|head| parse_head(head.value()).ok());
         stored.added_bytes += stored_bytes(&block.head);
         let mut rest = &block.payload[..];
         let mut number = 0;
@@ -120,7 +120,7 @@ fn write_blocks(write: &WriteTransaction, batch: &Batch) -> Result<Stored, Error
             (rest, number) = (others, number + 1);
         }
         if let Some(replaced) = replaced {
-            stored.freed_bytes += stored_bytes(&replaced);
+            stored.freed_bytes += replaced.as_ref().map_or(0, stored_bytes);
             // The block that this one replaces may have had more parts.
             for number in number..BLOCK_PARTS_MAX as u8 {
                 if parts.remove((first, number))?.is_none() {
@@ -148,7 +148,7 @@ fn delete_blocks(
     for entry in heads.range(..=through.0)?.take(DELETE_BLOCKS_MAX) {
         let (first, head) = entry?;
         firsts.push(first.value());
-        stored.deleted_bytes += stored_bytes(&parse_head(head.value())?);
+        stored.deleted_bytes += parse_head(head.value()).as_ref().map_or(0, stored_bytes);
     }
     stored.freed_bytes += stored.deleted_bytes;
     stored.deletes_more = firsts.len() == DELETE_BLOCKS_MAX;

@@ -38,8 +38,8 @@ pub(crate) struct Clock {
     /// The last time that was believed, and when that was.
     believed: Time,
     at: Duration,
-    /// Since when the clock has shown another time.
-    doubted: Option<Duration>,
+    /// The other time that the clock has shown since, and since when.
+    doubted: Option<(Time, Duration)>,
 }
 
 impl Clock {
@@ -54,9 +54,13 @@ impl Clock {
 
     /// The time, and what to make of it.
     pub(crate) fn now(&mut self, time: Time, steady: Duration) -> Now {
-        let passed = steady.saturating_sub(self.at).as_nanos();
-        let expected = self.believed.0.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX));
-        let since = match self.doubted {
+        let expected = later(self.believed, steady.saturating_sub(self.at)).0;
+        // A clock that jumps again shows a time that has to stand for itself.
+        let doubted = self.doubted.filter(|(shown, since)| {
+            let goes_on = later(*shown, steady.saturating_sub(*since));
+            time.0.abs_diff(goes_on.0) <= CLOCK_JUMP_NS
+        });
+        let doubted = match doubted {
             _ if time.0.abs_diff(expected) <= CLOCK_JUMP_NS => None,
             None => {
                 log::warn!(
@@ -65,18 +69,22 @@ impl Clock {
                     (i128::from(time.0) - i128::from(expected)) / 1_000_000_000,
                     CLOCK_BELIEF.as_secs() / 3600
                 );
-                Some(steady)
+                Some((time, steady))
             }
-            Some(since) if steady.saturating_sub(since) >= CLOCK_BELIEF => None,
+            Some((_, since)) if steady.saturating_sub(since) >= CLOCK_BELIEF => None,
             doubted => doubted,
         };
-        self.doubted = since;
-        if since.is_none() {
+        self.doubted = doubted;
+        if doubted.is_none() {
             (self.believed, self.at) = (time, steady);
             return time.into();
         }
         Now { time, expiry: time.min(Time(expected)), is_sure: false }
     }
+}
+
+fn later(time: Time, by: Duration) -> Time {
+    Time(time.0.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]
@@ -119,6 +127,17 @@ mod tests {
         assert!(!clock.now(at(3650), hours(3)).is_sure);
         assert!(!clock.now(Time(at(3650).0 + 23 * 3600 * NS_PER_S), hours(26)).is_sure);
         assert!(clock.now(at(3651), hours(27)).is_sure);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_again_has_to_stand_anew() {
+        let mut clock = clock();
+        let slow = |n: u64| Time(START.0 + (n - 2) * 3600 * NS_PER_S);
+        assert!(!clock.now(slow(2), hours(2)).is_sure);
+        assert!(!clock.now(slow(23), hours(23)).is_sure);
+        assert!(!clock.now(at(3650), hours(27)).is_sure, "believed the moment that it came");
+        assert!(!clock.now(at(3651), hours(27 + 23)).is_sure);
+        assert!(clock.now(Time(at(3651).0 + 3600 * NS_PER_S), hours(27 + 25)).is_sure);
     }
 
     #[test]

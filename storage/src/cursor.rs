@@ -51,7 +51,8 @@ impl fmt::Display for CursorName {
 pub struct Cursor {
     /// Everything up to this event is done with.
     pub at: Seq,
-    /// Events that retention took, or that were damaged, before the reader saw them.
+    /// Events that retention took, or that were damaged, before the reader was done with them; with
+    /// repeats and what was erased, which it would not have seen.
     pub missed: u64,
     /// When it last moved.
     pub moved: Time,
@@ -158,6 +159,8 @@ pub enum Begin {
 pub struct Read {
     /// The events, in their order, without repeats.
     pub events: Vec<StoredEvent>,
+    /// The first event behind the cursor that is still there; one after the last if there is none.
+    pub(crate) first: Seq,
     /// When all of them are done with, the reader's place is this.
     pub through: Seq,
 }
@@ -187,12 +190,15 @@ impl Reader {
     /// [`LogError::Closed`] and [`LogError::Storage`]: later it may go on.
     pub fn read(&mut self, max_events: usize) -> Result<Read, LogError> {
         let log = Log::new(self.shared.clone());
-        let first = log.first()?;
-        self.skip_to(Seq(first.0 - 1));
         loop {
             match log.read(self.cursor.at, max_events, &mut self.block) {
                 Err(LogError::Damaged { last, .. }) => self.skip_to(last),
-                other => return other,
+                Err(error) => return Err(error),
+                Ok(mut read) => {
+                    self.skip_to(Seq(read.first.0 - 1));
+                    read.through = read.through.max(self.cursor.at);
+                    return Ok(read);
+                }
             }
         }
     }

@@ -13,17 +13,17 @@ use redb::{Database, Error};
 
 use crate::aggregate::Row;
 use crate::batch::{Batch, RowWrite};
-use crate::block::{Block, Builder, Damaged, Head, Packer};
+use crate::block::{Block, Builder, Damaged, Head, Packed, Packer};
 use crate::counts::{Counts, Gathered};
 use crate::event::{Seq, SourceKey};
 use crate::evict::Eviction;
 use crate::filter::{Subject, may_hold};
 use crate::key::{AgentKey, Key, NumberKey};
-use crate::limits::{FORGET_BLOCKS_MAX, FORGET_HEADS_MAX};
+use crate::limits::{FORGET_BLOCKS_MAX, FORGET_HEADS_MAX, FORGET_LOOKS_MAX, FORGET_ROWS_MAX};
 use crate::load::readable;
 use crate::repeat::Record;
 use crate::rewrite::{Keep, rewrite};
-use crate::rollup::Dimension;
+use crate::rollup::{Dimension, Hour};
 use crate::row_bytes::encode_row;
 use crate::tables::{RowTable, State, row_key};
 use crate::view::View;
@@ -50,7 +50,8 @@ pub(crate) struct Forgetting {
     end: Option<Seq>,
     /// Whether its row and its hours are still to be taken out.
     has_row: bool,
-    has_hours: bool,
+    /// The first hour that is not looked at yet.
+    hours_from: Option<Hour>,
     forgotten: Forgotten,
     builder: (Builder, Packer),
     done: Sender<Forgotten>,
@@ -62,18 +63,20 @@ pub(crate) struct Touched {
     sources: Vec<SourceKey>,
     numbers: Vec<NumberKey>,
     agents: Vec<AgentKey>,
+    /// Whether hours are to be stored, too.
+    pub(crate) hours: bool,
 }
 
 impl Forgetting {
     pub(crate) fn new(subject: Subject, done: Sender<Forgotten>) -> Self {
         let (at, forgotten) = (Seq(0), Forgotten::default());
-        let (has_row, has_hours) = (true, true);
+        let (has_row, hours_from) = (true, Some(Hour(0)));
         Self {
             subject,
             at,
             end: None,
             has_row,
-            has_hours,
+            hours_from,
             forgotten,
             builder: Default::default(),
             done,
@@ -91,7 +94,8 @@ impl Forgetting {
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        self.end.is_some_and(|end| self.at >= end) && !self.has_row
+        let are_blocks_done = self.end.is_some_and(|end| self.at >= end);
+        are_blocks_done && !self.has_row && self.hours_from.is_none()
     }
 
     /// Says what was erased. If nobody waits for it any more, nobody needs to know.
@@ -110,13 +114,17 @@ impl Forgetting {
         let mut touched = Touched::default();
         let Some(end) = self.end else { return Ok(touched) };
         let view = View::new(db)?;
-        if self.has_hours {
-            self.take_hours(&view, counts)?;
-            self.has_hours = false;
+        if let Some(from) = self.hours_from {
+            self.take_hours(&view, counts, from)?;
+            touched.hours = true;
         }
+        let mut looks = 0;
         let hash = self.subject.hash(counts.table_key());
         for _ in 0..FORGET_HEADS_MAX {
-            if self.at >= end || batch.blocks.len() >= FORGET_BLOCKS_MAX {
+            let is_full = batch.blocks.len() >= FORGET_BLOCKS_MAX
+                || looks >= FORGET_LOOKS_MAX
+                || touched.len() >= FORGET_ROWS_MAX;
+            if self.at >= end || is_full {
                 break;
             }
             let next = match next_block(&view, self.at, hash) {
@@ -130,27 +138,40 @@ impl Forgetting {
             };
             self.at = head.last();
             let Some(block) = block else { continue };
-            let Some(block) = readable(block, &head.first) else {
+            looks += 1;
+            let sound = readable(block, &head.first).filter(|block| is_sound(block));
+            let Some(block) = sound else {
                 self.forgotten.damaged += u64::from(head.count);
                 continue;
             };
-            let before = self.forgotten.events;
-            let packed = rewrite(&block, &mut self.builder, |seq, record| {
-                if !is_of(&self.subject, record) {
-                    return Keep::Whole;
-                }
-                self.forgotten.events += record.count();
-                if seq > expired {
-                    counts.expire(seq, record);
-                    touched.add(record);
-                }
-                Keep::Nothing
-            });
-            if self.forgotten.events > before {
+            if block.records().flatten().any(|(_, record)| is_of(&self.subject, &record)) {
+                let packed = self.erase(&block, counts, expired, &mut touched);
                 batch.blocks.extend(readable(packed, &head.first));
             }
         }
         Ok(touched)
+    }
+
+    /// The block without what is to be forgotten. All its records can be read.
+    fn erase(
+        &mut self,
+        block: &Block,
+        counts: &mut Counts,
+        expired: Seq,
+        touched: &mut Touched,
+    ) -> Result<Packed, Damaged> {
+        rewrite(block, &mut self.builder, |seq, record| {
+            if !is_of(&self.subject, record) {
+                return Keep::Whole;
+            }
+            self.forgotten.events += record.count();
+            if seq > expired {
+                counts.expire(seq, record);
+            }
+            // Also a row that does not count it any more may be stored with it.
+            touched.add(record);
+            Keep::Nothing
+        })
     }
 
     /// Takes the row of the subject out of its table, once it can. Whether there was one.
@@ -174,13 +195,15 @@ impl Forgetting {
         self.forgotten.had_row
     }
 
-    /// Takes the subject out of all hours.
-    fn take_hours(&mut self, view: &View, counts: &mut Counts) -> Result<(), Error> {
+    /// Takes the subject out of some of the hours.
+    fn take_hours(&mut self, view: &View, counts: &mut Counts, from: Hour) -> Result<(), Error> {
         let (dimension, key) = match &self.subject {
             Subject::Source(key) => (Dimension::Source, key.as_bytes()),
             Subject::Number(key) => (Dimension::Number, key.as_bytes()),
         };
-        self.forgotten.hours = counts.rollups.forget(view, dimension, key)?;
+        let (number, next) = counts.rollups.forget(view, dimension, key, from)?;
+        self.forgotten.hours += number;
+        self.hours_from = next;
         Ok(())
     }
 }
@@ -196,6 +219,10 @@ fn next_block(view: &View, at: Seq, hash: u64) -> Result<Option<(Head, Looked)>,
     Ok(Some((head, block)))
 }
 
+fn is_sound(block: &Block) -> bool {
+    block.records().all(|record| record.is_ok())
+}
+
 fn is_of(subject: &Subject, record: &Record<'_>) -> bool {
     match (subject, record) {
         (Subject::Source(key), _) => SourceKey::of(record.source()) == *key,
@@ -207,6 +234,10 @@ fn is_of(subject: &Subject, record: &Record<'_>) -> bool {
 }
 
 impl Touched {
+    fn len(&self) -> usize {
+        self.sources.len() + self.numbers.len() + self.agents.len()
+    }
+
     fn add(&mut self, record: &Record<'_>) {
         self.sources.push(SourceKey::of(record.source()));
         let Record::Event(event) = record else { return };
@@ -255,7 +286,7 @@ mod tests {
     use crate::limits::NS_PER_S;
     use crate::order::Order;
     use crate::recount::recount;
-    use crate::rollup;
+
     use crate::store::Store;
     use crate::testing::event;
 
@@ -363,7 +394,7 @@ mod tests {
         bench.settle();
         bench.restart();
         let store = Store(bench.writer.shared.clone());
-        let hours = store.rollups(rollup::Hour(0), rollup::Hour(u32::MAX)).unwrap();
+        let hours = store.rollups(Hour(0), Hour(u32::MAX)).unwrap();
         let key = SourceKey::of(event(1).source.ip());
         let tops: Vec<_> = hours.iter().map(|(_, hour)| hour.top(Dimension::Source)).collect();
         assert!(

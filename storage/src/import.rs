@@ -188,6 +188,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_imported_into_an_hour_that_has_ended_is_added_to_it() {
+        let mut bench = Bench::new(u64::MAX);
+        let hour = crate::rollup::Hour::of(bench.now);
+        for _ in 0..4 {
+            bench.ingest(&EventRef { time: bench.now, ..event(1) });
+            bench.commit();
+            bench.settle();
+            bench.now.0 += 3600 * NS_PER_S;
+        }
+        let age = (bench.now.0 - hour.begin().0) / NS_PER_S - 1;
+        let some = import(&bench, 1, &[(1, 2, age), (2, 3, age)]);
+        let _ = run(&mut bench, some);
+        bench.close_block_of_imports();
+        bench.settle();
+        let store = Store(bench.writer.shared.clone());
+        let hours = store.rollups(hour, hour).unwrap();
+        assert_eq!(hours[0].1.totals.events(), 3);
+    }
+
+    #[test]
     fn names_leave_with_their_events() {
         let mut bench = Bench::new(60 * NS_PER_S);
         let some = import(&bench, 1, &[(1, 1, 0), (2, 2, 0)]);

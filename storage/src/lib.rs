@@ -31,6 +31,7 @@
 pub mod aggregate;
 pub mod allow;
 pub mod arena;
+mod arrival;
 mod batch;
 #[cfg(test)]
 mod bench;
@@ -50,6 +51,8 @@ mod head;
 pub mod identity;
 pub mod import;
 pub mod intake;
+#[cfg(test)]
+mod interplay;
 pub mod key;
 pub mod limits;
 mod load;

@@ -99,8 +99,9 @@ pub const CLOCK_BELIEF: Duration = Duration::from_secs(24 * 3600);
 /// What a backup copies with one commit, in bytes: it is in memory until then.
 pub const BACKUP_COMMIT_BYTES: usize = 8 * 1024 * 1024;
 
-/// Blocks whose times are in the future that expiry looks behind, at most: see `retain.rs`.
-pub const EXPIRE_LOOK_AHEAD_MAX: usize = 64;
+/// Blocks that are looked at behind one whose times are in the future, at most, by one commit: see
+/// `arrival.rs`.
+pub const ARRIVAL_LOOKS_MAX: usize = 256;
 
 /// Pause between two attempts to store what the disk refused.
 pub const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -136,6 +137,15 @@ pub const STRIP_BLOCKS_MAX: usize = 8;
 
 /// Blocks that one commit erases something in, at most. See `forget.rs`.
 pub const FORGET_BLOCKS_MAX: usize = 8;
+
+/// Blocks that one commit unpacks to erase something, at most: some 50 ms.
+pub const FORGET_LOOKS_MAX: usize = 32;
+
+/// Rows of others that one commit stores because something was erased, about.
+pub const FORGET_ROWS_MAX: usize = 16 * 1024;
+
+/// Hours that one commit looks at to erase something, at most.
+pub const FORGET_HOURS_MAX: usize = 64;
 
 /// Blocks that one commit looks at to erase something, at most.
 pub const FORGET_HEADS_MAX: usize = 4096;

@@ -34,8 +34,8 @@ pub(crate) struct Loaded {
     pub(crate) cursors: Vec<(CursorName, Cursor)>,
     /// Up to which event messages were taken out.
     pub(crate) stripped: Seq,
-    /// What the blocks take in the file, in bytes.
-    pub(crate) log_bytes: u64,
+    /// What the blocks take in the file, in bytes, and those of them that have expired.
+    pub(crate) log_bytes: (u64, u64),
     /// When something was last stored.
     pub(crate) time: Time,
     /// Events that were counted again.
@@ -87,7 +87,8 @@ pub(crate) fn load(db: &Database) -> Result<Loaded, Error> {
     // They are stored with every commit, so all that was counted again is in them already.
     counts.totals = view.totals()?;
     let cursors = view.cursors()?;
-    let (time, stripped, log_bytes) = (view.time()?, view.stripped()?, view.log_bytes()?);
+    let (time, stripped, log_bytes) =
+        (view.time()?, view.stripped()?, view.log_bytes(state.expired)?);
     Ok(Loaded { stripped, log_bytes, time, origin, state, counts, cursors, replayed })
 }
 

@@ -150,7 +150,11 @@ impl Log {
         last: &mut Option<Block>,
     ) -> Result<Read, LogError> {
         let view = self.view()?;
-        let mut read = Read { events: Vec::new(), through: after };
+        let mut read = Read { events: Vec::new(), first: after, through: after };
+        read.first = match view.head_after(after)? {
+            Some(head) => head.first.max(Seq(after.0 + 1)),
+            None => Seq(view.state()?.last.0.max(after.0) + 1),
+        };
         let mut bytes = 0;
         while read.events.len() < max_events && bytes < LOG_READ_BYTES_MAX {
             let Some(head) = view.head_after(read.through)? else { break };
@@ -170,7 +174,12 @@ impl Log {
             };
             let block = last.insert(block);
             for event in block.events() {
-                let (seq, event) = event.map_err(damaged)?;
+                let (seq, event) = match event {
+                    Ok(event) => event,
+                    // What was read before it is not lost to the reader.
+                    Err(_) if !read.events.is_empty() => return Ok(read),
+                    Err(error) => return Err(damaged(error)),
+                };
                 if seq <= read.through {
                     continue;
                 }

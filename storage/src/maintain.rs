@@ -214,19 +214,27 @@ fn copy_to(from: &Database, to: &Path) -> Result<u64, MaintainError> {
         reason: error.to_string(),
     };
     // Under the final name only when it is whole, and never over something that is there.
-    let partial = crate::identity::beside(to, "partial");
+    let partial = crate::identity::beside(to, &format!("partial-{}", std::process::id()));
     if to.exists() {
         return Err(failed(std::io::ErrorKind::AlreadyExists.into()));
     }
     let file = OpenOptions::new()
         .read(true)
         .write(true)
-        .create_new(true)
+        .create(true)
+        .truncate(true)
         .mode(0o600)
         .open(&partial)
         .map_err(failed)?;
     let copied = copy_into(from, file).and_then(|()| {
-        std::fs::hard_link(&partial, to).map_err(failed)?;
+        // Unlike a rename, a link never replaces what somebody has just made there. Not every file system
+        // has links.
+        match std::fs::hard_link(&partial, to) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                std::fs::rename(&partial, to).map_err(failed)?;
+            }
+            linked => linked.map_err(failed)?,
+        }
         sync_folder(to).map_err(failed)
     });
     // After a success this name is one too many, after a failure it should not stay.

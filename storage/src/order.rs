@@ -6,7 +6,7 @@ use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
 use crate::filter::Subject;
 use crate::import::{Import, Imported};
-use crate::store::Store;
+use crate::store::{Phase, Store};
 
 pub use crate::forget::Forgotten;
 
@@ -31,7 +31,7 @@ pub enum OrderError {
     /// More at once than may be ordered.
     #[error("that is too much for one order")]
     TooLarge,
-    /// It takes longer. It goes on, and can be given again to learn how it ended.
+    /// It takes longer, and goes on. Nobody will say how it ended.
     #[error("it is not done yet, and goes on")]
     Late,
 }
@@ -50,6 +50,9 @@ impl Store {
     }
 
     pub(crate) fn order(&self, order: Order) -> Result<(), OrderError> {
+        if matches!(self.phase(), Phase::Failed | Phase::Stopped) {
+            return Err(OrderError::Closed);
+        }
         self.0.orders.0.try_send(order).map_err(|refused| {
             if refused.is_full() { OrderError::Busy } else { OrderError::Closed }
         })

@@ -34,7 +34,7 @@ pub struct Query {
     pub min_verification: Verification,
     /// With these bytes in the user agent.
     pub agent: Option<Box<[u8]>>,
-    /// So many, at most.
+    /// So many, at most; 0 is taken for 1.
     pub max_events: usize,
 }
 
@@ -155,7 +155,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn is_over(&self, found: &Found) -> bool {
-        found.events.len() >= self.query.max_events
+        found.events.len() >= self.query.max_events.max(1)
             || self.bytes >= LOG_READ_BYTES_MAX
             || self.blocks >= QUERY_BLOCKS_MAX
     }
@@ -177,7 +177,7 @@ impl Search<'_> {
             }
         }
         for (seq, event) in fitting.iter().rev() {
-            let is_full = found.events.len() >= self.query.max_events;
+            let is_full = found.events.len() >= self.query.max_events.max(1);
             if is_full || (self.bytes >= LOG_READ_BYTES_MAX && !found.events.is_empty()) {
                 found.before = Some(Seq(seq.0 + 1));
                 return;

@@ -22,15 +22,14 @@
 use redb::{Database, Error};
 
 use crate::aggregate::Row;
-use crate::block::Head;
+use crate::arrival::{Arrival, Arrivals};
 use crate::bucket::Span;
 use crate::clock::Now;
 use crate::counts::{Counts, Gathered};
 use crate::event::{Seq, Time};
 use crate::key::Key;
 use crate::limits::{
-    AGE_OUT_BUCKETS_MAX, AGE_OUT_INTERVAL_NS, AGE_OUT_ROWS_MAX, BUCKETS, CLOCK_JUMP_NS,
-    EXPIRE_BLOCKS_MAX, EXPIRE_LOOK_AHEAD_MAX,
+    AGE_OUT_BUCKETS_MAX, AGE_OUT_INTERVAL_NS, AGE_OUT_ROWS_MAX, BUCKETS, EXPIRE_BLOCKS_MAX,
 };
 use crate::load::{expire_block, readable};
 use crate::tables::{RowTable, row_key};
@@ -46,11 +45,14 @@ pub(crate) struct Expiry {
     is_active: bool,
     /// See [`Expiry::bytes`].
     bytes: u64,
+    arrivals: Arrivals,
 }
 
 impl Expiry {
-    pub(crate) fn new(through: Seq, retention_ns: u64) -> Self {
-        Self { through, retention_ns, next: Time(0), is_active: false, bytes: 0 }
+    /// `bytes` is what the blocks up to `through` take.
+    pub(crate) fn new(through: Seq, bytes: u64, retention_ns: u64) -> Self {
+        let arrivals = Arrivals::default();
+        Self { through, retention_ns, next: Time(0), is_active: false, bytes, arrivals }
     }
 
     /// The last event that is out.
@@ -66,6 +68,11 @@ impl Expiry {
     /// What blocks that are out and not deleted yet take in the file, in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// What they take is known anew.
+    pub(crate) fn set_bytes(&mut self, bytes: u64) {
+        self.bytes = bytes;
     }
 
     /// So many bytes of blocks have been deleted.
@@ -95,7 +102,12 @@ impl Expiry {
             if head.last() > closed {
                 return Ok(());
             }
-            self.next = arrived(&view, &head, now)?;
+            self.next = match self.arrivals.of(&view, &head, now)? {
+                Arrival::By(time) => time,
+                Arrival::Unknown | Arrival::Later if excess > 0 => Time(0),
+                Arrival::Unknown => return Ok(()),
+                Arrival::Later => break,
+            };
             if self.next >= oldest && excess == 0 {
                 return Ok(());
             }
@@ -112,21 +124,6 @@ impl Expiry {
         self.is_active = true;
         Ok(())
     }
-}
-
-/// When all of a block had arrived. Its latest event says so; but if that is in the future, a clock was
-/// wrong, and then the blocks after it tell, which came later.
-fn arrived(view: &View, head: &Head, now: Now) -> Result<Time, Error> {
-    let latest = now.time.0.saturating_add(CLOCK_JUMP_NS);
-    let mut head = *head;
-    for _ in 0..EXPIRE_LOOK_AHEAD_MAX {
-        if !now.is_sure || head.latest.0 <= latest {
-            return Ok(head.latest);
-        }
-        let Some(next) = view.head_after(head.last())? else { break };
-        head = next;
-    }
-    Ok(now.time)
 }
 
 /// What [`AgeOut::slice`] did.

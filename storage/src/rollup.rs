@@ -13,14 +13,16 @@
 //! Hours are stored whole, each with the last event that it includes, when a sweep ends: like a row,
 //! an hour includes everything up to the watermark, and a start counts what came after (`load.rs`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use redb::Error;
 
 use crate::aggregate::Totals;
 use crate::event::{EventRef, Seq, SourceKey, Time};
 use crate::key::{AgentKey, Key, NumberKey};
-use crate::limits::{NS_PER_S, ROLLUP_HOURS_MAX, ROLLUP_KEYS_KEPT, ROLLUP_KEYS_MAX};
+use crate::limits::{
+    FORGET_HOURS_MAX, NS_PER_S, ROLLUP_HOURS_MAX, ROLLUP_KEYS_KEPT, ROLLUP_KEYS_MAX,
+};
 use crate::method::Method;
 use crate::number::country_code;
 use crate::repeat::{Record, Repeat};
@@ -290,21 +292,28 @@ impl Rollups {
         Ok(())
     }
 
-    /// Takes a key out of all hours. Out of how many.
+    /// Takes a key out of some of the hours from `from` on. Out of how many, and where to go on.
     pub(crate) fn forget(
         &mut self,
         view: &View,
         dimension: Dimension,
         key: &[u8],
-    ) -> Result<u64, Error> {
+        from: Hour,
+    ) -> Result<(u64, Option<Hour>), Error> {
+        let stored_hours = view.rollup_hours(from.0, u32::MAX, FORGET_HOURS_MAX)?;
+        let is_last = stored_hours.len() < FORGET_HOURS_MAX;
+        let end = stored_hours.last().filter(|_| !is_last).map(|hour| Hour(hour.saturating_add(1)));
+        // Some that are in memory are not stored yet.
+        let known = self.hours.keys().copied().filter(|hour| *hour >= from);
+        let mut hours: BTreeSet<_> =
+            known.filter(|hour| end.is_none_or(|end| *hour < end)).collect();
+        hours.extend(stored_hours.into_iter().map(Hour));
         let mut number = 0;
-        for hour in view.rollup_hours(0, u32::MAX, usize::MAX)? {
-            let hour = Hour(hour);
+        for hour in hours {
             if let Some(kept) = self.hours.get_mut(&hour) {
-                if kept.counts.forget(dimension, key) {
-                    kept.is_dirty = true;
-                    number += 1;
-                }
+                let was_there = kept.counts.forget(dimension, key);
+                kept.is_dirty |= was_there;
+                number += u64::from(was_there);
             } else if let Some((mut counts, _)) = stored(view, hour)?
                 && counts.forget(dimension, key)
             {
@@ -312,7 +321,7 @@ impl Rollups {
                 number += 1;
             }
         }
-        Ok(number)
+        Ok((number, end))
     }
 
     /// The stored form of every hour that has changed, which includes everything up to `through`. Hours
@@ -322,6 +331,7 @@ impl Rollups {
         let ended = Hour(Hour::of(now).0.saturating_sub(1));
         let mut written = Vec::new();
         for (hour, kept) in &mut self.hours {
+            debug_assert!(kept.is_whole, "what is stored of an hour would be lost");
             let shrinks = *hour < ended && kept.counts.shrink();
             if kept.is_dirty || shrinks {
                 written.push((hour.0, kept.counts.encode(through)));

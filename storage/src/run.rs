@@ -119,6 +119,8 @@ impl Drop for FailedUnless {
         if Store(self.0.clone()).phase() != Phase::Stopped {
             self.0.set_phase(Phase::Failed);
         }
+        // Whoever waits for an order learns that nobody is there to carry it out.
+        while self.0.orders.1.try_recv().is_ok() {}
     }
 }
 
@@ -258,7 +260,8 @@ impl Serving {
             Ok(false) => return Err("it is not the file that was open before".to_owned()),
             Err(error) => return Err(error.to_string()),
         }
-        self.writer.commit(&db, now).map_err(|error| error.to_string())?;
+        let measured = self.writer.measure(&db);
+        measured.and_then(|()| self.writer.commit(&db, now)).map_err(|error| error.to_string())?;
         let db = Arc::new(db);
         running.shared.set_database(Some(db.clone()));
         self.db = Some(db);

@@ -7,6 +7,7 @@
 
 use redb::{Database, Error};
 
+use crate::arrival::{Arrival, Arrivals};
 use crate::block::{Builder, Packed, Packer};
 use crate::clock::Now;
 use crate::event::{Seq, Time};
@@ -24,12 +25,20 @@ pub(crate) struct Stripper {
     /// When the block after that had arrived, once it is known.
     next: Time,
     is_active: bool,
+    arrivals: Arrivals,
     builder: (Builder, Packer),
 }
 
 impl Stripper {
     pub(crate) fn new(through: Seq, age_ns: u64) -> Self {
-        Self { through, age_ns, next: Time(0), is_active: false, builder: Default::default() }
+        Self {
+            through,
+            age_ns,
+            next: Time(0),
+            is_active: false,
+            arrivals: Arrivals::default(),
+            builder: Default::default(),
+        }
     }
 
     pub(crate) fn through(&self) -> Seq {
@@ -65,7 +74,15 @@ impl Stripper {
         let mut through = self.through;
         while anew.len() < STRIP_BLOCKS_MAX {
             let Some(head) = view.head_after(through)? else { break };
-            self.next = head.latest;
+            self.next = match self.arrivals.of(&view, &head, now)? {
+                Arrival::By(time) => time,
+                Arrival::Unknown | Arrival::Later if has_too_much => Time(0),
+                Arrival::Unknown => break,
+                Arrival::Later => {
+                    self.is_active = true;
+                    break;
+                }
+            };
             if head.last() > closed || !(has_too_much || self.is_due(now)) {
                 break;
             }
@@ -76,7 +93,7 @@ impl Stripper {
             through = head.last();
         }
         self.through = through;
-        self.is_active = anew.len() == STRIP_BLOCKS_MAX;
+        self.is_active |= anew.len() == STRIP_BLOCKS_MAX;
         Ok(anew)
     }
 }

@@ -134,15 +134,17 @@ impl View {
         let heads = self.0.open_table(HEADS)?;
         let next = after.0.saturating_add(1);
         if let Some(entry) = heads.range(..=next)?.next_back() {
-            let head = parse_head(entry?.1.value())?;
-            if head.last() > after {
+            let head = readable_head(entry?.1.value());
+            if let Some(head) = head.filter(|head| head.last() > after) {
                 return Ok(Some(head));
             }
         }
-        match heads.range(next..)?.next() {
-            Some(entry) => Ok(Some(parse_head(entry?.1.value())?)),
-            None => Ok(None),
+        for entry in heads.range(next..)? {
+            if let Some(head) = readable_head(entry?.1.value()) {
+                return Ok(Some(head));
+            }
         }
+        Ok(None)
     }
 
     /// What may be in the block that begins with `first`; empty if that is not known.
@@ -158,14 +160,19 @@ impl View {
         Ok(Seq(bytes.map_or(0, u64::from_le_bytes)))
     }
 
-    /// What the blocks take in the file, in bytes, about.
-    pub(crate) fn log_bytes(&self) -> Result<u64, Error> {
+    /// What the blocks take in the file, in bytes, about, and those of them that end with `expired` or
+    /// before.
+    pub(crate) fn log_bytes(&self, expired: Seq) -> Result<(u64, u64), Error> {
         let heads = self.0.open_table(HEADS)?;
-        let mut bytes = 0;
+        let (mut all, mut gone) = (0, 0);
         for entry in heads.iter()? {
-            bytes += stored_bytes(&parse_head(entry?.1.value())?);
+            // One that is damaged is skipped wherever it is met.
+            let Ok(head) = parse_head(entry?.1.value()) else { continue };
+            let bytes = stored_bytes(&head);
+            all += bytes;
+            gone += if head.last() <= expired { bytes } else { 0 };
         }
-        Ok(bytes)
+        Ok((all, gone))
     }
 
     /// Calls `visit` with the heads of the blocks that have an event before `before`, the last first, and
@@ -180,7 +187,7 @@ impl View {
         let filters = self.0.open_table(FILTERS)?;
         let mut filters = filters.range(..before.0)?.rev().peekable();
         for (number, entry) in heads.range(..before.0)?.rev().enumerate() {
-            let head = parse_head(entry?.1.value())?;
+            let Some(head) = readable_head(entry?.1.value()) else { continue };
             let filter = filter_of(&mut filters, head.first)?;
             let bytes = filter.as_ref().map_or(&[][..], |filter| filter.value());
             if number == max || visit(&head, bytes)? == Walk::Stop {
@@ -268,6 +275,11 @@ pub(crate) fn part_len(rest: usize) -> usize {
     let pages = (rest + PAGE_SLACK).next_power_of_two().max(PAGE);
     let waste = pages - PAGE_SLACK - rest;
     if pages == PAGE || waste <= pages / 8 { rest } else { pages / 2 - PAGE_SLACK }
+}
+
+/// A head, unless it is damaged: then the log has a gap, and is read behind it.
+fn readable_head(bytes: &[u8]) -> Option<Head> {
+    parse_head(bytes).inspect_err(|error| log::error!("{error}")).ok()
 }
 
 pub(crate) fn parse_head(bytes: &[u8]) -> Result<Head, Error> {

@@ -96,7 +96,15 @@ struct ChangedIn {
 impl Writer {
     /// A writer that goes on where the database ended, and publishes what is in it.
     pub(crate) fn new(shared: Arc<Shared>, options: &Options, loaded: Loaded, now: Time) -> Self {
-        let Loaded { origin, state, counts, cursors, stripped, log_bytes, .. } = loaded;
+        let Loaded {
+            origin,
+            state,
+            counts,
+            cursors,
+            stripped,
+            log_bytes: (log_bytes, expired_bytes),
+            ..
+        } = loaded;
         let retention_ns = options.retention_ns;
         shared.cursors.load(cursors);
         // A new one although nothing is new: the policy may be another than in the last process. The
@@ -116,7 +124,7 @@ impl Writer {
             open: Open { first: Seq(state.last.0 + 1), ..Open::default() },
             packing: Packing::new(),
             sweeper: Sweeper::new(),
-            expiry: Expiry::new(state.expired, retention_ns),
+            expiry: Expiry::new(state.expired, expired_bytes, retention_ns),
             age_out: AgeOut::default(),
             evictor: Evictor::default(),
             heavy: Heavy::default(),
@@ -231,14 +239,15 @@ impl Writer {
         now: Now,
         batch: &mut Batch,
     ) -> Result<Touched, Error> {
+        // First, for it may count in hours that are not in memory.
+        self.import(db, now)?;
         self.counts.rollups.complete(db)?;
         let is_bare = self.stripper.through() >= closed;
-        let excess = if is_bare { self.excess_bytes() } else { 0 };
+        // Messages go first; but where that is too slow, or waits for something else, events go too.
+        let excess = self.excess_bytes();
+        let is_late = excess > self.log_bytes_max / 8;
+        let excess = if is_bare || is_late { excess } else { 0 };
         self.expiry.take_out(db, &mut self.counts, closed, now, excess)?;
-        if self.importing.is_some() {
-            self.import(db, now)?;
-            return Ok(Touched::default());
-        }
         if self.forgetting.is_some() {
             return self.forget(db, batch);
         }
@@ -256,6 +265,7 @@ impl Writer {
     ) -> bool {
         let publication = self.publication.saturating_add(1);
         let changed = self.counts.apply(publication);
+        let has_hours = touched.hours;
         touched.write(&self.counts, state, &mut batch.rows);
         let span = self.span(now);
         let (counts, removed) = (&mut self.counts, &mut batch.removed);
@@ -275,7 +285,8 @@ impl Writer {
             }
         }
         let rows = &mut batch.rows;
-        if self.sweeper.slice(&self.counts, self.publication, state, rows, now.time) {
+        let swept = self.sweeper.slice(&self.counts, self.publication, state, rows, now.time);
+        if swept || has_hours {
             batch.rollups = self.counts.rollups.write_changed(state.last, now.time);
             batch.rollups_from = Hour::of(now.expiry).0.saturating_sub(self.rollup_hours);
         }

@@ -69,9 +69,11 @@ impl Writer {
         forgetting.slice(db, &mut self.counts, self.expiry.through(), batch)
     }
 
-    /// Takes in what is to be imported.
+    /// Takes in what is to be imported, once.
     pub(super) fn import(&mut self, db: &Database, now: Now) -> Result<(), Error> {
-        let Some(mut importing) = self.importing.take() else { return Ok(()) };
+        let Some(mut importing) = self.importing.take_if(|order| order.taken.is_none()) else {
+            return Ok(());
+        };
         let oldest = now.expiry.minus_ns(self.retention_ns);
         let chosen = View::new(db).and_then(|view| importing.choose(&view, oldest, now));
         if let Ok(chosen) = &chosen {
@@ -95,6 +97,14 @@ impl Writer {
         let Some(forgetting) = &mut self.forgetting else { return false };
         let mut eviction = Eviction { sweeper: &self.sweeper, publication, state, batch };
         forgetting.take_row(&mut self.counts, &mut eviction)
+    }
+
+    /// Looks again what the log takes: after the disk has failed nobody knows which commit the file has.
+    pub(crate) fn measure(&mut self, db: &Database) -> Result<(), Error> {
+        let (all, expired) = View::new(db)?.log_bytes(self.state.expired)?;
+        self.log_bytes = all;
+        self.expiry.set_bytes(expired);
+        Ok(())
     }
 
     /// What follows a durable commit for the log and for orders.
