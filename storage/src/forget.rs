@@ -139,7 +139,7 @@ impl Forgetting {
             self.at = head.last();
             let Some(block) = block else { continue };
             looks += 1;
-            let sound = readable(block, &head.first).filter(|block| is_sound(block));
+            let sound = readable(block, &head.first).filter(is_sound);
             let Some(block) = sound else {
                 self.forgotten.damaged += u64::from(head.count);
                 continue;

@@ -106,7 +106,9 @@ impl Packing {
         }
         self.under_way += 1;
         let refused = match &self.jobs {
-            Some(jobs) => jobs.send((open, then)).err().map(|refused| refused.into_inner()),
+            Some(jobs) => {
+                jobs.send((open, then)).err().map(crossbeam_channel::SendError::into_inner)
+            }
             None => Some((open, then)),
         };
         if let Some((mut open, then)) = refused {
@@ -186,9 +188,9 @@ mod tests {
             let mut open = packing.open(Seq(u64::from(n)));
             push(&mut open, n);
             if n < 49 {
-                packing.pack(open)
+                packing.pack(open);
             } else {
-                packing.pack_and_keep(open)
+                packing.pack_and_keep(open);
             };
         }
         let (packed, kept) = packing.finish();
