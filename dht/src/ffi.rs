@@ -5,7 +5,7 @@
 //! the field that was inserted: see [`RawConfig`].
 //!
 //! OpenDHT calls back on its own threads, for as long as it likes. So what it is given to hand back is
-//! a number, never a pointer: each callback looks it up in [`OPERATIONS`], copies what it was given,
+//! a number, never a pointer: each callback looks it up in [`crate::operations`], copies what it was given,
 //! sends it without waiting, and returns. What is not in the table any more is ignored.
 
 #![allow(
@@ -13,125 +13,23 @@
     reason = "this file is where the crate meets C; each block says why it holds"
 )]
 
-use std::collections::HashMap;
 use std::ffi::{CStr, c_void};
 use std::mem::offset_of;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use crossbeam_channel::Sender;
 use opendht_sys as sys;
 
-use crate::limits::{EVENTS_BYTES_MAX, KEY_BYTES_MAX, KEY_VALUES_MAX, OPERATIONS_MAX};
+use crate::limits::{KEY_BYTES_MAX, KEY_VALUES_MAX};
+use crate::operations::{Event, Operation, Pending, Sink, begin, forget, table};
 
 /// Where a key lies in the DHT: OpenDHT's SHA-1 of its name.
 pub type InfoHash = [u8; 20];
 
-/// Names an operation; never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Operation(usize);
-
-/// What OpenDHT tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A get or a listener found a value.
-    Value {
-        /// Which.
-        operation: Operation,
-        /// The value.
-        bytes: Vec<u8>,
-        /// What names it under its key.
-        id: u64,
-        /// Whether it has just expired, instead of appeared.
-        is_expired: bool,
-    },
-    /// A get or a put has ended.
-    Done {
-        /// Which.
-        operation: Operation,
-        /// Whether a node answered.
-        is_ok: bool,
-        /// Of a put what names the value under its key, to cancel it; else 0.
-        id: u64,
-    },
-}
-
-/// Where events go, and what could not go there.
-#[derive(Debug)]
-pub struct Sink {
-    events: Sender<Event>,
-    waiting_bytes: AtomicUsize,
-    /// Events that were dropped because too many, or too many bytes, waited.
-    pub dropped: AtomicU64,
-    /// Values that were dropped because their key held too much.
-    pub cut: AtomicU64,
-}
-
-impl Sink {
-    /// A sink before this channel.
-    pub fn new(events: Sender<Event>) -> Self {
-        let (waiting_bytes, dropped) = (AtomicUsize::new(0), AtomicU64::new(0));
-        Self { events, waiting_bytes, dropped, cut: AtomicU64::new(0) }
-    }
-
-    /// That an event was taken out of the channel.
-    pub fn taken(&self, event: &Event) {
-        if let Event::Value { bytes, .. } = event {
-            self.waiting_bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
-        }
-    }
-
-    fn send(&self, event: Event) {
-        let bytes = if let Event::Value { bytes, .. } = &event { bytes.len() } else { 0 };
-        let waiting = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if waiting + bytes > EVENTS_BYTES_MAX || self.events.try_send(event).is_err() {
-            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-/// One operation that OpenDHT may still call back for.
-struct Pending {
-    sink: Arc<Sink>,
-    /// Of a put: the value, of which one reference is ours.
-    value: Option<Value>,
-    /// What a get may still bring.
-    values_left: usize,
-    bytes_left: usize,
-}
-
-static OPERATIONS: Mutex<Option<HashMap<usize, Pending>>> = Mutex::new(None);
-static NEXT: AtomicUsize = AtomicUsize::new(1);
-
-/// Works on the table. Nothing of OpenDHT is called meanwhile, so its locks and ours never wait for
-/// each other.
-fn table<T>(work: impl FnOnce(&mut HashMap<usize, Pending>) -> T) -> T {
-    let mut guard = OPERATIONS.lock().unwrap_or_else(PoisonError::into_inner);
-    work(guard.get_or_insert_with(HashMap::new))
-}
-
-fn begin(sink: &Arc<Sink>, value: Option<Value>, values: usize, bytes: usize) -> Option<Operation> {
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let pending = Pending { sink: sink.clone(), value, values_left: values, bytes_left: bytes };
-    table(|table| {
-        (table.len() < OPERATIONS_MAX).then(|| {
-            table.insert(number, pending);
-            Operation(number)
-        })
-    })
-}
-
-/// Forgets an operation: nothing more comes of it.
-pub fn forget(operation: Operation) {
-    // Dropped outside the lock.
-    drop(table(|table| table.remove(&operation.0)));
-}
-
 /// A value of OpenDHT, of which one reference is ours.
-struct Value(NonNull<sys::dht_value>);
+pub(crate) struct Value(NonNull<sys::dht_value>);
 
 // SAFETY: a `dht_value` is a C++ `std::shared_ptr<Value>` on the heap; its count is atomic, and
 // whoever owns this one reference may give it up on any thread.
@@ -456,56 +354,6 @@ impl Drop for Listening {
         // SAFETY: the token is ours and deleted once; OpenDHT does not keep it.
         unsafe { sys::dht_op_token_delete(self.token.as_ptr()) };
     }
-}
-
-/// Enlarges the receive buffers of our UDP sockets on `port` to `bytes`, as far as the system lets us,
-/// and gives the size of the smallest, as the system counts it. OpenDHT has no call for it.
-pub fn enlarge_receive_buffers(port: u16, bytes: usize) -> Option<usize> {
-    let entries = std::fs::read_dir("/proc/self/fd").ok()?;
-    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    numbers.filter(|fd| is_udp_on(*fd, port)).filter_map(|fd| enlarge(fd, bytes)).min()
-}
-
-fn is_udp_on(fd: i32, port: u16) -> bool {
-    // SAFETY: all zeros is a valid `sockaddr_storage`.
-    let mut address: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
-    let mut len = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-    // SAFETY: the buffer is live and `len` is its size. A number that is no socket any more is refused
-    // by the system.
-    let code = unsafe { libc::getsockname(fd, (&raw mut address).cast(), &raw mut len) };
-    let is_ip = matches!(i32::from(address.ss_family), libc::AF_INET | libc::AF_INET6);
-    if code != 0 || !is_ip || option(fd, libc::SO_TYPE) != Some(libc::SOCK_DGRAM) {
-        return false;
-    }
-    // SAFETY: in both families the port stands where `sockaddr_in` has it, and the buffer is large
-    // enough for either.
-    let bound = unsafe { (*(&raw const address).cast::<libc::sockaddr_in>()).sin_port };
-    u16::from_be(bound) == port
-}
-
-fn option(fd: i32, name: i32) -> Option<i32> {
-    let (mut value, mut len) = (0_i32, size_of::<i32>() as libc::socklen_t);
-    // SAFETY: the buffer is an `i32` and `len` its size.
-    let code = unsafe {
-        let value = (&raw mut value).cast();
-        libc::getsockopt(fd, libc::SOL_SOCKET, name, value, &raw mut len)
-    };
-    (code == 0).then_some(value)
-}
-
-fn enlarge(fd: i32, bytes: usize) -> Option<usize> {
-    let value = i32::try_from(bytes).ok()?;
-    // With the right to do so the system's own maximum does not count.
-    for name in [libc::SO_RCVBUFFORCE, libc::SO_RCVBUF] {
-        let len = size_of::<i32>() as libc::socklen_t;
-        // SAFETY: the option is an `i32`, which is copied.
-        let code =
-            unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, name, (&raw const value).cast(), len) };
-        if code == 0 {
-            break;
-        }
-    }
-    option(fd, libc::SO_RCVBUF).and_then(|size| usize::try_from(size).ok())
 }
 
 /// The place of the key called `name`, as the linked library computes it.

@@ -13,14 +13,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use crate::bootstrap::Bootstrap;
-use crate::ffi::{self, Listening, Runner, Sink, StartFailure};
+use crate::ffi::{Listening, Runner, StartFailure};
 use crate::keys::Place;
 use crate::limits::{
     BOOTSTRAP_MAX, DHT_VALUE_BYTES_MAX, EVENTS_MAX, RECEIVE_BUFFER_BYTES, SHUTDOWN_PATIENCE,
 };
 use crate::linked::{Linked, linked};
+use crate::operations::{self, Sink};
+use crate::receive_buffer::enlarge_receive_buffers;
 
-pub use crate::ffi::{Event, Operation};
+pub use crate::operations::{Event, Operation};
 
 /// How a node is started.
 #[derive(Clone, Debug, Default)]
@@ -108,7 +110,7 @@ impl Node {
             StartFailure::Code(code) => StartError::Failed { port, code },
         })?;
         let port = runner.port();
-        let receive_buffer = ffi::enlarge_receive_buffers(port, RECEIVE_BUFFER_BYTES);
+        let receive_buffer = enlarge_receive_buffers(port, RECEIVE_BUFFER_BYTES);
         let node = Self {
             runner: Some(runner),
             events,
@@ -171,7 +173,7 @@ impl Node {
 
     /// Gives up waiting for an operation.
     pub fn forget(&self, operation: Operation) {
-        ffi::forget(operation);
+        operations::forget(operation);
     }
 
     /// Puts a value that is announced until [`Self::cancel_put`], or for ten minutes once. `None` if
@@ -247,7 +249,7 @@ impl Node {
                 return;
             }
         }
-        ffi::forget(operation);
+        operations::forget(operation);
     }
 }
 

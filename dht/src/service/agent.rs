@@ -1,223 +1,28 @@
-//! The thread that shares: it does what [`crate::session`] decides, with a real clock, OpenDHT and a
-//! disk.
-//!
-//! It never holds anybody up: it reads snapshots, its output is a bounded channel that it does not wait
-//! for, and what does not fit is counted.
+//! The loop of the service's thread.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, Sender, bounded};
-use sentrypeer_storage::event_json::Producer;
-use sentrypeer_storage::log::StoredEvent;
+use crossbeam_channel::{Receiver, Sender};
 use sentrypeer_storage::policy::Policy;
-use sentrypeer_storage::snapshot::Snapshot;
 
-use crate::book::Book;
+use super::{Config, Inputs, now_s, random};
 use crate::epoch::Epoch;
-use crate::keys::Identity;
+use crate::keys::Place;
 use crate::legacy::USER_TYPE;
 use crate::limits::{
     GET_TIMEOUT_S, GETS_AT_ONCE_MAX, GETS_PER_S_MAX, LONELY_AFTER, OWN_EVENTS_MAX, PUT_TIMEOUT_S,
     PUTS_PER_S_MAX, RESTART_PAUSE, RESTART_PAUSE_MAX, SHUTDOWN_PATIENCE,
 };
-use crate::node::{self, Event, Kept, Node, Operation, StartError};
-use crate::publisher::Publisher;
-use crate::rules::Rules;
+use crate::node::{Event, Kept, Node, Operation};
 use crate::saved;
-use crate::session::{Action, Begin, PeerData, Session, Settings, Tag, View};
+use crate::session::{Action, PeerData, Session, Tag, View};
 use crate::state::{Item, StateStore};
 use crate::status::{self, Status};
-use crate::trust::Trust;
 use crate::wire::NodeKey;
-
-/// How the service is started.
-#[derive(Clone, Debug, Default)]
-pub struct Config {
-    /// The OpenDHT node.
-    pub node: node::Config,
-    /// What is shared, and with whom.
-    pub settings: Settings,
-    /// How much it takes for what peers say to be acted on.
-    pub rules: Rules,
-    /// Nodes that the operator trusts.
-    pub trusted: Vec<NodeKey>,
-    /// Nodes that the operator denies.
-    pub denied: Vec<NodeKey>,
-}
-
-/// What it reads of the rest of the program. All of it is called on the service's thread.
-pub struct Inputs {
-    /// What we know; `None` until the database is open.
-    pub snapshot: Box<dyn Fn() -> Option<Arc<Snapshot>> + Send>,
-    /// What may be acted on now.
-    pub policy: Box<dyn Fn() -> Arc<Policy> + Send>,
-    /// Own events since the last call, at most so many; for the old format.
-    pub events: Box<dyn FnMut(usize) -> Vec<StoredEvent> + Send>,
-    /// Who says so, in the old format.
-    pub producer: Producer,
-}
-
-/// Why the service did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum ServiceError {
-    /// OpenDHT did not start.
-    #[error(transparent)]
-    Node(#[from] StartError),
-    /// What must be remembered cannot be read or written.
-    #[error(
-        "the peer identity beside the database cannot be used ({0}); check the folder's rights"
-    )]
-    State(#[from] io::Error),
-    /// The seed is not one.
-    #[error(
-        "the file .peer-seed beside the database is not 32 bytes long; restore it, or delete it and this node will be a new one"
-    )]
-    Seed,
-}
-
-/// The running service. Dropping it ends it.
-#[derive(Debug)]
-pub struct Service {
-    stop: Arc<AtomicBool>,
-    status: Arc<ArcSwap<Status>>,
-    pardons: Sender<NodeKey>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Service {
-    /// Starts sharing. What comes of others goes to `output`, which is never waited for.
-    ///
-    /// # Errors
-    ///
-    /// When the port is taken, the library is another, or the node's identity cannot be kept.
-    pub fn start(
-        config: Config,
-        inputs: Inputs,
-        store: Box<dyn StateStore>,
-        output: Sender<PeerData>,
-    ) -> Result<Self, ServiceError> {
-        let now_s = now_s();
-        let begin = load(&config, &inputs, store.as_ref(), now_s)?;
-        let node = Node::start(&config.node)?;
-        log::info!("peers: {} on UDP port {}", begin.identity.node(), node.port());
-        let session = Session::new(config.settings.clone(), begin);
-        let (stop, status) = (Arc::new(AtomicBool::new(false)), Arc::new(ArcSwap::default()));
-        let (pardons, pardoned) = bounded(16);
-        let agent = Agent {
-            config,
-            inputs,
-            store,
-            output,
-            pardoned,
-            status: status.clone(),
-            session,
-            node: Some(node),
-            in_flight: HashMap::new(),
-            waiting: None,
-            gets: 0,
-            second: Second::new(),
-            retry: Retry { at: Instant::now(), pause: RESTART_PAUSE, times: 0 },
-            output_dropped: 0,
-            alone_since: Instant::now(),
-            is_lonely: false,
-        };
-        let stopped = stop.clone();
-        let thread = std::thread::Builder::new()
-            .name("peers".to_owned())
-            .spawn(move || agent.run(&stopped))?;
-        Ok(Self { stop, status, pardons, thread: Some(thread) })
-    }
-
-    /// What there is to see.
-    #[must_use]
-    pub fn status(&self) -> Arc<Status> {
-        self.status.load_full()
-    }
-
-    /// Lifts the distrust of a node that was caught lying. Whether it was heard.
-    #[must_use]
-    pub fn pardon(&self, node: NodeKey) -> bool {
-        self.pardons.try_send(node).is_ok()
-    }
-
-    /// Ends it, and waits until it has ended.
-    pub fn stop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            log::error!("peers: the thread ended with a panic");
-        }
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-/// The only place that looks at the system's clock.
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-fn random<const N: usize>() -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    Ok(bytes)
-}
-
-/// What was remembered, or a new node.
-fn load(
-    config: &Config,
-    inputs: &Inputs,
-    store: &dyn StateStore,
-    now_s: u64,
-) -> Result<Begin, ServiceError> {
-    let (seed, is_new) = match store.load(Item::Seed)? {
-        Some(bytes) => (<[u8; 32]>::try_from(bytes).map_err(|_| ServiceError::Seed)?, false),
-        None => {
-            let seed = random()?;
-            store.save(Item::Seed, &seed)?;
-            (seed, true)
-        }
-    };
-    let (stamp, epoch) = (store.stamp()?, config.settings.calendar.epoch(now_s));
-    let publisher = match store.load(Item::Sequence)? {
-        None if is_new => Publisher::first(stamp),
-        None => Publisher::lost(stamp, epoch),
-        Some(bytes) => Publisher::load(&bytes, stamp, epoch).unwrap_or_else(|damaged| {
-            log::warn!("peers: {damaged}; this node waits for two epochs before it publishes");
-            Publisher::lost(stamp, epoch)
-        }),
-    };
-    let all = config.settings.network.is_pool();
-    let trusted = config.trusted.iter().copied();
-    let trust = Trust::new(trusted, config.denied.iter().copied(), all);
-    let mut book = Book::new(config.rules, trust);
-    if let Some(bytes) = store.load(Item::Ledger)? {
-        match saved::decode(&bytes, config.rules, &mut book.trust) {
-            Ok(ledger) => book.ledger = ledger,
-            Err(refused) => log::warn!("peers: the ledger is damaged ({refused}); it begins anew"),
-        }
-    }
-    Ok(Begin {
-        identity: Identity::from_seed(&seed),
-        is_new,
-        node_id: inputs.producer.node_id,
-        publisher,
-        book,
-        random: u64::from_be_bytes(random()?),
-        now_s,
-    })
-}
 
 /// How much was begun in this second.
 struct Second {
@@ -254,13 +59,19 @@ struct InFlight {
     deadline: Instant,
 }
 
-struct Agent {
+/// Where the agent's results go, and what it is told meanwhile.
+pub(super) struct Outlets {
+    pub(super) output: Sender<PeerData>,
+    pub(super) status: Arc<ArcSwap<Status>>,
+    pub(super) pardoned: Receiver<NodeKey>,
+}
+
+/// The thread's whole state.
+pub(super) struct Agent {
     config: Config,
     inputs: Inputs,
     store: Box<dyn StateStore>,
-    output: Sender<PeerData>,
-    pardoned: Receiver<NodeKey>,
-    status: Arc<ArcSwap<Status>>,
+    outlets: Outlets,
     session: Session,
     node: Option<Node>,
     in_flight: HashMap<Operation, InFlight>,
@@ -281,7 +92,33 @@ const WAIT: Duration = Duration::from_millis(200);
 const EVENTS_AT_ONCE: usize = 256;
 
 impl Agent {
-    fn run(mut self, stop: &AtomicBool) {
+    pub(super) fn new(
+        config: Config,
+        inputs: Inputs,
+        store: Box<dyn StateStore>,
+        outlets: Outlets,
+        session: Session,
+        node: Node,
+    ) -> Self {
+        Self {
+            config,
+            inputs,
+            store,
+            outlets,
+            session,
+            node: Some(node),
+            in_flight: HashMap::new(),
+            waiting: None,
+            gets: 0,
+            second: Second::new(),
+            retry: Retry { at: Instant::now(), pause: RESTART_PAUSE, times: 0 },
+            output_dropped: 0,
+            alone_since: Instant::now(),
+            is_lonely: false,
+        }
+    }
+
+    pub(super) fn run(mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) {
             self.keep_running();
             let policy = (self.inputs.policy)();
@@ -292,7 +129,7 @@ impl Agent {
                 self.every_second(&policy);
             }
             while let Some(data) = self.session.next_output() {
-                self.output_dropped += u64::from(self.output.try_send(data).is_err());
+                self.output_dropped += u64::from(self.outlets.output.try_send(data).is_err());
             }
         }
         let ledger = saved::encode(&self.session.book.ledger, &self.session.book.trust);
@@ -421,7 +258,7 @@ impl Agent {
         }
     }
 
-    fn get(&mut self, tag: Tag, place: crate::keys::Place) {
+    fn get(&mut self, tag: Tag, place: Place) {
         let Some(operation) = self.node.as_ref().and_then(|node| node.get(place)) else {
             return self.session.got(tag);
         };
@@ -489,11 +326,11 @@ impl Agent {
         for event in (self.inputs.events)(OWN_EVENTS_MAX) {
             self.session.own_event(&event, &self.inputs.producer, policy, now_s());
         }
-        for node in self.pardoned.try_iter() {
+        for node in self.outlets.pardoned.try_iter() {
             self.session.book.trust.pardon(node);
         }
         self.look_around();
-        self.status.store(Arc::new(self.report()));
+        self.outlets.status.store(Arc::new(self.report()));
     }
 
     /// Says so when nobody is found.
