@@ -8,14 +8,15 @@ use crate::allowed;
 use crate::source::Breach;
 
 /// Each crate of the workspace by its folder, and which of the others it may depend on.
-const CRATES: [(&str, &[&str]); 8] = [
+const CRATES: [(&str, &[&str]); 9] = [
     (SIP, &[]),
     ("storage/pack", &[]),
     ("storage", &["pack", "sip"]),
+    ("storage/archive", &["storage"]),
     ("http", &["storage"]),
     ("dht", &["storage"]),
     ("engine/export", &["storage"]),
-    ("engine", &["dht", "export", "http", "sip", "storage"]),
+    ("engine", &["archive", "dht", "export", "http", "sip", "storage"]),
     ("benches", &["dht", "engine", "http", "sip", "storage"]),
 ];
 
