@@ -7,6 +7,7 @@
 
 pub mod block;
 pub mod frame;
+pub mod pack;
 pub mod parse;
 pub mod record;
 pub mod reply;

@@ -2,7 +2,7 @@
 //! byte changed, and what belongs to one target alone.
 
 use sentrypeer_dht::record::Record;
-use sentrypeer_fuzz::{block, frame, parse, record, reply};
+use sentrypeer_fuzz::{block, frame, pack, parse, record, reply};
 use sentrypeer_storage::block::Block;
 
 /// An INVITE with folds, compact names, two Via values and a body.
@@ -55,6 +55,14 @@ fn streams_are_cut_into_messages() {
     for piece in [1, 2, 7, 255] {
         messages(|message| frame::check(&[&[piece], message].concat()));
     }
+}
+
+#[test]
+fn messages_that_were_packed_come_back() {
+    messages(pack::check);
+    pack::check(include_bytes!("../seeds/pack.bin"));
+    // One after the other they are compared with each other.
+    messages(|message| pack::check(&[INVITE, b"\0", message, b"\0", INVITE].concat()));
 }
 
 #[test]
