@@ -82,6 +82,8 @@ fn receivers(folder: &Path) -> Result<Vec<(&'static str, Receiver)>, Failure> {
     };
     let tcp = syslog::Settings::Tcp { address: tcp_sink()?, framing: Framing::OctetCounting };
     Ok(vec![
+        #[cfg(feature = "sqlite")]
+        ("sqlite", sqlite(folder.join("honey.db"))),
         ("syslog-local", Receiver::Syslog(syslog::Settings::Local(daemon))),
         ("syslog-tcp", Receiver::Syslog(tcp)),
         ("webhook-array", webhook(Form::Array, false)),
@@ -91,6 +93,12 @@ fn receivers(folder: &Path) -> Result<Vec<(&'static str, Receiver)>, Failure> {
         ("json-log-tpot", json_log("tpot", Format::Tpot)),
         ("json-log-ecs", json_log("ecs", Format::Ecs)),
     ])
+}
+
+#[cfg(feature = "sqlite")]
+fn sqlite(path: std::path::PathBuf) -> Receiver {
+    let node_id = Uuid::from_u128(1);
+    Receiver::Sqlite(sentrypeer_export::sqlite::Settings { path, node_id, with_port: false })
 }
 
 /// Reads whatever comes, to its end.

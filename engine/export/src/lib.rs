@@ -35,6 +35,8 @@ mod lines_file;
 pub mod output;
 mod outputs;
 pub mod secret;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 pub mod status;
 pub mod syslog;
 mod task;

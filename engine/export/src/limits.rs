@@ -59,6 +59,18 @@ pub const SEND_PATIENCE: Duration = Duration::from_secs(10);
 /// holds: a slow one reads an event a second, and a batch has 1,000.
 pub const CONFIRM_PATIENCE: Duration = Duration::from_secs(1200);
 
+/// Rows that one transaction adds to an SQLite file. A reader that waits for a lock waits for one of these.
+#[cfg(feature = "sqlite")]
+pub const SQLITE_EVENTS_MAX: usize = 8192;
+
+/// How often expired rows are looked for in an SQLite file.
+#[cfg(feature = "sqlite")]
+pub const SQLITE_EXPIRE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Rows that are removed at a time, so that new ones do not wait long.
+#[cfg(feature = "sqlite")]
+pub const SQLITE_EXPIRE_ROWS: u32 = 4096;
+
 /// Most events in one request.
 pub const WEBHOOK_EVENTS_MAX: usize = 10_000;
 

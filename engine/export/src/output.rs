@@ -1,11 +1,16 @@
 //! The closed family of outputs.
 
 use sentrypeer_storage::cursor::Begin;
+use sentrypeer_storage::event::{Seq, Time};
 
 use crate::batch::{Batch, Delivery, Failure};
 use crate::filter::Filter;
 use crate::json_log::{self, JsonLog};
+#[cfg(feature = "sqlite")]
+use crate::limits::SQLITE_EVENTS_MAX;
 use crate::limits::{JSON_LOG_EVENTS_MAX, SYSLOG_EVENTS_MAX};
+#[cfg(feature = "sqlite")]
+use crate::sqlite::{self, Sqlite};
 use crate::syslog::{self, Syslog};
 use crate::webhook::{self, Webhook};
 
@@ -31,6 +36,9 @@ pub enum Receiver {
     Syslog(syslog::Settings),
     /// Requests to a URL.
     Webhook(webhook::Settings),
+    /// An SQLite file.
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlite::Settings),
 }
 
 /// An output at work.
@@ -39,6 +47,8 @@ pub(crate) enum Output {
     JsonLog(JsonLog),
     Syslog(Box<Syslog>),
     Webhook(Box<Webhook>),
+    #[cfg(feature = "sqlite")]
+    Sqlite(Box<Sqlite>),
 }
 
 impl Output {
@@ -50,6 +60,8 @@ impl Output {
             Receiver::JsonLog(settings) => Self::JsonLog(JsonLog::new(settings)),
             Receiver::Syslog(settings) => Self::Syslog(Box::new(Syslog::new(settings)?)),
             Receiver::Webhook(settings) => Self::Webhook(Box::new(Webhook::new(settings)?)),
+            #[cfg(feature = "sqlite")]
+            Receiver::Sqlite(settings) => Self::Sqlite(Box::new(Sqlite::new(settings))),
         })
     }
 
@@ -59,6 +71,8 @@ impl Output {
             Self::JsonLog(_) => "json-log",
             Self::Syslog(_) => "syslog",
             Self::Webhook(_) => "webhook",
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => "sqlite",
         }
     }
 
@@ -68,14 +82,17 @@ impl Output {
             Self::JsonLog(log) => log.target(),
             Self::Syslog(syslog) => syslog.target(),
             Self::Webhook(webhook) => webhook.target(),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(sqlite) => sqlite.target(),
         }
     }
 
     /// Whether something acts on what it gets, so that the allow-list holds for it.
     pub(crate) fn is_acted_on(&self) -> bool {
         match self {
-            Self::JsonLog(_) | Self::Webhook(_) => false,
             Self::Syslog(_) => true,
+            // Records keep such addresses, and say so where there is room.
+            _ => false,
         }
     }
 
@@ -85,6 +102,8 @@ impl Output {
             Self::JsonLog(_) => JSON_LOG_EVENTS_MAX,
             Self::Syslog(_) => SYSLOG_EVENTS_MAX,
             Self::Webhook(webhook) => webhook.events_max(),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => SQLITE_EVENTS_MAX,
         }
     }
 
@@ -94,13 +113,29 @@ impl Output {
             Self::JsonLog(log) => log.send(batch),
             Self::Syslog(syslog) => syslog.send(batch),
             Self::Webhook(webhook) => webhook.send(batch),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(sqlite) => sqlite.send(batch),
         }
     }
 
-    /// Forgets what it knows of its place in the log, which is to be read again from elsewhere.
-    pub(crate) fn forget(&mut self) {
+    /// The last event that the receiver has, if it is one that can tell. Our own cursor is no further then.
+    pub(crate) fn place(&mut self) -> Result<Option<Seq>, Failure> {
         match self {
-            Self::JsonLog(_) | Self::Syslog(_) | Self::Webhook(_) => {}
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(sqlite) => sqlite.place().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Looks after what it has written: events before this time have expired.
+    pub(crate) fn tend(&mut self, expired: Time) -> Result<(), Failure> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(sqlite) => sqlite.expire(expired),
+            _ => {
+                let _ = expired;
+                Ok(())
+            }
         }
     }
 
@@ -111,6 +146,8 @@ impl Output {
             Self::Syslog(syslog) => syslog.close(),
             // The client closes connections that do not work any more itself.
             Self::Webhook(_) => {}
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(sqlite) => sqlite.close(),
         }
     }
 }

@@ -49,6 +49,8 @@ impl Task {
         while let Told::GoOn { reopen, reset } = self.shared.told() {
             if reopen {
                 self.output.close();
+                // Who keeps a cursor of its own may have another place now.
+                self.reader = None;
             }
             match self.round(reset) {
                 Ok(Round::Idle) => {}
@@ -74,6 +76,7 @@ impl Task {
             }
         }
         let Some(mut reader) = self.take_reader()? else { return Ok(Round::Idle) };
+        self.output.tend(Time::now().minus_ns((self.policies)().retention_ns))?;
         let round = self.follow(&mut reader);
         self.shared.note_cursor(reader.cursor());
         self.reader = Some(reader);
@@ -133,12 +136,28 @@ impl Task {
         if let Some(reader) = self.reader.take() {
             return Ok(Some(reader));
         }
-        let reader = self.open_reader(self.begin)?;
+        let reader = match self.open_reader(self.begin)? {
+            Some(reader) => Some(self.at_the_receivers_place(reader)?),
+            None => None,
+        };
         match &reader {
             Some(_) => self.shared.set_state(State::Running),
             None => self.shared.rest(IDLE_WAIT),
         }
         Ok(reader)
+    }
+
+    /// The reader, moved back to the last event that the receiver says it has.
+    fn at_the_receivers_place(&mut self, reader: Reader) -> Result<Reader, Failure> {
+        match self.output.place()? {
+            Some(place) if place < reader.cursor().at => {
+                self.store.remove_cursor(&self.name);
+                let mut reader = self.open_reader(Begin::Oldest)?.unwrap_or(reader);
+                reader.advance(place, Time::now());
+                Ok(reader)
+            }
+            _ => Ok(reader),
+        }
     }
 
     fn open_reader(&self, begin: Begin) -> Result<Option<Reader>, Failure> {
@@ -158,7 +177,6 @@ impl Task {
     fn reset(&mut self, begin: Begin) -> Result<(), Failure> {
         self.reader = None;
         self.store.remove_cursor(&self.name);
-        self.output.forget();
         self.reader = self.open_reader(begin)?;
         if let Some(reader) = &self.reader {
             self.shared.note_cursor(reader.cursor());

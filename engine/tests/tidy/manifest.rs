@@ -15,7 +15,7 @@ const CRATES: [(&str, &[&str]); 9] = [
     ("storage/archive", &["storage"]),
     ("http", &["storage"]),
     ("dht", &["storage"]),
-    ("engine/export", &["storage"]),
+    ("engine/export", &["archive", "storage"]),
     ("engine", &["archive", "dht", "export", "http", "sip", "storage"]),
     ("benches", &["dht", "engine", "http", "sip", "storage"]),
 ];

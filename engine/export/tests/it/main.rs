@@ -7,5 +7,7 @@ mod harness;
 mod http_server;
 mod json_log;
 mod orders;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod syslog;
 mod webhook;
