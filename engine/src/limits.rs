@@ -249,6 +249,16 @@ pub const FORGET_PATIENCE_S: u64 = 300;
 /// How long a batch of an import is waited for: some commits, also of a slow disk.
 pub const IMPORT_PATIENCE_S: u64 = 120;
 
+/// First bytes of a file by which an import knows it again, at most: a page of an SQLite file, or what
+/// stands at the beginning of a line with its time and id.
+pub const IMPORT_HEAD_BYTES: usize = 4_096;
+
+/// Bytes of an export that are written at a time.
+pub const EXPORT_BUFFER_BYTES: usize = 64 * 1024;
+
+/// How often an import says how far it is where there is no terminal, in seconds.
+pub const PROGRESS_LINE_S: u64 = 10;
+
 /// How long a client of the control socket may take to send its request or to read on, in ms.
 pub const CONTROL_STALL_MS: u64 = 60_000;
 

@@ -21,11 +21,22 @@ pub(super) enum Keeper {
 impl Keeper {
     /// The node, if one runs on the configured database.
     pub(super) fn of(config: &Config) -> Result<Self, Failure> {
+        Self::of_or(config, Opened::of_node)
+    }
+
+    /// The same; a database that does not exist is made.
+    pub(super) fn of_or_new(config: &Config) -> Result<Self, Failure> {
+        Self::of_or(config, Opened::or_new)
+    }
+
+    fn of_or(
+        config: &Config,
+        open: fn(&Config) -> Result<Opened, Failure>,
+    ) -> Result<Self, Failure> {
         if control::is_served(&config.db).map_err(Failure::Node)? {
-            Ok(Self::Node(config.db.clone()))
-        } else {
-            Ok(Self::Own(Box::new(Opened::of_node(config)?)))
+            return Ok(Self::Node(config.db.clone()));
         }
+        Ok(Self::Own(Box::new(open(config)?)))
     }
 
     /// The document with which an order is answered.

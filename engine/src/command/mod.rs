@@ -1,10 +1,14 @@
 //! The subcommands, which ask a running node or, where that makes sense, the database itself.
 
 mod database;
+mod export;
 mod forget;
+mod import;
 mod ipset;
 mod keeper;
 mod opened;
+mod progress;
+mod source;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -34,6 +38,8 @@ pub fn run(command: &Command, config: &Config) -> ExitCode {
         Command::Healthcheck => from_node(&config.db, "/readyz"),
         Command::Status => from_node(&config.db, "/api/v1/status"),
         Command::ExportIpset(wanted) => ipset::export(config, wanted),
+        Command::ExportEvents(wanted) => export::run(config, wanted),
+        Command::Import(wanted) => import::run(config, wanted),
         Command::Db(wanted) => database::run(config, wanted),
         Command::Forget(subject) => forget::run(config, subject),
     };

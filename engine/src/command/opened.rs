@@ -24,11 +24,17 @@ impl Opened {
         if !config.db.exists() {
             return Err(Failure::NoNode(config.db.display().to_string()));
         }
+        Self::or_new(config)
+    }
+
+    /// The same; a database that does not exist is made.
+    pub(super) fn or_new(config: &Config) -> Result<Self, Failure> {
         let identity = identity::load_or_create(&config.db).map_err(Failure::refused)?;
         Self::open(context::storage_options(config, &identity))
     }
 
-    fn open(options: Options) -> Result<Self, Failure> {
+    /// Opens a database with a writer of its own, and waits until everything in it is known.
+    pub(super) fn open(options: Options) -> Result<Self, Failure> {
         let path = options.path.clone();
         let (shards, writer_end) = intake::channel(1);
         let (store, thread) = storage::start(options, writer_end);

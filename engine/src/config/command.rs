@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
+use sentrypeer_archive::export::Format;
+use sentrypeer_archive::zone::Zone;
 use sentrypeer_storage::event::Verification;
 use sentrypeer_storage::query::Subject;
+
+use super::when::When;
 
 /// What the process is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,10 +22,40 @@ pub enum Command {
     Status,
     /// Print the blocklist for `ipset restore`.
     ExportIpset(ExportIpset),
+    /// Write events into a file.
+    ExportEvents(ExportEvents),
+    /// Take in events from a file.
+    Import(Import),
     /// Look after the database.
     Db(Db),
     /// Erase an address or a number.
     Forget(Subject),
+}
+
+/// What `export events` writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportEvents {
+    /// In which format.
+    pub format: Format,
+    /// Only events from then on.
+    pub since: Option<When>,
+    /// Only events before then.
+    pub until: Option<When>,
+    /// Into this file; `None`: to standard output.
+    pub output: Option<PathBuf>,
+}
+
+/// What `import` reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// The file.
+    pub file: PathBuf,
+    /// In which zone its local times are.
+    pub zone: Zone,
+    /// Whether all its events are of a node that did not listen to others.
+    pub own: bool,
+    /// Read it from its beginning, also what was read before.
+    pub again: bool,
 }
 
 /// What `db` does.

@@ -32,6 +32,7 @@ mod subcommands;
 mod table;
 #[cfg(test)]
 mod tests;
+mod when;
 
 use std::ffi::OsString;
 use std::io;
@@ -44,7 +45,7 @@ use sentrypeer_storage::event::Verification;
 pub use address::{AddressFault, Listen};
 pub use allowed::Allowed;
 pub use bootstrap::Bootstrap;
-pub use command::{Command, Db, ExportIpset, IpsetDocument, IpsetFamily};
+pub use command::{Command, Db, ExportEvents, ExportIpset, Import, IpsetDocument, IpsetFamily};
 pub use error::{ConfigError, Fault, Problem, Problems, Shown, Warning};
 pub use flags::command_line;
 pub use kept::Kept;
@@ -55,6 +56,7 @@ pub use secret::{Secret, WebhookUrl};
 pub use sentrypeer_storage::prefix::Prefix;
 pub use setting::{Fallback, Group, Id, Kind, Setting};
 pub use table::SETTINGS;
+pub use when::{NoTime, When};
 
 use layer::Layer;
 

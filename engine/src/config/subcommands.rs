@@ -5,15 +5,18 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParser};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use sentrypeer_archive::export::Format;
+use sentrypeer_archive::zone::Zone;
 use sentrypeer_storage::event::{NUMBER_BYTES_MAX, SourceKey, Verification};
 use sentrypeer_storage::key::NumberKey;
 use sentrypeer_storage::query::Subject;
 
-use super::command::{Command, Db, ExportIpset, IpsetDocument, IpsetFamily};
+use super::command::{Command, Db, ExportEvents, ExportIpset, Import, IpsetDocument, IpsetFamily};
 use super::flags::flag;
 use super::limits::IPSET_TIMEOUT_S_MAX;
 use super::setting::Id;
 use super::table::SETTINGS;
+use super::when::When;
 
 /// The flags that a subcommand's own help shows, because they find the running node. It takes the
 /// others too, so that the command line of the node can be reused.
@@ -25,12 +28,16 @@ pub(super) fn command(matches: &ArgMatches) -> Command {
         Some(("healthcheck", _)) => Command::Healthcheck,
         Some(("status", _)) => Command::Status,
         Some(("db", wanted)) => database(wanted).map_or(Command::Run, Command::Db),
+        Some(("import", wanted)) => import_of(wanted).map_or(Command::Run, Command::Import),
         Some(("forget", wanted)) => match wanted.get_one::<Subject>("SUBJECT") {
             Some(subject) => Command::Forget(subject.clone()),
             // clap demands a subject.
             None => Command::Run,
         },
         Some(("export", formats)) => match formats.subcommand() {
+            Some(("events", events)) => {
+                export_events(events).map_or(Command::Run, Command::ExportEvents)
+            }
             Some((_, ipset)) => Command::ExportIpset(export_ipset(ipset)),
             // clap demands a format.
             None => Command::Run,
@@ -50,6 +57,26 @@ fn export_ipset(matches: &ArgMatches) -> ExportIpset {
     }
 }
 
+/// clap demands a format.
+fn export_events(matches: &ArgMatches) -> Option<ExportEvents> {
+    Some(ExportEvents {
+        format: matches.get_one("format").copied()?,
+        since: matches.get_one("since").copied(),
+        until: matches.get_one("until").copied(),
+        output: matches.get_one("output").cloned(),
+    })
+}
+
+/// clap demands a file.
+fn import_of(matches: &ArgMatches) -> Option<Import> {
+    Some(Import {
+        file: matches.get_one("FILE").cloned()?,
+        zone: matches.get_one("zone").cloned().unwrap_or_default(),
+        own: matches.get_flag("own"),
+        again: matches.get_flag("again"),
+    })
+}
+
 /// clap demands one of them, and its file.
 fn database(matches: &ArgMatches) -> Option<Db> {
     let (name, wanted) = matches.subcommand()?;
@@ -64,11 +91,12 @@ fn database(matches: &ArgMatches) -> Option<Db> {
 }
 
 /// Every subcommand.
-pub(super) fn all() -> [clap::Command; 5] {
+pub(super) fn all() -> [clap::Command; 6] {
     [
         subcommand("healthcheck", "Exit with status 0 if the running node is well"),
         subcommand("status", "Show what the running node does"),
         export(),
+        import(),
         db(),
         forget(),
     ]
@@ -87,11 +115,59 @@ fn inherited() -> impl Iterator<Item = Arg> {
 }
 
 fn export() -> clap::Command {
-    subcommand("export", "Print what should be blocked, for a tool that blocks it")
+    subcommand("export", "Print what is known, for other programs")
         .subcommand_required(true)
         .subcommand_value_name("FORMAT")
         .subcommand_help_heading("Formats")
         .subcommand(ipset())
+        .subcommand(events())
+}
+
+fn events() -> clap::Command {
+    subcommand("events", "Write the events of the log, whether a node runs or not").args([
+        Arg::new("format")
+            .long("format")
+            .value_name("FORMAT")
+            .required(true)
+            .value_parser(words(&Format::ALL, Format::name))
+            .help("As lines of JSON, as a table, as an SQLite file like that of 4.x, or Parquet"),
+        Arg::new("since").long("since").value_name("TIME").value_parser(value_parser!(When)).help(
+            "Only events from then on: 2026-11-24T08:35:30Z, 2026-11-24 (UTC), or how long ago: \
+             90m, 24h, 7d",
+        ),
+        Arg::new("until")
+            .long("until")
+            .value_name("TIME")
+            .value_parser(value_parser!(When))
+            .help("Only events before then"),
+        Arg::new("output").long("output").value_name("FILE").value_parser(value_parser!(PathBuf)).help(
+            "Write to this file, which must not exist; one of sqlite may, and gets what it has not \
+             yet\nDefault: standard output",
+        ),
+    ])
+}
+
+fn import() -> clap::Command {
+    subcommand(
+        "import",
+        "Take in the events of a file, whether a node runs or not: an SQLite file or a JSON log of \
+         SentryPeer 4.x or of this program (a log also with gzip around it), or a backup. What was taken before is not \
+         taken twice, and what is older than events are kept is left out",
+    )
+    .args([
+        Arg::new("FILE").value_name("FILE").required(true).value_parser(value_parser!(PathBuf)),
+        Arg::new("zone").long("zone").value_name("ZONE").value_parser(value_parser!(Zone)).help(
+            "Time zone of the machine on which 4.x wrote the file: Europe/London, +01:00, or local\n\
+             Default: UTC",
+        ),
+        Arg::new("own").long("own").action(ArgAction::SetTrue).help(
+            "All events are of a node that did not listen to others (4.x without -p): believe that \
+             those over TCP and TLS prove their source",
+        ),
+        Arg::new("again").long("again").action(ArgAction::SetTrue).help(
+            "Read the file from its beginning, although an earlier import has read some of it",
+        ),
+    ])
 }
 
 fn ipset() -> clap::Command {

@@ -10,6 +10,7 @@ pub mod batch;
 mod client;
 pub mod counts;
 pub mod documents;
+mod native;
 pub mod order;
 mod serve;
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 use sentrypeer_storage::Store;
 use sentrypeer_storage::event::{NUMBER_BYTES_MAX, Seq, SourceKey};
-use sentrypeer_storage::import::Import;
+use sentrypeer_storage::import::{Import, Imported};
 use sentrypeer_storage::key::NumberKey;
 use sentrypeer_storage::limits::IMPORT_NAME_BYTES_MAX;
 use sentrypeer_storage::log::LogError;
@@ -30,8 +30,7 @@ use sentrypeer_storage::order::OrderError;
 use sentrypeer_storage::query::Subject;
 use serde_json::json;
 
-use super::batch;
-use super::documents;
+use super::{batch, documents, native};
 use crate::limits::{CONTROL_BATCH_BYTES_MAX, FORGET_PATIENCE_S, IMPORT_PATIENCE_S};
 
 /// What a node is to do.
@@ -196,14 +195,18 @@ impl Order {
                 documents::forgotten(&store.forget(subject, patience)?)
             }
             Self::ImportPlace(name) => json!({ "place": store.import_place(&name)? }),
-            Self::Import(import) => {
-                let patience = Duration::from_secs(IMPORT_PATIENCE_S);
-                documents::imported(&store.import(import, patience)?)
-            }
+            Self::Import(import) => documents::imported(&take_in(store, import)?),
             Self::Events { after } => return documents::events(store, after).map_err(Into::into),
         };
         Ok(value.to_string().into_bytes())
     }
+}
+
+fn take_in(store: &Store, mut import: Import) -> Result<Imported, Refusal> {
+    let own = native::take_out(store, &mut import.events)?;
+    let mut imported = store.import(import, Duration::from_secs(IMPORT_PATIENCE_S))?;
+    imported.known += own;
+    Ok(imported)
 }
 
 fn malformed(why: &str) -> Refusal {

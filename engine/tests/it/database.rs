@@ -13,14 +13,14 @@ use serde_json::Value;
 use crate::harness::{Node, PATIENCE, await_that, plan, plan_in, program, request};
 
 /// A node that has seen two calls from each of these hosts of 127.0.7.0/24.
-fn node_with_calls(hosts: &[u8]) -> Node {
+pub fn node_with_calls(hosts: &[u8]) -> Node {
     let node = plan(&[]).start();
     call_from(&node, hosts);
     node.await_events(2 * hosts.len() as u64);
     node
 }
 
-fn call_from(node: &Node, hosts: &[u8]) {
+pub fn call_from(node: &Node, hosts: &[u8]) {
     for host in hosts {
         let socket = UdpSocket::bind(SocketAddr::from(([127, 0, 7, *host], 0))).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -34,36 +34,36 @@ fn call_from(node: &Node, hosts: &[u8]) {
 }
 
 /// Stops a node; its folder stays.
-fn stopped(node: Node) -> (Arc<tempfile::TempDir>, PathBuf) {
+pub fn stopped(node: Node) -> (Arc<tempfile::TempDir>, PathBuf) {
     let (folder, database) = (node.folder.clone(), node.database());
     assert!(node.stop().success());
     (folder, database)
 }
 
-fn run(database: &Path, words: &[&str]) -> Output {
+pub fn run(database: &Path, words: &[&str]) -> Output {
     program(database).args(words).output().unwrap()
 }
 
 /// What is printed when all goes well.
-fn printed(database: &Path, words: &[&str]) -> String {
+pub fn printed(database: &Path, words: &[&str]) -> String {
     let output = run(database, words);
     assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn json(database: &Path, words: &[&str]) -> Value {
+pub fn json(database: &Path, words: &[&str]) -> Value {
     serde_json::from_str(&printed(database, words)).unwrap()
 }
 
 /// What is said when it does not; the exit status is 1.
-fn refused(database: &Path, words: &[&str]) -> String {
+pub fn refused(database: &Path, words: &[&str]) -> String {
     let output = run(database, words);
     assert_eq!(output.status.code(), Some(1), "{words:?}");
     String::from_utf8(output.stderr).unwrap()
 }
 
 /// What stands behind a word in a table.
-fn row<'a>(table: &'a str, name: &str) -> &'a str {
+pub fn row<'a>(table: &'a str, name: &str) -> &'a str {
     let line = table.lines().find(|line| line.split(' ').next() == Some(name));
     line.unwrap_or_else(|| panic!("no {name} in {table}"))[12..].trim()
 }

@@ -2,6 +2,7 @@
 //! interfaces, stopped and killed.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod archive;
 mod crash;
 mod crowd;
 mod database;

@@ -1,7 +1,8 @@
 //! Help, version and wrong usage.
 
 use clap::error::ErrorKind;
-use sentrypeer_storage::event::SourceKey;
+use sentrypeer_archive::export::Format;
+use sentrypeer_storage::event::{SourceKey, Time};
 use sentrypeer_storage::key::NumberKey;
 use sentrypeer_storage::query::Subject;
 
@@ -57,6 +58,11 @@ fn wrong_usage_exits_with_status_2() {
         &["export", "ipset", "--family", "5"],
         &["export", "ipset", "--timeout", "2147484"],
         &["export", "ipset", "--min-verification", "some"],
+        &["export", "events"],
+        &["export", "events", "--format", "xml"],
+        &["export", "events", "--format", "csv", "--since", "yesterday"],
+        &["import"],
+        &["import", "x", "--zone", "Mars/Olympus"],
         &["db"],
         &["db", "vacuum"],
         &["db", "backup"],
@@ -85,6 +91,29 @@ fn db_and_forget_say_what_they_are_asked_for() {
     assert_eq!(command(&["forget", "2001:db8::7"]), Command::Forget(source));
     let number = Subject::Number(NumberKey::of(b"+442071234567"));
     assert_eq!(command(&["forget", "+44 20 7123-4567"]), Command::Forget(number));
+}
+
+#[test]
+fn import_and_export_say_what_they_are_asked_for() {
+    let command = |args: &[&str]| flags(args).load().unwrap().command;
+    let import = |zone: &str, own, again| {
+        let (file, zone) = ("x.db".into(), zone.parse().unwrap());
+        Command::Import(Import { file, zone, own, again })
+    };
+    assert_eq!(command(&["import", "x.db"]), import("UTC", false, false));
+    let words = ["import", "x.db", "--zone", "+01:00", "--own", "--again"];
+    assert_eq!(command(&words), import("+01:00", true, true));
+    let plain = ExportEvents { format: Format::Json, since: None, until: None, output: None };
+    assert_eq!(command(&["export", "events", "--format=json"]), Command::ExportEvents(plain));
+    let words = ["--format=csv", "--since=7d", "--until=1970-01-02", "--output=x"];
+    let some = ExportEvents {
+        format: Format::Csv,
+        since: Some(When::Ago { seconds: 604_800 }),
+        until: Some(When::At(Time(86_400_000_000_000))),
+        output: Some("x".into()),
+    };
+    let words = [&["export", "events"], &words[..]].concat();
+    assert_eq!(command(&words), Command::ExportEvents(some));
 }
 
 #[test]
