@@ -20,8 +20,8 @@ pub enum OpenError {
     },
     /// It is a database of SentryPeer 4.x.
     #[error(
-        "{}: this is an SQLite file, as SentryPeer 4.x writes; this version cannot take its data over: \
-         name another file with --db", path.display()
+        "{}: this is an SQLite file, as SentryPeer 4.x writes: name another file with --db, and bring its \
+         data along with `sentrypeer import {}`", path.display(), path.display()
     )]
     Sqlite {
         /// The file.

@@ -133,8 +133,9 @@ impl Running {
         let db = Arc::new(db);
         let retention_ns = self.options.retention_ns;
         let clock = Clock::new(loaded.time, retention_ns, Time::now(), steady());
-        let writer = Writer::new(self.shared.clone(), &self.options, loaded, Time::now());
+        // Before the first snapshot: who sees that can read the log, too.
         self.shared.set_database(Some(db.clone()));
+        let writer = Writer::new(self.shared.clone(), &self.options, loaded, Time::now());
         self.shared.set_phase(Phase::Ready);
         let shared = self.shared.clone();
         let ended = Serving { running: self, writer, clock, db: Some(db), spared: 0 }.serve();
