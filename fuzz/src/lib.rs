@@ -11,6 +11,7 @@ pub mod pack;
 pub mod parse;
 pub mod record;
 pub mod reply;
+pub mod wire;
 
 /// The second reader that the parser's own tests compare it with.
 #[path = "../../engine/sip/tests/it/slow.rs"]

@@ -2,7 +2,7 @@
 //! byte changed, and what belongs to one target alone.
 
 use sentrypeer_dht::record::Record;
-use sentrypeer_fuzz::{block, frame, pack, parse, record, reply};
+use sentrypeer_fuzz::{block, frame, pack, parse, record, reply, wire};
 use sentrypeer_storage::block::Block;
 
 /// An INVITE with folds, compact names, two Via values and a body.
@@ -83,4 +83,27 @@ fn records_are_read_or_refused() {
     assert!(Record::read(seed).is_ok());
     spoilt(seed, record::check);
     messages(record::check);
+}
+
+#[test]
+fn what_peers_send_is_read_or_refused() {
+    let seeds: [&[u8]; 8] = [
+        include_bytes!("../seeds/wire-sources.bin"),
+        include_bytes!("../seeds/wire-numbers.bin"),
+        include_bytes!("../seeds/wire-withdrawals.bin"),
+        include_bytes!("../seeds/wire-header.bin"),
+        include_bytes!("../seeds/wire-batch.bin"),
+        include_bytes!("../seeds/wire-announcement.bin"),
+        include_bytes!("../seeds/wire-grant.bin"),
+        include_bytes!("../seeds/wire-proof.bin"),
+    ];
+    for seed in seeds {
+        // Every decoder on every seed; each byte changed where there is no signature to check.
+        for which in 0..8 {
+            wire::check(&[&[which], &seed[1..]].concat());
+        }
+        if seed[0] < 4 {
+            spoilt(seed, wire::check);
+        }
+    }
 }
