@@ -9,6 +9,7 @@
 //! cut may undo the last transactions, each as a whole and the cursor with it, and damages nothing.
 
 use std::borrow::Cow;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -119,6 +120,13 @@ pub enum HoneyError {
         /// The file.
         path: PathBuf,
     },
+    /// It was moved or removed since it was opened. Nothing was written; drop it, then open it again,
+    /// and it is made anew.
+    #[error("{path} was moved or removed by somebody", path = path.display())]
+    Gone {
+        /// The file.
+        path: PathBuf,
+    },
     /// The disk is full. Nothing was written; try again later.
     #[error("{path}: the disk is full", path = path.display())]
     Full {
@@ -150,6 +158,8 @@ pub struct HoneyFile {
     path: PathBuf,
     connection: Connection,
     form: Form,
+    /// Device and number of the file.
+    identity: Option<(u64, u64)>,
 }
 
 impl HoneyFile {
@@ -163,7 +173,7 @@ impl HoneyFile {
         let failed = |error| failure(path, &error);
         let connection = Connection::open(path).map_err(failed)?;
         connection.busy_timeout(Duration::from_millis(LOCKED_MS)).map_err(failed)?;
-        let file = Self { path: path.to_owned(), connection, form };
+        let mut file = Self { path: path.to_owned(), connection, form, identity: None };
         if file.is_new()? {
             file.run(|connection| {
                 mode(connection)?;
@@ -172,7 +182,17 @@ impl HoneyFile {
         } else {
             file.run(mode)?;
         }
+        file.identity = identity(path);
         Ok(file)
+    }
+
+    /// Whether it is still what its path leads to: without a look, all that is written to a file that
+    /// was removed is lost, and nobody notices.
+    fn is_there(&self) -> Result<(), HoneyError> {
+        if self.identity.is_some() && self.identity == identity(&self.path) {
+            return Ok(());
+        }
+        Err(HoneyError::Gone { path: self.path.clone() })
     }
 
     /// Whether it has no tables yet.
@@ -216,6 +236,7 @@ impl HoneyFile {
         events: impl IntoIterator<Item = &'a StoredEvent>,
         cursor: Option<Move<'_>>,
     ) -> Result<usize, HoneyError> {
+        self.is_there()?;
         let form = self.form;
         let work = || -> rusqlite::Result<usize> {
             let transaction = self.connection.transaction()?;
@@ -241,6 +262,7 @@ impl HoneyFile {
     ///
     /// [`HoneyError`]; then the file is as it was before.
     pub fn remove_before(&mut self, time: Time, rows_max: u32) -> Result<usize, HoneyError> {
+        self.is_there()?;
         self.run(|c| c.execute(REMOVE, params![Utc(time).to_string(), rows_max]))
     }
 
@@ -267,6 +289,11 @@ impl HoneyFile {
     ) -> Result<T, HoneyError> {
         work(&self.connection).map_err(|error| failure(&self.path, &error))
     }
+}
+
+/// What tells a file from another that has its name later.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    path.metadata().ok().map(|found| (found.dev(), found.ino()))
 }
 
 /// WAL, in which `NORMAL` syncs at checkpoints alone and a power cut damages nothing.

@@ -262,6 +262,25 @@ fn a_file_that_somebody_else_writes_to_says_that_it_is_locked() {
 }
 
 #[test]
+fn a_file_that_was_taken_away_says_so_and_can_be_made_anew() {
+    let folder = folder();
+    let path = folder.path().join("live.db");
+    let mut file = open(&path);
+    let cursor = Some(Move { name: "live", to: Seq(1) });
+    file.append(&[event(1)], cursor).unwrap();
+    fs::rename(&path, folder.path().join("yesterday.db")).unwrap();
+    assert!(matches!(file.append(&[event(2)], cursor), Err(HoneyError::Gone { .. })));
+    assert!(matches!(file.remove_before(event(9).time, 1), Err(HoneyError::Gone { .. })));
+    // Another file of that name is not ours either.
+    fs::write(&path, "").unwrap();
+    assert!(matches!(file.append(&[event(2)], cursor), Err(HoneyError::Gone { .. })));
+    drop(file);
+    let mut file = open(&path);
+    assert_eq!(file.cursor("live").unwrap(), None);
+    assert_eq!(file.append(&[event(1), event(2)], cursor).unwrap(), 2);
+}
+
+#[test]
 fn what_we_write_is_read_in_utc_whatever_zone_is_given() {
     let folder = folder();
     let path = folder.path().join("out.db");
