@@ -72,8 +72,7 @@ impl JsonLog {
     fn write(&mut self, open: &mut LinesFile, batch: &Batch<'_>) -> io::Result<()> {
         self.buffer.clear();
         for event in batch.events {
-            let line = self.renderer.line(event, batch.producer, batch.allow);
-            self.buffer.extend_from_slice(line.as_bytes());
+            self.renderer.write(event, batch.producer, batch.allow, &mut self.buffer);
             self.buffer.push(b'\n');
             if self.buffer.len() >= JSON_LOG_BUFFER_BYTES {
                 open.file.write_all(&self.buffer)?;

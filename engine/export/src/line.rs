@@ -1,12 +1,16 @@
 //! An event as one line of JSON, in the forms that the receivers want.
 //!
-//! The line is [`event_json::to_line`]'s; what differs is put in afterwards. Time and address stand before
-//! everything that an attacker wrote, so the first place where their text is found is theirs.
+//! The object is that of `sentrypeer_storage::event_json`, written without a copy of each member: a log
+//! that catches up writes hundreds of megabytes a second. A test holds one against the other.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::Write;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use sentrypeer_storage::event::{Time, Transport};
-use sentrypeer_storage::event_json::{self, Producer};
+use sentrypeer_storage::event::{Anomaly, Time, Transport};
+use sentrypeer_storage::event_json::{NOT_FOUND, Producer};
 use sentrypeer_storage::log::StoredEvent;
 use sentrypeer_storage::number::Target;
 use sentrypeer_storage::policy::AllowList;
@@ -51,40 +55,113 @@ impl Renderer {
 
     /// The line, without the newline.
     pub(crate) fn line(&self, event: &StoredEvent, from: &Producer, allow: &AllowList) -> String {
+        let mut line = Vec::with_capacity(event.message.len() * 5 / 4 + 512);
+        self.write(event, from, allow, &mut line);
+        // What is written is text throughout.
+        String::from_utf8(line).unwrap_or_default()
+    }
+
+    /// Puts the line behind what is there, without the newline.
+    pub(crate) fn write(
+        &self,
+        event: &StoredEvent,
+        from: &Producer,
+        allow: &AllowList,
+        into: &mut Vec<u8>,
+    ) {
         let allowed = allow.reason(event.source.ip()).map(|reason| reason.to_string());
         if self.format == Format::Ecs {
-            return ecs(event, from, allowed.as_deref()).to_string();
+            text_of(ecs(event, from, allowed.as_deref()), into);
+            return;
         }
-        let mut line = event_json::to_line(event, from);
-        if let Some(zone) = &self.zone {
-            put(
-                &mut line,
-                "event_timestamp",
-                &Utc(event.time).to_string(),
-                &local(event.time, zone),
-            );
+        let mut object = Object { into, is_empty: true };
+        object.text("app_name", &from.app_name);
+        object.text("app_version", &from.app_version);
+        match &self.zone {
+            None => object.plain("event_timestamp", Utc(event.time)),
+            Some(zone) => object.plain("event_timestamp", local(event.time, zone)),
         }
-        if self.format == Format::Tpot {
-            let (ip, port) = (event.source.ip(), event.source.port());
-            put(&mut line, "source_ip", &ip.to_string(), &format!("{ip}:{port}"));
+        object.plain("event_uuid", event.id);
+        object.plain("created_by_node_id", from.node_id);
+        object.plain("collected_method", event.collected.name());
+        object.plain("transport_type", event.transport.name());
+        let (ip, port) = (event.source.ip(), event.source.port());
+        match self.format {
+            Format::Tpot => object.plain("source_ip", format_args!("{ip}:{port}")),
+            _ => object.plain("source_ip", ip),
         }
-        if let Some(reason) = allowed {
-            line.pop();
-            line.push_str(",\"allowed\":");
-            line.push_str(&Value::from(reason).to_string());
-            line.push('}');
-        }
-        line
+        object.plain("destination_ip", event.destination.ip());
+        object.sent("called_number", &event.number);
+        object.sent("sip_method", &event.method);
+        object.sent("sip_user_agent", &event.user_agent);
+        object.sent("sip_message", &event.message);
+        object.learnt(event);
+        allowed.iter().for_each(|reason| object.text("allowed", reason));
+        into.push(b'}');
     }
 }
 
-/// Puts `new` in the place of `old` as the value of `key`. Neither needs an escape.
-fn put(line: &mut String, key: &str, old: &str, new: &str) {
-    let member = format!("\"{key}\":\"{old}\"");
-    if let Some(at) = line.find(&member) {
-        let end = at + member.len() - 1;
-        line.replace_range(end - old.len()..end, new);
+/// The members of one object, as they are added.
+struct Object<'a> {
+    into: &'a mut Vec<u8>,
+    is_empty: bool,
+}
+
+impl Object<'_> {
+    fn key(&mut self, key: &str) {
+        let is_first = std::mem::replace(&mut self.is_empty, false);
+        self.into.extend_from_slice(if is_first { b"{\"" } else { b",\"" });
+        self.into.extend_from_slice(key.as_bytes());
+        self.into.extend_from_slice(b"\":");
     }
+
+    /// A value that needs no escape.
+    fn plain(&mut self, key: &str, value: impl Display) {
+        self.key(key);
+        // Writing to memory does not fail.
+        let _ = write!(self.into, "\"{value}\"");
+    }
+
+    fn text(&mut self, key: &str, value: &str) {
+        self.key(key);
+        text_of(value, self.into);
+    }
+
+    /// What an attacker sent.
+    fn sent(&mut self, key: &str, bytes: &[u8]) {
+        let text = if bytes.is_empty() {
+            Cow::Borrowed(NOT_FOUND)
+        } else {
+            String::from_utf8_lossy(bytes)
+        };
+        self.text(key, &text);
+    }
+
+    /// What follows from it.
+    fn learnt(&mut self, event: &StoredEvent) {
+        if let Some(target) = Target::read(&event.number) {
+            self.plain("called_number_e164", target);
+            target.country().iter().for_each(|code| self.plain("called_number_country", code));
+        }
+        self.names("anomalies_observed", event.anomalies.observed);
+        self.names("anomalies_invalid", event.anomalies.invalid);
+    }
+
+    fn names(&mut self, key: &str, set: u64) {
+        if set == 0 {
+            return;
+        }
+        let found = Anomaly::ALL.into_iter().filter(|anomaly| anomaly.bit() & set != 0);
+        let names = found.map(Anomaly::name).collect::<Vec<_>>().join(",");
+        if !names.is_empty() {
+            self.plain(key, names);
+        }
+    }
+}
+
+/// The value as JSON; writing to memory does not fail.
+fn text_of(value: impl serde::Serialize, into: &mut Vec<u8>) {
+    let _ = serde_json::to_writer(into, &value);
 }
 
 /// The time in a zone, in the form of [`Utc`].
@@ -154,6 +231,7 @@ fn text(bytes: &[u8]) -> Option<String> {
 mod tests {
     use proptest::prelude::*;
     use sentrypeer_storage::event::{Anomalies, Collected, NumberKind, Seq, Verification};
+    use sentrypeer_storage::event_json;
     use uuid::Uuid;
 
     use super::*;
@@ -231,6 +309,22 @@ mod tests {
 
     proptest! {
         #[test]
+        fn the_object_is_that_of_the_storage_to_the_byte(
+            fields: [Vec<u8>; 3],
+            number in "[+0-9]{0,16}",
+            observed: u64,
+            invalid: u64,
+        ) {
+            let [method, agent, message] = fields.map(Vec::into_boxed_slice);
+            let anomalies = Anomalies { observed, invalid };
+            let number = number.into_bytes().into();
+            let event = event("[2a00::7]:5061", b"");
+            let event = StoredEvent { anomalies, method, number, user_agent: agent, message, ..event };
+            let line = Renderer::default().line(&event, &producer(), &AllowList::new([], true));
+            prop_assert_eq!(line, event_json::to_line(&event, &producer()));
+        }
+
+        #[test]
         fn an_attacker_changes_only_what_is_his(agent: Vec<u8>) {
             let forged = br#"","source_ip":"1.2.3.4","event_timestamp":"2026-11-23 23:52:36.000127093"#;
             for agent in [agent.as_slice(), forged] {
@@ -239,7 +333,7 @@ mod tests {
                 let value = render(&Renderer { format: Format::Tpot, zone }, &event);
                 prop_assert_eq!(&value["source_ip"], "1.2.3.4:5");
                 prop_assert_eq!(&value["event_timestamp"], "2026-11-24 00:52:36.000127093");
-                let sent = text(agent).unwrap_or_else(|| event_json::NOT_FOUND.to_owned());
+                let sent = text(agent).unwrap_or_else(|| NOT_FOUND.to_owned());
                 prop_assert_eq!(&value["sip_user_agent"], &Value::from(sent));
                 of(Format::Ecs, &event);
             }

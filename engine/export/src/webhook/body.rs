@@ -80,10 +80,12 @@ pub(crate) fn post(batch: &Batch<'_>, form: Form, events_max: usize, gzip: bool)
             }
             body.extend_from_slice(between.as_bytes());
         }
-        let line = renderer.line(event, batch.producer, batch.allow);
-        let line =
-            if form.is_cloud_event() { cloud_event(event, batch.producer, line) } else { line };
-        body.extend_from_slice(line.as_bytes());
+        if form.is_cloud_event() {
+            let line = renderer.line(event, batch.producer, batch.allow);
+            body.extend_from_slice(cloud_event(event, batch.producer, line).as_bytes());
+        } else {
+            renderer.write(event, batch.producer, batch.allow, &mut body);
+        }
         ids.update(event.id.as_bytes());
         events += 1;
     }
