@@ -26,10 +26,10 @@ pub const CREDIT_MAX: u8 = 10;
 /// Places in a template that are known to differ, at most.
 pub const SLOTS_MAX: usize = 64;
 
-/// Every so manieth token of a slot is looked at closely, whatever the one before it was.
+/// One in so many tokens of a slot is looked at closely, whatever the one before it was.
 pub const SLOT_CLOSE_LOOK: u8 = 16;
 
-/// How many of these are those of the template, one after the other, before the slot is forgotten.
+/// A slot is forgotten when so many of these, one after the other, are what the template has.
 pub const SLOT_IDLE_MAX: u8 = 3;
 
 /// Operations that each message may have, however short.
