@@ -11,7 +11,7 @@
 //! | 16 | 4 | number of events, 1 to [`BLOCK_EVENTS_MAX`](crate::limits::BLOCK_EVENTS_MAX) |
 //! | 20 | 4 | length of the columns, at most [`BLOCK_COLUMNS_MAX`] |
 //! | 24 | 4 | length of the packed columns |
-//! | 28 | 4 | length of the messages, at most [`BLOCK_MESSAGES_MAX`] |
+//! | 28 | 4 | length of the messages, at most [`BLOCK_MESSAGES_MAX`](crate::limits::BLOCK_MESSAGES_MAX) |
 //! | 32 | 4 | length of the packed messages |
 //! | 36 | 4 | 0 |
 //! | 40 | 8 | earliest time, ns since 1970 UTC |
@@ -39,7 +39,7 @@
 //! | appended length | v: bytes after the message that are not part of it |
 //! | places | for method, number and user agent: v length, and unless that is 0, v offset |
 //!
-//! Versions 2 and 3 have one column more, `repeat`. A [`Repeat`] has only these: time (of the last message), flags,
+//! Versions 2 and 3 have one column more, `repeat`. A [`Repeat`](crate::repeat::Repeat) has only these: time (of the last message), flags,
 //! kind (8 and nothing else), source, and in `repeat` v count, v time of the last less that of the first,
 //! and the code of its method (1 byte).
 //!

@@ -8,7 +8,7 @@
 //! Most events of a commit are of one hour, the *current* one. For those the keys are not counted one
 //! by one: the writer gathers a commit's events per key anyhow, and adds those sums when it makes the
 //! next generation. An event of another hour is counted at once, and its row remembers not to count it
-//! again ([`Rollups::note`] says which).
+//! again (`Rollups::note` says which).
 //!
 //! Hours are stored whole, each with the last event that it includes, when a sweep ends: like a row,
 //! an hour includes everything up to the watermark, and a start counts what came after (`load.rs`).

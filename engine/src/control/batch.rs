@@ -1,7 +1,7 @@
 //! Events as they go through the control socket: to a node that imports them, from one that exports
 //! them.
 //!
-//! A batch is a byte, [`VERSION`], and then the events one after the other, numbers little-endian: what
+//! A batch is a byte, the version of the format, which is 1, and then the events one after the other, numbers little-endian: what
 //! the event is called (16 bytes), its place in the log (8), its time (8), source and destination (16
 //! bytes of address, IPv4 mapped, and 2 of port, each), transport, verification, collected, kind of
 //! number (1 each), anomalies observed and invalid (8 each), the lengths of method, number, user agent

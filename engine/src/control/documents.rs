@@ -74,7 +74,7 @@ pub fn imported(imported: &Imported) -> Value {
 }
 
 /// Some events of the log: the last one that is stored (8 bytes, little-endian), how many were passed
-/// over because they are damaged (8), and a [batch](super::batch). An empty batch: there are no more.
+/// over because they are damaged (8), and a [batch](mod@super::batch). An empty batch: there are no more.
 #[derive(Debug)]
 pub struct Events {
     /// The last event that is stored.

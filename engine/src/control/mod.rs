@@ -1,7 +1,7 @@
 //! The control socket: how subcommands reach a running node, API or not.
 //!
 //! A Unix socket beside the database, for its owner only. A client sends one line. One that begins with
-//! `/` is a path with its query, which the API's router answers; any other is an [order]. The
+//! `/` is a path with its query, which the API's router answers; any other is an [order](mod@order). The
 //! node answers a line with a status code, and then the document in pieces: a line with the length in
 //! bytes, and as many bytes. A piece of length 0 ends it, so that a document that was cut cannot pass
 //! for a whole one. Before the status code there may be empty lines: the node is still at it.

@@ -10,8 +10,8 @@
 //! | `backup PATH` | the database is copied into a new file | how many bytes it takes |
 //! | `forget address ADDRESS`, `forget number NUMBER` | it is erased | what was erased |
 //! | `import-place NAME` | nothing | how far the import of this name has got |
-//! | `import NAME PLACE BYTES`, and then so many bytes | a [batch](super::batch) is stored | what became of it |
-//! | `events AFTER` | nothing | events of the log, see [`Events`] |
+//! | `import NAME PLACE BYTES`, and then so many bytes | a [batch](mod@super::batch) is stored | what became of it |
+//! | `events AFTER` | nothing | events of the log, see [`documents::Events`] |
 
 use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
