@@ -52,13 +52,12 @@
 //! Reading is safe with any bytes: it gives the events or [`Damaged`], never a panic, and takes less
 //! memory than 4 MiB and the payload.
 
-use sentrypeer_pack::Decoder;
-use zstd::bulk::Decompressor;
+use sentrypeer_pack::{Decoder, unpack_zstd};
 
 use crate::event::{EventRef, Seq};
 use crate::head::Version;
 use crate::limits::BLOCK_COLUMNS_MAX;
-use crate::places::{Places, Reader};
+use crate::places::{Place, Places, Reader};
 use crate::repeat::Record;
 
 pub use crate::head::{Damaged, HEAD_BYTES, Head};
@@ -93,14 +92,17 @@ pub(crate) const KIND_ANOMALIES: u8 = 1 << 2;
 pub(crate) const KIND_REPEAT: u8 = 1 << 3;
 pub(crate) const KIND_ERASED: u8 = 1 << 4;
 
+/// Some of the events of a block: which of its records they are, and what its columns say of them.
+type Picked = Vec<(u32, Place)>;
+
 /// An unpacked block.
 #[derive(Debug)]
 pub struct Block {
     head: Head,
     columns: Vec<u8>,
     messages: Vec<u8>,
-    /// Which records were wanted, if not all were.
-    wanted: Option<Vec<bool>>,
+    /// The events that were wanted, if not all were. Then there are no other records, and no columns.
+    picked: Option<Picked>,
 }
 
 impl Block {
@@ -110,31 +112,28 @@ impl Block {
     ///
     /// [`Damaged`].
     pub fn unpack(head: &Head, payload: &[u8]) -> Result<Self, Damaged> {
-        Self::unpack_some(head, payload, |_| true)
+        let (head, columns, messages) = columns_of(head, payload)?;
+        let messages = match head.version {
+            Version::Differences => unpack_all(&head, &columns, messages)?,
+            Version::Events | Version::Repeats => unpack(messages, head.messages as usize)?,
+        };
+        Ok(Self { head, columns, messages, picked: None })
     }
 
     /// Unpacks only the events of a block that `wants` wants, by what is known of them without their
-    /// message, method, number and user agent. The others are not in the block then.
+    /// message, method, number and user agent. Other records are not in the block then; in a block of
+    /// version 1 or 2 all are.
     pub(crate) fn unpack_some(
         head: &Head,
         payload: &[u8],
         wants: impl FnMut(&EventRef<'_>) -> bool,
     ) -> Result<Self, Damaged> {
-        let head = head.check()?;
-        if payload.len() != head.payload_bytes() {
-            return Err(Damaged("a block of the wrong length"));
-        }
-        if head.checksum(payload) != head.crc {
-            return Err(Damaged("a block with a wrong checksum"));
-        }
-        let (columns, messages) = payload.split_at(head.columns_packed as usize);
-        let columns = unpack(columns, head.columns as usize)?;
         if head.version != Version::Differences {
-            let messages = unpack(messages, head.messages as usize)?;
-            return Ok(Self { head, columns, messages, wanted: None });
+            return Self::unpack(head, payload);
         }
-        let (messages, wanted) = unpack_differences(&head, &columns, messages, wants)?;
-        Ok(Self { head, columns, messages, wanted: Some(wanted) })
+        let (head, columns, messages) = columns_of(head, payload)?;
+        let (messages, picked) = unpack_wanted(&head, &columns, messages, wants)?;
+        Ok(Self { head, columns: Vec::new(), messages, picked: Some(picked) })
     }
 
     /// Unpacks a block whose payload directly follows its head.
@@ -164,20 +163,35 @@ impl Block {
 
     /// Events and repeats in their order; what was erased is missing. After an error there are no more.
     pub fn records(&self) -> impl Iterator<Item = Result<(Seq, Record<'_>), Damaged>> {
+        let picked = self.picked.as_deref().unwrap_or_default();
+        let all = if self.picked.is_some() { 0 } else { self.head.count };
+        self.picked_records(picked).chain(self.all_records(all))
+    }
+
+    fn picked_records<'a>(
+        &'a self,
+        picked: &'a [(u32, Place)],
+    ) -> impl Iterator<Item = Result<(Seq, Record<'a>), Damaged>> {
+        let mut messages = &self.messages[..];
+        picked.iter().map(move |(number, place)| {
+            let event = place.fill(&mut messages).ok_or(WRONG_COLUMNS)?;
+            Ok((Seq(self.head.first.0 + u64::from(*number)), Record::Event(event)))
+        })
+    }
+
+    fn all_records(
+        &self,
+        mut left: u32,
+    ) -> impl Iterator<Item = Result<(Seq, Record<'_>), Damaged>> {
         let mut reader = Reader::new(&self.columns, self.head.version.columns(), &self.messages);
-        let mut wanted = self.wanted.as_ref().map(|wanted| wanted.iter());
-        let mut left = self.head.count;
         let mut seq = self.head.first;
         std::iter::from_fn(move || {
             loop {
                 left = left.checked_sub(1)?;
                 let here = seq;
                 seq.0 += 1;
-                let is_wanted = wanted.as_mut().is_none_or(|wanted| wanted.next() == Some(&true));
                 let read = match &mut reader {
-                    Ok(reader) => {
-                        reader.record(|_| is_wanted).ok_or(Damaged("a block with wrong columns"))
-                    }
+                    Ok(reader) => reader.record().ok_or(WRONG_COLUMNS),
                     Err(damaged) => Err(damaged.clone()),
                 };
                 match read {
@@ -193,46 +207,81 @@ impl Block {
     }
 }
 
-/// The messages that are wanted, one after the other, and of which records they are.
-fn unpack_differences(
+const WRONG_COLUMNS: Damaged = Damaged("a block with wrong columns");
+const NOT_UNPACKED: Damaged = Damaged("a block that does not unpack");
+
+/// The checked head of a block, its columns, and its messages as they are packed.
+fn columns_of<'a>(head: &Head, payload: &'a [u8]) -> Result<(Head, Vec<u8>, &'a [u8]), Damaged> {
+    let head = head.check()?;
+    if payload.len() != head.payload_bytes() {
+        return Err(Damaged("a block of the wrong length"));
+    }
+    if head.checksum(payload) != head.crc {
+        return Err(Damaged("a block with a wrong checksum"));
+    }
+    let (columns, messages) = payload.split_at(head.columns_packed as usize);
+    let columns = unpack(columns, head.columns as usize)?;
+    Ok((head, columns, messages))
+}
+
+/// All messages, one after the other.
+fn unpack_all(head: &Head, columns: &[u8], packed: &[u8]) -> Result<Vec<u8>, Damaged> {
+    let mut messages = Vec::new();
+    let mut decoder = decoder(head, packed, head.count as usize)?;
+    for place in Places::new(columns, head.version.columns(), head.count)? {
+        let Some(place) = place? else { continue };
+        let unpacked = decoder.next(place.blob_len, &place.endpoints(), &mut messages);
+        unpacked.map_err(|_| NOT_UNPACKED)?;
+    }
+    Ok(messages)
+}
+
+/// The messages that are wanted, one after the other, and their places.
+fn unpack_wanted(
     head: &Head,
     columns: &[u8],
     packed: &[u8],
     mut wants: impl FnMut(&EventRef<'_>) -> bool,
-) -> Result<(Vec<u8>, Vec<bool>), Damaged> {
-    const BAD: Damaged = Damaged("a block that does not unpack");
-    let number = head.version.columns();
-    let (mut count, mut wanted) = (0, Vec::with_capacity(head.count as usize));
-    for place in Places::new(columns, number, head.count)? {
-        let place = place?;
-        count += usize::from(place.is_some());
-        wanted.push(place.is_some_and(|place| wants(&place.event)));
+) -> Result<(Vec<u8>, Picked), Damaged> {
+    // How long each message is up to the next that is wanted, for what lies between must be passed over.
+    let (mut lengths, mut picked) = (Vec::with_capacity(head.count as usize), Vec::new());
+    for (number, place) in (0..).zip(Places::new(columns, head.version.columns(), head.count)?) {
+        let Some(place) = place? else { continue };
+        let is_wanted = wants(&place.event);
+        lengths.push((place.blob_len, is_wanted));
+        if is_wanted {
+            picked.push((number, place));
+        }
     }
     let mut messages = Vec::new();
-    let Some(last) = wanted.iter().rposition(|is_wanted| *is_wanted) else {
-        return Ok((messages, wanted));
-    };
-    let mut decoder = Decoder::new(packed, count, head.messages as usize).map_err(|_| BAD)?;
-    // What comes after the last that is wanted need not be looked at.
-    let places = Places::new(columns, number, head.count)?.take(last + 1);
-    for (place, is_wanted) in places.zip(&wanted) {
-        let Some(place) = place? else { continue };
-        let unpacked = if *is_wanted {
-            decoder.next(place.blob_len, &place.endpoints, &mut messages)
-        } else {
-            decoder.skip(place.blob_len)
-        };
-        unpacked.map_err(|_| BAD)?;
+    if picked.is_empty() {
+        return Ok((messages, picked));
     }
-    Ok((messages, wanted))
+    let mut decoder = decoder(head, packed, lengths.len())?;
+    let mut places = picked.iter().peekable();
+    for (blob_len, is_wanted) in lengths {
+        let unpacked = if is_wanted {
+            let Some((_, place)) = places.next() else { break };
+            decoder.next(blob_len, &place.endpoints(), &mut messages)
+        } else if places.peek().is_some() {
+            decoder.skip(blob_len)
+        } else {
+            // What comes after the last that is wanted need not be looked at.
+            break;
+        };
+        unpacked.map_err(|_| NOT_UNPACKED)?;
+    }
+    Ok((messages, picked))
+}
+
+fn decoder<'a>(head: &Head, packed: &'a [u8], messages: usize) -> Result<Decoder<'a>, Damaged> {
+    Decoder::new(packed, messages, head.messages as usize).map_err(|_| NOT_UNPACKED)
 }
 
 fn unpack(packed: &[u8], len: usize) -> Result<Vec<u8>, Damaged> {
-    const BAD: Damaged = Damaged("a block that does not unpack");
-    let mut raw =
-        Decompressor::new().and_then(|mut zstd| zstd.decompress(packed, len)).map_err(|_| BAD)?;
-    raw.shrink_to_fit();
-    if raw.len() == len { Ok(raw) } else { Err(BAD) }
+    // The head was checked: this is less than 4 MiB.
+    let mut raw = vec![0; len];
+    (unpack_zstd(packed, &mut raw) == Some(len)).then_some(raw).ok_or(NOT_UNPACKED)
 }
 
 #[cfg(test)]
@@ -446,7 +495,8 @@ mod tests {
     fn a_block_of_empty_messages_is_full_at_some_time() {
         let mut builder = Builder::new();
         let mut arena = Arena::new(0);
-        arena.push(&EventRef { message: b"", ..testing::event(1) }).unwrap();
+        let empty = EventRef { method: b"", number: b"", user_agent: b"", ..testing::event(1) };
+        arena.push(&EventRef { message: b"", ..empty }).unwrap();
         let raw = arena.raw().next().unwrap();
         while !builder.is_full() {
             builder.push(&raw, &raw.event());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::aggregate::Row;
 use crate::event::Time;
 use crate::key::Key;
+use crate::sorted::Sorted;
 
 /// Whether a row's key has ever been proven, which decides what a full table gives up first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +39,9 @@ pub(crate) enum Decision<R> {
 
 /// One bucket of a table.
 pub(crate) struct Bucket<K, R> {
-    base: Arc<[(K, R)]>,
+    base: Arc<Sorted<K, R>>,
     /// Newer rows of keys in `base`, and new keys. Keys leave only when a bucket is made anew.
-    delta: Arc<[(K, R)]>,
+    delta: Sorted<K, R>,
     pub(crate) len: usize,
     /// How many of the rows are proven.
     pub(crate) proven: usize,
@@ -55,11 +56,11 @@ pub(crate) struct Bucket<K, R> {
     newest: Time,
 }
 
-impl<K, R> Default for Bucket<K, R> {
+impl<K: Key, R> Default for Bucket<K, R> {
     fn default() -> Self {
         Self {
-            base: Arc::new([]),
-            delta: Arc::new([]),
+            base: Arc::new(Sorted::new()),
+            delta: Sorted::new(),
             len: 0,
             proven: 0,
             publication: 0,
@@ -71,15 +72,15 @@ impl<K, R> Default for Bucket<K, R> {
 }
 
 impl<K: Key, R: Row> Bucket<K, R> {
-    /// A bucket of sorted rows.
-    pub(crate) fn of(rows: Vec<(K, R)>, publication: u32) -> Self {
-        let oldest = rows.iter().map(|(_, row)| row.oldest()).min();
-        let newest = rows.iter().map(|(_, row)| row.newest()).max();
-        let proven = rows.iter().filter(|(_, row)| row.is_proven()).count();
+    /// A bucket of these rows.
+    pub(crate) fn of(mut rows: Sorted<K, R>, publication: u32) -> Self {
+        rows.shrink_to_fit();
+        let oldest = rows.rows().iter().map(Row::oldest).min();
+        let newest = rows.rows().iter().map(Row::newest).max();
         Self {
             len: rows.len(),
-            proven,
-            base: rows.into(),
+            proven: rows.rows().iter().filter(|row| row.is_proven()).count(),
+            base: Arc::new(rows),
             publication,
             oldest: oldest.unwrap_or(Time(u64::MAX)),
             newest: newest.unwrap_or(Time(0)),
@@ -88,18 +89,14 @@ impl<K: Key, R: Row> Bucket<K, R> {
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<&R> {
-        if let Ok(at) = self.delta.binary_search_by(|(k, _)| k.cmp(key)) {
-            return Some(&self.delta[at].1);
-        }
-        let at = self.base.binary_search_by(|(k, _)| k.cmp(key)).ok()?;
-        Some(&self.base[at].1)
+        self.delta.find(key).or_else(|| self.base.find(key))
     }
 
     pub(crate) fn step(&self, base: &mut usize, delta: &mut usize) -> Option<(&K, &R)> {
         let from_base = self.base.get(*base);
         let Some((key, row)) = self.delta.get(*delta) else {
             *base += 1;
-            return from_base.map(|(key, row)| (key, row));
+            return from_base;
         };
         match from_base {
             Some((base_key, row)) if base_key < key => {
@@ -118,25 +115,31 @@ impl<K: Key, R: Row> Bucket<K, R> {
         std::iter::from_fn(move || self.step(&mut base, &mut delta))
     }
 
-    pub(crate) fn apply<D>(
+    /// The bucket after `changes`, which are sorted by key.
+    pub(crate) fn apply<'a, D: 'a>(
         &self,
-        changes: &[(u16, K, D)],
+        changes: impl ExactSizeIterator<Item = (&'a K, &'a D)>,
         publication: u32,
         mut decide: impl FnMut(Option<&R>, &D) -> Decision<R>,
-    ) -> Self {
-        let mut delta = Vec::with_capacity(self.delta.len() + changes.len());
+    ) -> Self
+    where
+        K: 'a,
+    {
+        let mut delta = Sorted::with_capacity(self.delta.len() + changes.len());
         let (mut len, mut proven) = (self.len, self.proven);
         let (mut oldest, mut newest) = (self.oldest, self.newest);
-        let mut old = self.delta.iter().peekable();
-        for (_, key, change) in changes {
-            while let Some(entry) = old.next_if(|(k, _)| k < key) {
-                delta.push(entry.clone());
+        let (mut old, mut base) = (0, 0);
+        for (key, change) in changes {
+            let mut over = None;
+            while let Some((older, row)) = self.delta.get(old).filter(|(older, _)| *older <= key) {
+                old += 1;
+                if older == key {
+                    over = Some(row);
+                } else {
+                    delta.push(older.clone(), row.clone());
+                }
             }
-            let over = old.next_if(|(k, _)| k == key);
-            let current = match over {
-                Some((_, row)) => Some(row),
-                None => self.base_row(key),
-            };
+            let current = over.or_else(|| self.base.find_from(&mut base, key));
             match decide(current, change) {
                 Decision::Put(row) => {
                     len += usize::from(current.is_none());
@@ -144,15 +147,22 @@ impl<K: Key, R: Row> Bucket<K, R> {
                     proven -= usize::from(current.is_some_and(R::is_proven));
                     oldest = oldest.min(row.oldest());
                     newest = newest.max(row.newest());
-                    delta.push((key.clone(), row));
+                    delta.push(key.clone(), row);
                 }
-                Decision::Keep => delta.extend(over.cloned()),
+                Decision::Keep => {
+                    if let Some(row) = over {
+                        delta.push(key.clone(), row.clone());
+                    }
+                }
             }
         }
-        delta.extend(old.cloned());
+        while let Some((key, row)) = self.delta.get(old) {
+            old += 1;
+            delta.push(key.clone(), row.clone());
+        }
         let next = Self {
             base: self.base.clone(),
-            delta: delta.into(),
+            delta,
             len,
             proven,
             publication,
@@ -163,15 +173,19 @@ impl<K: Key, R: Row> Bucket<K, R> {
         if next.delta.len() * 4 > next.base.len() { next.merged(publication) } else { next }
     }
 
-    fn base_row(&self, key: &K) -> Option<&R> {
-        let at = self.base.binary_search_by(|(k, _)| k.cmp(key)).ok()?;
-        Some(&self.base[at].1)
-    }
-
     /// The same bucket without a delta.
     fn merged(&self, publication: u32) -> Self {
-        let mut rows = Vec::with_capacity(self.len);
-        rows.extend(self.iter().map(|(key, row)| (key.clone(), row.clone())));
+        self.filtered(publication, |_, _| true)
+    }
+
+    /// The bucket with those rows that are kept, and without a delta.
+    fn filtered(&self, publication: u32, mut keeps: impl FnMut(&K, &R) -> bool) -> Self {
+        let mut rows = Sorted::with_capacity(self.len);
+        for (key, row) in self.iter() {
+            if keeps(key, row) {
+                rows.push(key.clone(), row.clone());
+            }
+        }
         Self { stored: self.stored, ..Self::of(rows, publication) }
     }
 
@@ -201,24 +215,23 @@ impl<K: Key, R: Row> Bucket<K, R> {
         let mut order: Vec<_> = candidates.map(|(at, (_, row))| (row.seen().last, at)).collect();
         let (_, last_out, _) = order.select_nth_unstable(number - 1);
         let last_out = *last_out;
-        let mut rows = Vec::with_capacity(self.len - number);
         let mut gone = Vec::with_capacity(number);
-        for (at, (key, row)) in self.iter().enumerate() {
-            if Standing::of(row) == standing && (row.seen().last, at) <= last_out {
+        let mut at = 0;
+        let rest = self.filtered(publication, |key, row| {
+            let goes = Standing::of(row) == standing && (row.seen().last, at) <= last_out;
+            at += 1;
+            if goes {
                 gone.push((key.clone(), row.seen().count));
-            } else {
-                rows.push((key.clone(), row.clone()));
             }
-        }
-        (Self { stored: self.stored, ..Self::of(rows, publication) }, gone)
+            !goes
+        });
+        (rest, gone)
     }
 
     /// The bucket without this key's row, and what that counted. `None` if it has none.
     pub(crate) fn without(&self, key: &K, publication: u32) -> Option<(Self, u64)> {
         let count = self.get(key)?.seen().count;
-        let rows = self.iter().filter(|(other, _)| *other != key);
-        let rows = rows.map(|(key, row)| (key.clone(), row.clone())).collect();
-        Some((Self { stored: self.stored, ..Self::of(rows, publication) }, count))
+        Some((self.filtered(publication, |other, _| other != key), count))
     }
 
     /// Whether all times are within the span.
@@ -230,7 +243,7 @@ impl<K: Key, R: Row> Bucket<K, R> {
     /// older, with no time after it; and the keys of those rows. Its publication is `publication` only
     /// if that changed anything.
     pub(crate) fn aged(&self, span: Span, publication: u32) -> (Self, Vec<K>) {
-        let mut rows = Vec::with_capacity(self.len);
+        let mut rows = Sorted::with_capacity(self.len);
         let mut removed = Vec::new();
         let mut changed = false;
         for (key, row) in self.iter() {
@@ -243,7 +256,7 @@ impl<K: Key, R: Row> Bucket<K, R> {
                 row.set_publication(publication);
                 changed = true;
             }
-            rows.push((key.clone(), row));
+            rows.push(key.clone(), row);
         }
         let publication =
             if changed || !removed.is_empty() { publication } else { self.publication };
@@ -268,7 +281,8 @@ mod tests {
             part in 0..1000usize,
             standing in prop::sample::select(vec![Standing::Unproven, Standing::Proven]),
         ) {
-            let rows: Vec<_> = lasts.iter().enumerate().map(|(at, (last, is_proven))| {
+            let mut sorted = Sorted::new();
+            let rows: std::collections::BTreeMap<_, _> = lasts.iter().enumerate().map(|(at, (last, is_proven))| {
                 let source = format!("198.18.0.{at}:5060");
                 let verification = Verification::ALL[usize::from(*is_proven) * 3];
                 let event = proven(&source, *last * 1_000_000_000, verification);
@@ -276,7 +290,8 @@ mod tests {
                 row.add(Seq(1), &event, Method::Invite, None);
                 (SourceKey::of(event.source.ip()), row)
             }).collect();
-            let bucket = Bucket::of(rows, 1);
+            rows.into_iter().for_each(|(key, row)| sorted.push(key, row));
+            let bucket = Bucket::of(sorted, 1);
             let there = bucket.count(standing);
             prop_assume!(there > 0);
             let number = 1 + part % there;

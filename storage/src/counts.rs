@@ -4,8 +4,11 @@
 //! hash maps, and [`Counts::apply`] merges those into the tables, which makes the next generation.
 //! The hash maps are seeded at random at each start: their keys are chosen by attackers.
 
+use std::hash::BuildHasher;
+
 use foldhash::quality::RandomState;
-use hashbrown::HashMap;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use crate::aggregate::{CountRow, NumberRow, Row, SourceRow, Totals};
 use crate::bucket::Decision;
@@ -37,19 +40,41 @@ impl<R: Row> Pending<R> {
 /// One table and what has come since.
 pub(crate) struct Gathered<K, R> {
     pub(crate) table: Table<K, R>,
-    pending: HashMap<K, Pending<R>, RandomState>,
+    pending: Vec<(K, Pending<R>)>,
+    /// Where in `pending` a key is.
+    places: HashTable<u32>,
+    hasher: RandomState,
     /// Rows that it is meant for; what is beyond them leaves it again, see `evict.rs`.
     pub(crate) max: usize,
 }
 
 impl<K: Key, R: Row> Gathered<K, R> {
     fn new(key: BucketKey, max: usize) -> Self {
-        Self { table: Table::new(key), pending: HashMap::with_hasher(RandomState::default()), max }
+        Self {
+            table: Table::new(key),
+            pending: Vec::new(),
+            places: HashTable::new(),
+            hasher: RandomState::default(),
+            max,
+        }
     }
 
     /// The row that gathers what comes for `key`.
     fn entry(&mut self, key: K) -> &mut Pending<R> {
-        self.pending.entry(key).or_insert_with(Pending::nothing)
+        let Self { pending, places, hasher, .. } = self;
+        let hash_of = |at: &u32| hasher.hash_one(&pending[*at as usize].0);
+        let is_there = |at: &u32| pending[*at as usize].0 == key;
+        let at = match places.entry(hasher.hash_one(&key), is_there, hash_of) {
+            Entry::Occupied(place) => *place.get(),
+            Entry::Vacant(place) => {
+                // As many as this many events, at most: a commit is made long before.
+                let at = pending.len() as u32;
+                place.insert(at);
+                pending.push((key, Pending::nothing()));
+                at
+            }
+        };
+        &mut pending[at as usize].1
     }
 
     /// Takes `count` events, which retention removes from the log with `seq`, out of the row of `key`,
@@ -65,21 +90,16 @@ impl<K: Key, R: Row> Gathered<K, R> {
     /// Whether a row changed.
     fn apply(&mut self, publication: u32, mut roll: impl FnMut(&K, &R, u64)) -> bool {
         let bucket_key = self.table.bucket_key();
-        let mut changes: Vec<_> = self
-            .pending
-            .drain()
-            .map(|(key, change)| {
-                let bucket = bucket_key.bucket_of(key.as_bytes());
-                let new = change.added.seen().count.saturating_sub(change.rolled);
-                if new > 0 {
-                    roll(&key, &change.added, new);
-                }
-                (bucket, key, change)
-            })
-            .collect();
-        // What one large burst needed is not kept for ever.
-        self.pending.shrink_to(2 * changes.len());
-        changes.sort_unstable_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        let mut changes = Vec::with_capacity(self.pending.len());
+        for entry in &self.pending {
+            let (key, change) = entry;
+            let new = change.added.seen().count.saturating_sub(change.rolled);
+            if new > 0 {
+                roll(key, &change.added, new);
+            }
+            changes.push((bucket_key.bucket_of(key.as_bytes()), entry));
+        }
+        changes.sort_unstable_by(|a, b| (a.0, &a.1.0).cmp(&(b.0, &b.1.0)));
         let mut changed = false;
         self.table = self.table.apply(&changes, publication, |row, change| {
             let mut next = match row {
@@ -91,6 +111,14 @@ impl<K: Key, R: Row> Gathered<K, R> {
             next.set_publication(publication);
             Decision::Put(next)
         });
+        // What one large burst needed is not kept for ever.
+        let kept = 2 * changes.len();
+        drop(changes);
+        self.pending.clear();
+        self.pending.shrink_to(kept);
+        self.places.clear();
+        // It is empty: nothing is hashed.
+        self.places.shrink_to(kept, |_| 0);
         changed
     }
 }

@@ -83,6 +83,7 @@ mod row_bytes;
 mod run;
 mod shed;
 pub mod snapshot;
+mod sorted;
 mod source_row;
 mod store;
 mod strip;

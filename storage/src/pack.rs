@@ -225,7 +225,7 @@ impl Builder {
             let part = |(offset, len): (usize, usize)| blob.get(offset..offset + len);
             let [method, _, agent] = place.fields.map(|field| part(field).unwrap_or_default());
             let class = Class { method, user_agent: agent };
-            packer.messages.push(blob, class, &place.endpoints);
+            packer.messages.push(blob, class, &place.endpoints());
         }
         packer.messages.pack(to);
         (to.len() - before) as u32

@@ -16,14 +16,36 @@ use crate::method::Method;
 use crate::repeat::{Record, Repeat};
 
 /// Where a message is among those of its block, and what the columns say of its event.
+#[derive(Debug)]
 pub(crate) struct Place {
-    pub(crate) endpoints: Endpoints,
-    /// Its bytes, and those that are appended to it.
+    /// Its fields and its message are empty.
+    pub(crate) event: EventRef<'static>,
+    message_len: usize,
+    /// Bytes of the message, and of those that are appended to it.
     pub(crate) blob_len: usize,
     /// Where in these method, number and user agent are, and how long.
     pub(crate) fields: [(usize, usize); 3],
-    /// Without its message and these fields.
-    pub(crate) event: EventRef<'static>,
+}
+
+impl Place {
+    pub(crate) fn endpoints(&self) -> Endpoints {
+        Endpoints { source: self.event.source, destination: self.event.destination }
+    }
+
+    /// The event with its message and its fields, which are what `messages` begins with.
+    pub(crate) fn fill<'a>(&self, messages: &mut &'a [u8]) -> Option<EventRef<'a>> {
+        let (blob, rest) = messages.split_at_checked(self.blob_len)?;
+        *messages = rest;
+        let part = |(offset, len): (usize, usize)| blob.get(offset..offset.checked_add(len)?);
+        let [method, number, user_agent] = self.fields.map(part);
+        Some(EventRef {
+            method: method?,
+            number: number?,
+            user_agent: user_agent?,
+            message: blob.get(..self.message_len)?,
+            ..self.event
+        })
+    }
 }
 
 /// The places of all messages of a block, in their order; `None` where there is none.
@@ -60,16 +82,6 @@ pub(crate) struct Reader<'a> {
     time: u64,
 }
 
-/// What the columns say of an event.
-struct Known {
-    /// Its fields and its message are empty.
-    event: EventRef<'static>,
-    message_len: usize,
-    blob_len: usize,
-    /// Where in the blob method, number and user agent are, and how long.
-    fields: [(usize, usize); 3],
-}
-
 impl<'a> Reader<'a> {
     /// A reader of `number` columns and the messages that belong to them.
     pub(crate) fn new(
@@ -89,34 +101,20 @@ impl<'a> Reader<'a> {
         Ok(Self { columns, messages, time: 0 })
     }
 
-    /// The next record; an inner `None` where one was erased, or `wants` does not want it: its message is
-    /// then not among the messages.
-    pub(crate) fn record(
-        &mut self,
-        wants: impl FnOnce(&EventRef<'_>) -> bool,
-    ) -> Option<Option<Record<'a>>> {
+    /// The next record; an inner `None` where one was erased.
+    pub(crate) fn record(&mut self) -> Option<Option<Record<'a>>> {
         Some(match self.next()? {
             Next::Erased => None,
             Next::Repeat(repeat) => Some(Record::Repeat(repeat)),
-            Next::Event(known) if wants(&known.event) => Some(Record::Event(self.fill(&known)?)),
-            Next::Event(_) => None,
+            Next::Event(place) => Some(Record::Event(place.fill(&mut self.messages)?)),
         })
     }
 
-    /// The place of the next message, with what the columns say of its event; an inner `None` where there
-    /// is none.
-    pub(crate) fn place(&mut self) -> Option<Option<Place>> {
+    /// The place of the next message; an inner `None` where there is none.
+    fn place(&mut self) -> Option<Option<Place>> {
         Some(match self.next()? {
             Next::Erased | Next::Repeat(_) => None,
-            Next::Event(known) => Some(Place {
-                endpoints: Endpoints {
-                    source: known.event.source,
-                    destination: known.event.destination,
-                },
-                blob_len: known.blob_len,
-                fields: known.fields,
-                event: known.event,
-            }),
+            Next::Event(place) => Some(place),
         })
     }
 
@@ -132,7 +130,7 @@ impl<'a> Reader<'a> {
         if kind & KIND_REPEAT != 0 {
             return self.repeat(flags).map(Next::Repeat);
         }
-        self.known(flags, kind).map(Next::Event)
+        self.event(flags, kind).map(Next::Event)
     }
 
     /// The rest of a repeat.
@@ -153,7 +151,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The rest of an event's columns.
-    fn known(&mut self, flags: u8, kind: u8) -> Option<Known> {
+    fn event(&mut self, flags: u8, kind: u8) -> Option<Place> {
         let source = self.address(SOURCE, flags & FLAG_SOURCE_V6 != 0)?;
         let destination = self.address(DESTINATION, flags & FLAG_DESTINATION_V6 != 0)?;
         let mut anomalies = Anomalies::default();
@@ -178,22 +176,7 @@ impl<'a> Reader<'a> {
             message: b"",
         };
         let fields = [self.field()?, self.field()?, self.field()?];
-        Some(Known { event, message_len, blob_len, fields })
-    }
-
-    /// The event with its message and its fields.
-    fn fill(&mut self, known: &Known) -> Option<EventRef<'a>> {
-        let (blob, rest) = self.messages.split_at_checked(known.blob_len)?;
-        self.messages = rest;
-        let part = |(offset, len): (usize, usize)| blob.get(offset..offset.checked_add(len)?);
-        let [method, number, user_agent] = known.fields.map(part);
-        Some(EventRef {
-            method: method?,
-            number: number?,
-            user_agent: user_agent?,
-            message: blob.get(..known.message_len)?,
-            ..known.event
-        })
+        Some(Place { event, message_len, blob_len, fields })
     }
 
     /// The address in this column, with the port in the one after it.
@@ -219,7 +202,7 @@ impl<'a> Reader<'a> {
 
 /// What comes next in a block.
 enum Next {
-    Event(Known),
+    Event(Place),
     Repeat(Repeat),
     Erased,
 }
@@ -230,7 +213,17 @@ fn chunk<const N: usize>(column: &mut &[u8]) -> Option<[u8; N]> {
     Some(*chunk)
 }
 
+#[inline]
 fn varint(column: &mut &[u8]) -> Option<u64> {
+    // Nearly all are short.
+    if let Some((byte @ ..0x80, rest)) = column.split_first() {
+        *column = rest;
+        return Some(u64::from(*byte));
+    }
+    long_varint(column)
+}
+
+fn long_varint(column: &mut &[u8]) -> Option<u64> {
     let mut number = 0u64;
     for shift in (0..64).step_by(7) {
         let [byte] = chunk(column)?;

@@ -24,6 +24,7 @@ use crate::event::{EventRef, Seq, SourceKey, Time};
 use crate::filter::Hashes;
 use crate::key::{AgentKey, Key, NumberKey};
 use crate::limits::BUCKETS;
+use crate::sorted::Sorted;
 
 /// Everything that is known at one moment.
 #[derive(Clone)]
@@ -144,12 +145,12 @@ impl<K, R> Clone for Table<K, R> {
 /// that hardly more than the table itself is ever in memory.
 pub(crate) struct Loading<K, R> {
     buckets: Vec<Arc<Bucket<K, R>>>,
-    rows: Vec<(K, R)>,
+    rows: Sorted<K, R>,
 }
 
 impl<K: Key, R: Row> Loading<K, R> {
     pub(crate) fn new() -> Self {
-        Self { buckets: Vec::with_capacity(BUCKETS), rows: Vec::new() }
+        Self { buckets: Vec::with_capacity(BUCKETS), rows: Sorted::new() }
     }
 
     /// Adds the next row. `None` if it is out of order.
@@ -161,15 +162,15 @@ impl<K: Key, R: Row> Loading<K, R> {
         while self.buckets.len() < bucket {
             self.close();
         }
-        if self.rows.last().is_some_and(|(last, _)| *last >= key) {
+        if self.rows.last_key().is_some_and(|last| *last >= key) {
             return None;
         }
-        self.rows.push((key, row));
+        self.rows.push(key, row);
         Some(())
     }
 
     fn close(&mut self) {
-        let rows = Vec::from_iter(self.rows.drain(..));
+        let rows = std::mem::replace(&mut self.rows, Sorted::new());
         self.buckets.push(Arc::new(Bucket::of(rows, 0)));
     }
 
@@ -246,18 +247,19 @@ impl<K: Key, R: Row> Table<K, R> {
         &self.buckets[at]
     }
 
-    /// The table after `changes`, which are sorted by bucket and key, each key once. `decide` says
-    /// what becomes of a key, given its row and the change.
+    /// The table after `changes`, each with its bucket, which are sorted by bucket and key, each key once.
+    /// `decide` says what becomes of a key, given its row and the change.
     pub(crate) fn apply<D>(
         &self,
-        changes: &[(u16, K, D)],
+        changes: &[(u16, &(K, D))],
         publication: u32,
         mut decide: impl FnMut(Option<&R>, &D) -> Decision<R>,
     ) -> Self {
         let groups = changes.chunk_by(|a, b| a.0 == b.0);
         let replaced = groups.map(|group| {
             let at = usize::from(group[0].0);
-            (at, self.buckets[at].apply(group, publication, &mut decide))
+            let changes = group.iter().map(|(_, (key, change))| (key, change));
+            (at, self.buckets[at].apply(changes, publication, &mut decide))
         });
         self.with_buckets(replaced.collect())
     }
@@ -299,8 +301,6 @@ mod tests {
         AgentKey::of(format!("agent {number}").as_bytes())
     }
 
-    type Change = (u16, AgentKey, Option<u64>);
-
     /// Applies the changes to both and compares everything that a reader can see.
     fn check(
         table: &Table<AgentKey, CountRow>,
@@ -309,15 +309,15 @@ mod tests {
         publication: u32,
     ) -> Table<AgentKey, CountRow> {
         let bucket_key = table.bucket_key();
-        let mut list: Vec<Change> = changes
-            .iter()
-            .map(|(number, count)| {
-                let key = key(*number);
-                model.insert(key.clone(), *count);
-                (bucket_key.bucket_of(key.as_bytes()), key, Some(*count))
-            })
-            .collect();
-        list.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        let changes: Vec<_> =
+            changes.iter().map(|(number, count)| (key(*number), Some(*count))).collect();
+        model.extend(changes.iter().map(|(key, count)| (key.clone(), count.unwrap())));
+        let in_bucket = |change| {
+            let (key, _): &(AgentKey, Option<u64>) = change;
+            (bucket_key.bucket_of(key.as_bytes()), change)
+        };
+        let mut list: Vec<_> = changes.iter().map(in_bucket).collect();
+        list.sort_by(|a, b| (a.0, &a.1.0).cmp(&(b.0, &b.1.0)));
         let table = table.apply(&list, publication, |_, count| match count {
             Some(count) => Decision::Put(row(*count)),
             None => Decision::Keep,
@@ -389,12 +389,13 @@ mod tests {
 
     #[test]
     fn a_big_part_keeps_a_delta_and_finds_rows_in_both() {
-        let rows = (0..100u16).map(|n| (key(n), row(u64::from(n))));
-        let mut rows: Vec<_> = rows.collect();
-        rows.sort_by(|a, b| a.0.cmp(&b.0));
-        let bucket = Bucket::of(rows, 0);
-        let changes = [(0, key(5), ()), (0, key(500), ())];
-        let bucket = bucket.apply(&changes, 1, |_, ()| Decision::Put(row(9)));
+        let rows: BTreeMap<_, _> = (0..100u16).map(|n| (key(n), row(u64::from(n)))).collect();
+        let mut sorted = Sorted::new();
+        rows.into_iter().for_each(|(key, row)| sorted.push(key, row));
+        let bucket = Bucket::of(sorted, 0);
+        let changes = [key(5), key(500)];
+        let changes = changes.iter().map(|key| (key, &()));
+        let bucket = bucket.apply(changes, 1, |_, ()| Decision::Put(row(9)));
         assert_eq!(bucket.delta_len(), 2);
         assert_eq!(bucket.get(&key(5)).unwrap().seen().count, 9);
         assert_eq!(bucket.get(&key(500)).unwrap().seen().count, 9);

@@ -14,7 +14,7 @@ use crate::event::{Seq, Time};
 use crate::limits::STRIP_BLOCKS_MAX;
 use crate::load::readable;
 use crate::rewrite::{Keep, rewrite};
-use crate::view::View;
+use crate::view::{View, stored_bytes};
 
 /// Where the stripping is.
 pub(crate) struct Stripper {
@@ -55,18 +55,18 @@ impl Stripper {
         self.next < now.expiry.minus_ns(self.age_ns)
     }
 
-    /// Some of the blocks up to `closed` anew: those that are old, and others as long as
-    /// `has_too_much`.
+    /// Some of the blocks up to `closed` anew: those that are old, and others as long as the log is
+    /// `excess` bytes too large.
     pub(crate) fn slice(
         &mut self,
         db: &Database,
         closed: Seq,
         now: Now,
-        has_too_much: bool,
+        mut excess: u64,
     ) -> Result<Vec<Packed>, Error> {
         let mut anew = Vec::new();
         self.is_active = false;
-        if self.through >= closed || !(has_too_much || self.is_due(now)) {
+        if self.through >= closed || !(excess > 0 || self.is_due(now)) {
             return Ok(anew);
         }
         let view = View::new(db)?;
@@ -76,19 +76,23 @@ impl Stripper {
             let Some(head) = view.head_after(through)? else { break };
             self.next = match self.arrivals.of(&view, &head, now)? {
                 Arrival::By(time) => time,
-                Arrival::Unknown | Arrival::Later if has_too_much => Time(0),
+                Arrival::Unknown | Arrival::Later if excess > 0 => Time(0),
                 Arrival::Unknown => break,
                 Arrival::Later => {
                     self.is_active = true;
                     break;
                 }
             };
-            if head.last() > closed || !(has_too_much || self.is_due(now)) {
+            if head.last() > closed || !(excess > 0 || self.is_due(now)) {
                 break;
             }
             if let Some(block) = readable(view.block(&head)?, &head.first) {
                 let packed = rewrite(&block, &mut self.builder, |_, _| Keep::WithoutMessage);
-                anew.extend(readable(packed, &head.first));
+                if let Some(packed) = readable(packed, &head.first) {
+                    let freed = stored_bytes(&head).saturating_sub(stored_bytes(&packed.head));
+                    excess = excess.saturating_sub(freed);
+                    anew.push(packed);
+                }
             }
             through = head.last();
         }

@@ -199,7 +199,7 @@ impl View {
 
     /// Unpacks a block. The inner error is about this block alone.
     pub(crate) fn block(&self, head: &Head) -> Result<Result<Block, Damaged>, Error> {
-        self.block_some(head, |_| true)
+        Ok(Block::unpack(head, &self.payload(head)?))
     }
 
     /// Unpacks the events of a block that `wants` wants: see [`Block::unpack_some`].
@@ -208,6 +208,10 @@ impl View {
         head: &Head,
         wants: impl FnMut(&EventRef<'_>) -> bool,
     ) -> Result<Result<Block, Damaged>, Error> {
+        Ok(Block::unpack_some(head, &self.payload(head)?, wants))
+    }
+
+    fn payload(&self, head: &Head) -> Result<Vec<u8>, Error> {
         let parts = self.0.open_table(PARTS)?;
         let mut payload = Vec::with_capacity(head.payload_bytes());
         for entry in parts.range((head.first.0, 0)..=(head.first.0, u8::MAX))? {
@@ -217,7 +221,7 @@ impl View {
                 break;
             }
         }
-        Ok(Block::unpack_some(head, &payload, wants))
+        Ok(payload)
     }
 }
 

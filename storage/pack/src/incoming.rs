@@ -1,5 +1,7 @@
 //! The streams of a packed block, as they are read.
 
+use std::cell::RefCell;
+
 use zstd::bulk::Decompressor;
 
 use crate::bits::BitReader;
@@ -30,7 +32,6 @@ impl<'a> Incoming<'a> {
         }
         let mut bytes = vec![0; sum];
         let (mut at, mut ends, mut end) = ([0; STREAMS], [0; STREAMS], 0);
-        let mut zstd = Decompressor::new().ok()?;
         for (n, (len, packed_len)) in table.into_iter().enumerate() {
             at[n] = end;
             end += len;
@@ -38,7 +39,7 @@ impl<'a> Incoming<'a> {
             let stored = if packed_len == 0 { len } else { packed_len };
             let (stream, others) = rest.split_at_checked(stored)?;
             rest = others;
-            unpack(stream, packed_len > 0, &mut bytes[at[n]..end], &mut zstd)?;
+            unpack(stream, packed_len > 0, &mut bytes[at[n]..end])?;
         }
         Some(Self { bytes, at, ends, bits: BitReader::new(rest) })
     }
@@ -98,17 +99,29 @@ impl<'a> Incoming<'a> {
     }
 }
 
+thread_local! {
+    /// Kept, for making one takes as long as unpacking a small stream.
+    static ZSTD: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
 /// Puts a stream where it belongs.
-fn unpack(
-    stream: &[u8],
-    is_packed: bool,
-    to: &mut [u8],
-    zstd: &mut Decompressor<'_>,
-) -> Option<()> {
-    if is_packed {
-        let len = zstd.decompress_to_buffer(stream, to).ok()?;
-        return (len == to.len()).then_some(());
+fn unpack(stream: &[u8], is_packed: bool, to: &mut [u8]) -> Option<()> {
+    if !is_packed {
+        to.copy_from_slice(stream);
+        return Some(());
     }
-    to.copy_from_slice(stream);
-    Some(())
+    let len = unpack_zstd(stream, to)?;
+    (len == to.len()).then_some(())
+}
+
+/// Unpacks one zstd frame into `to`, which it need not fill, and returns its length. `None` if it is not
+/// one or does not fit.
+pub fn unpack_zstd(frame: &[u8], to: &mut [u8]) -> Option<usize> {
+    ZSTD.with_borrow_mut(|zstd| {
+        let zstd = match zstd {
+            Some(zstd) => zstd,
+            None => zstd.insert(Decompressor::new().ok()?),
+        };
+        zstd.decompress_to_buffer(frame, to).ok()
+    })
 }

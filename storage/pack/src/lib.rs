@@ -159,3 +159,4 @@ mod value;
 pub use decoder::{Damaged, Decoder};
 pub use encoder::{Class, Encoder};
 pub use endpoints::Endpoints;
+pub use incoming::unpack_zstd;

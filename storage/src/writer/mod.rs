@@ -69,6 +69,8 @@ pub(crate) struct Writer {
     /// What the blocks take in the file, in bytes, and what they may.
     log_bytes: u64,
     log_bytes_max: u64,
+    /// The least by which the log was too large since the start.
+    excess_least: u64,
     rollup_hours: u32,
     /// The order that is being carried out.
     forgetting: Option<Forgetting>,
@@ -133,6 +135,7 @@ impl Writer {
             stripper: Stripper::new(stripped, options.messages_ns),
             log_bytes,
             log_bytes_max: options.log_bytes_max,
+            excess_least: u64::MAX,
             rollup_hours: options.rollup_hours.min(ROLLUP_HOURS_MAX),
             forgetting: None,
             importing: None,
@@ -216,8 +219,10 @@ impl Writer {
             debug_assert_eq!(kept.first, first);
             self.open = kept;
         }
-        if let Some(importing) = &self.importing {
-            batch.imported.clone_from(importing.taken.as_ref().unwrap_or(&Vec::new()));
+        if let Some(importing) = &self.importing
+            && let Some(taken) = &importing.taken
+        {
+            batch.imported.clone_from(taken);
             batch.import = Some((importing.import.name.clone(), importing.import.place));
         }
         batch.cursors = self.shared.cursors.take_changed();
@@ -243,10 +248,11 @@ impl Writer {
         self.import(db, now)?;
         self.counts.rollups.complete(db)?;
         let is_bare = self.stripper.through() >= closed;
-        // Messages go first; but where that is too slow, or waits for something else, events go too.
+        // Messages go first. But where more comes than goes with them, events go too.
         let excess = self.excess_bytes();
-        let is_late = excess > self.log_bytes_max / 8;
-        let excess = if is_bare || is_late { excess } else { 0 };
+        self.excess_least = self.excess_least.min(excess);
+        let grown = excess - self.excess_least;
+        let excess = if is_bare { excess } else { grown.saturating_sub(self.log_bytes_max / 8) };
         self.expiry.take_out(db, &mut self.counts, closed, now, excess)?;
         if self.forgetting.is_some() {
             return self.forget(db, batch);

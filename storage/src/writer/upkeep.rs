@@ -18,7 +18,7 @@ use crate::view::View;
 use crate::writer::Writer;
 
 impl Writer {
-    /// Takes an order on. Whether there was room for it: one is carried out at a time.
+    /// Takes an order on, when [`Writer::takes_orders`]: one is carried out at a time.
     pub(crate) fn take_order(&mut self, order: Order) {
         match order {
             Order::Forget(subject, done) => {
@@ -47,9 +47,9 @@ impl Writer {
         now: Now,
         batch: &mut Batch,
     ) -> Result<(), Error> {
-        let has_too_much = self.excess_bytes() > 0;
+        let excess = self.excess_bytes();
         let before = self.stripper.through();
-        batch.blocks.extend(self.stripper.slice(db, closed, now, has_too_much)?);
+        batch.blocks.extend(self.stripper.slice(db, closed, now, excess)?);
         let through = self.stripper.through();
         batch.stripped = (through > before).then_some(through);
         Ok(())
