@@ -82,7 +82,7 @@ pub(crate) fn check(view: &View, request: &Request<'_>) -> Response {
 }
 
 fn answer(view: &View, request: &Request<'_>) -> Result<Answer, QueryError> {
-    let parameters = Parameters::parse(request.query, &["ip", "number"], "ip, number")?;
+    let parameters = Parameters::parse(request.query, &["ip", "number"])?;
     let ip = parameters.value("ip", "an IP address", |text| address(text.as_bytes()))?;
     let number = parameters.bytes("number").filter(|number| !number.is_empty());
     Ok(Answer {

@@ -15,7 +15,7 @@ pub(crate) fn decoded(text: &str) -> Cow<'_, [u8]> {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum QueryError {
     #[error("parameter \"{name}\" is not known here; known are: {known}")]
-    Unknown { name: String, known: &'static str },
+    Unknown { name: String, known: String },
     #[error("parameter \"{name}\" is given twice")]
     Twice { name: &'static str },
     #[error("parameters \"{}\" and \"{}\" cannot go together", .names[0], .names[1])]
@@ -30,18 +30,15 @@ pub(crate) struct Parameters<'a> {
 }
 
 impl<'a> Parameters<'a> {
-    /// Takes `query` apart. `names` are what the endpoint knows, `known` the same for the reader.
-    /// No name may come twice, so there are never more parameters than names.
-    pub(crate) fn parse(
-        query: &'a str,
-        names: &[&'static str],
-        known: &'static str,
-    ) -> Result<Self, QueryError> {
+    /// Takes `query` apart. `names` are what the endpoint knows. No name may come twice, so there are
+    /// never more parameters than names.
+    pub(crate) fn parse(query: &'a str, names: &[&'static str]) -> Result<Self, QueryError> {
         let mut found: Vec<(&'static str, Cow<'a, [u8]>)> = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decoded(name);
             let Some(name) = names.iter().copied().find(|n| n.as_bytes() == &*name) else {
+                let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
                 return Err(QueryError::Unknown { name: shown(&name), known });
             };
             if found.iter().any(|(other, _)| *other == name) {
@@ -85,7 +82,7 @@ mod tests {
     const NAMES: [&str; 2] = ["ip", "number"];
 
     fn parse(query: &str) -> Result<Parameters<'_>, QueryError> {
-        Parameters::parse(query, &NAMES, "ip, number")
+        Parameters::parse(query, &NAMES)
     }
 
     #[test]

@@ -41,15 +41,13 @@ const NAMES: [&str; 8] = [
     "allow_empty",
     "name",
 ];
-const KNOWN: &str =
-    "family, min_verification, min_count, max_age, limit, timeout, allow_empty, name";
 
 /// What lists and sets are called if nothing is said.
 const NAME: &str = "sentrypeer";
 
 impl Choice {
     pub(super) fn parse(query: &str, format: Format) -> Result<Self, QueryError> {
-        let parameters = Parameters::parse(query, &NAMES, KNOWN)?;
+        let parameters = Parameters::parse(query, &NAMES)?;
         let levels = "unverified, relayed, return-path, connected or tls";
         let count = |text: &str| text.parse().ok();
         let seconds = format!("a number of seconds from 1 to {IPSET_TIMEOUT_S_MAX}");

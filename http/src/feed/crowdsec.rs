@@ -28,8 +28,6 @@ const NAMES: [&str; 7] = [
     "dedup",
     "type",
 ];
-const KNOWN: &str = "startup, scopes, origins, scenarios_containing, scenarios_not_containing, \
-                     dedup, type";
 
 /// A decision as CrowdSec writes it.
 #[derive(Serialize)]
@@ -71,7 +69,7 @@ fn id_of(ip: IpAddr) -> u64 {
 
 /// `/v1/decisions/stream`
 pub(crate) fn stream(view: &View, request: &Request<'_>) -> Response {
-    let parameters = match Parameters::parse(request.query, &NAMES, KNOWN) {
+    let parameters = match Parameters::parse(request.query, &NAMES) {
         Ok(parameters) => parameters,
         Err(refused) => return Response::error(400, &refused.to_string()),
     };

@@ -28,7 +28,6 @@ const NEW_SUFFIX: &str = "-new";
 
 const NAMES: [&str; 7] =
     ["document", "family", "set", "timeout", "min_verification", "allow_empty", "since"];
-const KNOWN: &str = "document, family, set, timeout, min_verification, allow_empty, since";
 
 const SINCE: &str = "a time such as 2026-11-23T23:52:36Z (RFC 3339)";
 
@@ -60,7 +59,7 @@ pub(super) struct Options {
 
 impl Options {
     fn parse(query: &str) -> Result<Self, QueryError> {
-        let parameters = Parameters::parse(query, &NAMES, KNOWN)?;
+        let parameters = Parameters::parse(query, &NAMES)?;
         let document =
             parameters.value("document", "full, init, refresh or delta", Document::of)?;
         let family = parameters.value("family", "4 or 6", family)?.unwrap_or(Family::V4);

@@ -86,13 +86,13 @@ pub fn serve_with(setup: Setup, ctx: Arc<Context>) -> Result<Front, FrontError> 
     for listener in setup.bound.tcp {
         addresses.push(listener.local_addr()?);
         listener.set_nonblocking(true)?;
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        runtime.spawn(accept_tcp(listener, shared.clone()));
+        let listening = Listening::Tcp(tokio::net::TcpListener::from_std(listener)?);
+        runtime.spawn(listening.serve(shared.clone()));
     }
     for (listener, file) in setup.bound.unix.into_iter().map(UnixSocket::into_parts) {
         sockets.push(file);
-        let listener = tokio::net::UnixListener::from_std(listener)?;
-        runtime.spawn(accept_unix(listener, shared.clone()));
+        let listening = Listening::Unix(tokio::net::UnixListener::from_std(listener)?);
+        runtime.spawn(listening.serve(shared.clone()));
     }
     drop(entered);
     Ok(Front { runtime: Some(runtime), stopping, connections, addresses, sockets })
@@ -143,40 +143,48 @@ impl Drop for Front {
     }
 }
 
-async fn accept_tcp(listener: tokio::net::TcpListener, shared: Shared) {
-    let mut stopping = shared.serving.stopping.clone();
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            _ = stopping.wait_for(|stop| *stop) => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Err(_) => shared.accept_failed().await,
-            Ok((stream, address)) => {
-                if let Some(open) = shared.admit(Peer::at(address.ip())).await {
-                    tokio::spawn(shared.serving.clone().tcp(stream, open));
-                }
-            }
-        }
-    }
+/// A socket that takes connections.
+enum Listening {
+    Tcp(tokio::net::TcpListener),
+    Unix(tokio::net::UnixListener),
 }
 
-async fn accept_unix(listener: tokio::net::UnixListener, shared: Shared) {
-    let mut stopping = shared.serving.stopping.clone();
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            _ = stopping.wait_for(|stop| *stop) => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Err(_) => shared.accept_failed().await,
-            Ok((stream, _)) => {
-                if let Some(open) = shared.admit(Peer::Unix).await {
-                    tokio::spawn(shared.serving.clone().http1(stream, open, None));
-                }
+/// A connection that was taken.
+enum Accepted {
+    Tcp(tokio::net::TcpStream),
+    Unix(tokio::net::UnixStream),
+}
+
+impl Listening {
+    async fn accept(&self) -> io::Result<(Accepted, Peer)> {
+        Ok(match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                (Accepted::Tcp(stream), Peer::at(address.ip()))
             }
+            Self::Unix(listener) => (Accepted::Unix(listener.accept().await?.0), Peer::Unix),
+        })
+    }
+
+    /// Takes connections until the front stops.
+    async fn serve(self, shared: Shared) {
+        let mut stopping = shared.serving.stopping.clone();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = stopping.wait_for(|stop| *stop) => return,
+                accepted = self.accept() => accepted,
+            };
+            let Ok((accepted, peer)) = accepted else {
+                shared.accept_failed().await;
+                continue;
+            };
+            let Some(open) = shared.admit(peer).await else { continue };
+            let serving = shared.serving.clone();
+            match accepted {
+                Accepted::Tcp(stream) => tokio::spawn(serving.tcp(stream, open)),
+                Accepted::Unix(stream) => tokio::spawn(serving.http1(stream, open, None)),
+            };
         }
     }
 }

@@ -79,12 +79,10 @@ const NAMES: [&str; 10] = [
     "verification",
     "user_agent",
 ];
-const KNOWN: &str = "limit, cursor, since, until, source, number, method, transport, \
-                     verification, user_agent";
 
 /// `/api/v1/events`
 pub(crate) fn list(ctx: &Context, request: &Request<'_>) -> Response {
-    let parameters = Parameters::parse(request.query, &NAMES, KNOWN);
+    let parameters = Parameters::parse(request.query, &NAMES);
     let query = match parameters.and_then(|parameters| query(&parameters)) {
         Ok(query) => query,
         Err(error) => return refused(&error),

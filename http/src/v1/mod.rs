@@ -8,13 +8,14 @@ mod page;
 pub(crate) mod sources;
 pub(crate) mod totals;
 
+use sentrypeer_storage::aggregate::Seen;
 use sentrypeer_storage::event::{Anomaly, Time, Verification};
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::exchange::Response;
 use crate::query::{Parameters, QueryError};
-use crate::timestamp;
+use crate::timestamp::{self, Rfc3339};
 
 /// `/api/v1/version`
 pub(crate) fn version(ctx: &Context) -> Response {
@@ -64,8 +65,35 @@ fn verification(parameters: &Parameters<'_>) -> Result<Verification, QueryError>
     Ok(level.unwrap_or(Verification::Unverified))
 }
 
-/// The parameter `min_count`: seen at least so often.
-fn min_count(parameters: &Parameters<'_>) -> Result<u64, QueryError> {
-    let count = parameters.value("min_count", "a number", |text| text.parse().ok())?;
-    Ok(count.unwrap_or(0))
+/// How often and when a row was seen, as a filter: the span, and `min_count`.
+#[derive(Clone, Copy, Debug)]
+struct Often {
+    span: Span,
+    min_count: u64,
+}
+
+impl Often {
+    fn parse(parameters: &Parameters<'_>) -> Result<Self, QueryError> {
+        let count = parameters.value("min_count", "a number", |text| text.parse().ok())?;
+        Ok(Self { span: Span::parse(parameters)?, min_count: count.unwrap_or(0) })
+    }
+
+    fn has(self, seen: &Seen) -> bool {
+        self.span.has(seen.last) && seen.count >= self.min_count
+    }
+}
+
+/// What every row says of when and how often it was seen.
+#[derive(Serialize)]
+struct Shown {
+    first_seen: Rfc3339,
+    last_seen: Rfc3339,
+    count: u64,
+}
+
+impl From<&Seen> for Shown {
+    fn from(seen: &Seen) -> Self {
+        let (first_seen, last_seen) = (Rfc3339(seen.first), Rfc3339(seen.last));
+        Self { first_seen, last_seen, count: seen.count }
+    }
 }

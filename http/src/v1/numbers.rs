@@ -4,24 +4,23 @@ use sentrypeer_storage::aggregate::NumberRow;
 use sentrypeer_storage::event::{Time, Verification};
 use sentrypeer_storage::key::NumberKey;
 use sentrypeer_storage::number::country_code;
+use sentrypeer_storage::snapshot::{Snapshot, Table};
 use serde::Serialize;
 
-use super::page::{self, Page};
-use super::{Span, min_count, refused, verification};
+use super::page::{self, Listed};
+use super::{Often, Shown, verification};
 use crate::exchange::{Request, Response};
 use crate::listing::{OWN, kinds};
 use crate::lookup::Reading;
 use crate::query::{Parameters, QueryError, decoded};
 use crate::routes::View;
-use crate::timestamp::Rfc3339;
 
 /// One number as it is shown.
 #[derive(Serialize)]
 struct Number {
     number: String,
-    first_seen: Rfc3339,
-    last_seen: Rfc3339,
-    count: u64,
+    #[serde(flatten)]
+    seen: Shown,
     kinds: &'static [&'static str],
     verification: &'static str,
     origin: &'static str,
@@ -32,31 +31,6 @@ struct Number {
     allowed: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Answer {
-    total: usize,
-    generation: u64,
-    numbers: Vec<Number>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
-}
-
-const NAMES: [&str; 11] = [
-    page::NAMES[0],
-    page::NAMES[1],
-    page::NAMES[2],
-    page::NAMES[3],
-    "since",
-    "until",
-    "verification",
-    "country",
-    "kind",
-    "prefix",
-    "min_count",
-];
-const KNOWN: &str = "limit, sort, order, cursor, since, until, verification, country, kind, \
-                     prefix, min_count";
-
 #[derive(Clone, Copy)]
 enum Kind {
     Called,
@@ -65,16 +39,26 @@ enum Kind {
 
 /// Which numbers are wanted.
 struct Filter {
-    span: Span,
+    often: Often,
     verification: Verification,
     country: Option<[u8; 2]>,
     kind: Option<Kind>,
     /// What a number begins with, in the form in which numbers are compared.
     prefix: Option<NumberKey>,
-    min_count: u64,
 }
 
-impl Filter {
+impl Listed for Filter {
+    type Key = NumberKey;
+    type Row = NumberRow;
+    type Shown = Number;
+    const MEMBER: &'static str = "numbers";
+    const NAMES: &'static [&'static str] =
+        &["since", "until", "verification", "country", "kind", "prefix", "min_count"];
+
+    fn table(snapshot: &Snapshot) -> &Table<NumberKey, NumberRow> {
+        &snapshot.numbers
+    }
+
     fn parse(parameters: &Parameters<'_>) -> Result<Self, QueryError> {
         let code = "two capital letters (ISO 3166-1)";
         let kind = parameters.value("kind", "called or account", |name| match name {
@@ -83,28 +67,40 @@ impl Filter {
             _ => None,
         })?;
         Ok(Self {
-            span: Span::parse(parameters)?,
+            often: Often::parse(parameters)?,
             verification: verification(parameters)?,
             country: parameters.value("country", code, country)?,
             kind,
             prefix: parameters.bytes("prefix").map(NumberKey::of),
-            min_count: min_count(parameters)?,
         })
     }
 
-    fn fits(&self, key: &NumberKey, row: &NumberRow, oldest: Time) -> bool {
+    fn fits(&self, view: &View, key: &NumberKey, row: &NumberRow, now: Time) -> bool {
+        let oldest = now.minus_ns(view.policy.retention_ns);
         let is_of_kind = match self.kind {
             None => true,
             Some(Kind::Called) => row.is_called(),
             Some(Kind::Account) => row.is_account(),
         };
         is_of_kind
-            && row.seen.last > oldest
-            && self.span.has(row.seen.last)
-            && row.seen.count >= self.min_count
+            && self.often.has(&row.seen)
             && row.verification(oldest) >= self.verification
             && self.prefix.as_ref().is_none_or(|p| key.as_bytes().starts_with(p.as_bytes()))
             && self.country.is_none_or(|wanted| country_code(key.as_bytes()) == wanted)
+    }
+
+    fn shown(view: &View, key: &NumberKey, row: &NumberRow, now: Time) -> Number {
+        let oldest = now.minus_ns(view.policy.retention_ns);
+        let bytes = key.as_bytes();
+        Number {
+            number: String::from_utf8_lossy(bytes).into_owned(),
+            seen: Shown::from(&row.seen),
+            kinds: kinds(row),
+            verification: row.verification(oldest).name(),
+            origin: OWN,
+            reading: Reading::of(bytes),
+            allowed: view.policy.allow.number_reason(bytes).map(|reason| reason.to_string()),
+        }
     }
 }
 
@@ -115,18 +111,7 @@ fn country(code: &str) -> Option<[u8; 2]> {
 
 /// `/api/v1/numbers`
 pub(crate) fn list(view: &View, request: &Request<'_>) -> Response {
-    let parameters = Parameters::parse(request.query, &NAMES, KNOWN);
-    let asked = parameters.and_then(|p| Ok((Page::parse(&p)?, Filter::parse(&p)?)));
-    let (page, filter) = match asked {
-        Ok(asked) => asked,
-        Err(error) => return refused(&error),
-    };
-    let oldest = request.now.minus_ns(view.policy.retention_ns);
-    let rows = page.of(&view.snapshot.numbers, |key, row| filter.fits(key, row, oldest));
-    let numbers = rows.rows.iter().map(|(key, row)| number(view, key, row, oldest)).collect();
-    let generation = view.snapshot.generation;
-    Response::json(200, &Answer { total: rows.total, generation, numbers, next: rows.next })
-        .with_last_modified(view.snapshot.time)
+    page::list::<Filter>(view, request)
 }
 
 /// `/api/v1/numbers/{number}`. It is compared without visual separators.
@@ -135,20 +120,6 @@ pub(crate) fn one(view: &View, segment: &str, request: &Request<'_>) -> Response
     let oldest = request.now.minus_ns(view.policy.retention_ns);
     let row = view.snapshot.numbers.get(&key).filter(|row| row.seen.last > oldest);
     let Some(row) = row else { return Response::error(404, "That number was not seen.") };
-    Response::json(200, &number(view, &key, row, oldest)).with_last_modified(view.snapshot.time)
-}
-
-fn number(view: &View, key: &NumberKey, row: &NumberRow, oldest: Time) -> Number {
-    let bytes = key.as_bytes();
-    Number {
-        number: String::from_utf8_lossy(bytes).into_owned(),
-        first_seen: Rfc3339(row.seen.first),
-        last_seen: Rfc3339(row.seen.last),
-        count: row.seen.count,
-        kinds: kinds(row),
-        verification: row.verification(oldest).name(),
-        origin: OWN,
-        reading: Reading::of(bytes),
-        allowed: view.policy.allow.number_reason(bytes).map(|reason| reason.to_string()),
-    }
+    Response::json(200, &Filter::shown(view, &key, row, request.now))
+        .with_last_modified(view.snapshot.time)
 }

@@ -6,16 +6,83 @@
 //!
 //! The table is a hash table, so a page takes one walk over all rows, which are bounded, and keeps no
 //! more of them than the page has.
+//!
+//! What tells the tables apart is in a [`Listed`]; [`list`] does the rest for all of them.
 
 use std::collections::BinaryHeap;
 
 use sentrypeer_storage::aggregate::{Row, Seen};
+use sentrypeer_storage::event::Time;
 use sentrypeer_storage::key::Key;
-use sentrypeer_storage::snapshot::Table;
+use sentrypeer_storage::snapshot::{Snapshot, Table};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
+use super::refused;
 use crate::access::hex;
+use crate::exchange::{Request, Response};
 use crate::limits::{CURSOR_BYTES_MAX, PAGE_ROWS, PAGE_ROWS_MAX};
 use crate::query::{Parameters, QueryError};
+use crate::routes::View;
+
+/// A table of which there are pages. The value says which rows are wanted.
+pub(super) trait Listed: Sized {
+    type Key: Key;
+    type Row: Row;
+    type Shown: Serialize;
+    /// The member of the answer that has the rows.
+    const MEMBER: &'static str;
+    /// What parameters it has beside those that say which page.
+    const NAMES: &'static [&'static str];
+
+    fn table(snapshot: &Snapshot) -> &Table<Self::Key, Self::Row>;
+    fn parse(parameters: &Parameters<'_>) -> Result<Self, QueryError>;
+    /// Whether a row is wanted that was seen within the retention.
+    fn fits(&self, view: &View, key: &Self::Key, row: &Self::Row, now: Time) -> bool;
+    fn shown(view: &View, key: &Self::Key, row: &Self::Row, now: Time) -> Self::Shown;
+}
+
+/// Answers with a page of a table.
+pub(super) fn list<L: Listed>(view: &View, request: &Request<'_>) -> Response {
+    let names = [&NAMES, L::NAMES].concat();
+    let parameters = Parameters::parse(request.query, &names);
+    let (page, wanted) = match parameters.and_then(|p| Ok((Page::parse(&p)?, L::parse(&p)?))) {
+        Ok(asked) => asked,
+        Err(error) => return refused(&error),
+    };
+    let now = request.now;
+    let oldest = now.minus_ns(view.policy.retention_ns);
+    let rows = page.of(L::table(&view.snapshot), |key, row| {
+        row.seen().last > oldest && wanted.fits(view, key, row, now)
+    });
+    let shown: Vec<_> = rows.rows.iter().map(|(key, row)| L::shown(view, key, row, now)).collect();
+    let Rows { total, next, .. } = rows;
+    let answer =
+        Answer { total, generation: view.snapshot.generation, member: L::MEMBER, shown, next };
+    Response::json(200, &answer).with_last_modified(view.snapshot.time)
+}
+
+/// A page as it is written.
+struct Answer<T> {
+    total: usize,
+    generation: u64,
+    member: &'static str,
+    shown: Vec<T>,
+    next: Option<String>,
+}
+
+impl<T: Serialize> Serialize for Answer<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("total", &self.total)?;
+        members.serialize_entry("generation", &self.generation)?;
+        members.serialize_entry(self.member, &self.shown)?;
+        if let Some(next) = &self.next {
+            members.serialize_entry("next", next)?;
+        }
+        members.end()
+    }
+}
 
 /// What rows are sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +99,9 @@ enum Order {
     Ascending,
 }
 
-/// Which rows of a table are wanted.
+/// Which of the rows that fit are on the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Page {
+struct Page {
     sort: Sort,
     order: Order,
     limit: usize,
@@ -50,19 +117,19 @@ struct Mark {
 
 /// A page.
 #[derive(Debug)]
-pub(super) struct Rows<'a, K, R> {
+struct Rows<'a, K, R> {
     /// How many rows fit, on all pages together.
-    pub(super) total: usize,
-    pub(super) rows: Vec<(&'a K, &'a R)>,
+    total: usize,
+    rows: Vec<(&'a K, &'a R)>,
     /// The cursor of the next page; `None` on the last.
-    pub(super) next: Option<String>,
+    next: Option<String>,
 }
 
 /// The names of the parameters that say which page.
-pub(super) const NAMES: [&str; 4] = ["limit", "sort", "order", "cursor"];
+const NAMES: [&str; 4] = ["limit", "sort", "order", "cursor"];
 
 impl Page {
-    pub(super) fn parse(parameters: &Parameters<'_>) -> Result<Self, QueryError> {
+    fn parse(parameters: &Parameters<'_>) -> Result<Self, QueryError> {
         let sort = parameters.value("sort", "last, first or count", |name| match name {
             "last" => Some(Sort::Last),
             "first" => Some(Sort::First),
@@ -130,7 +197,7 @@ impl Page {
     }
 
     /// The rows of this page, of those that fit.
-    pub(super) fn of<'a, K: Key, R: Row>(
+    fn of<'a, K: Key, R: Row>(
         &self,
         table: &'a Table<K, R>,
         fits: impl Fn(&K, &R) -> bool,
@@ -173,7 +240,7 @@ mod tests {
     use super::*;
 
     fn page(query: &str) -> Result<Page, String> {
-        let parameters = Parameters::parse(query, &NAMES, "").map_err(|e| e.to_string())?;
+        let parameters = Parameters::parse(query, &NAMES).map_err(|e| e.to_string())?;
         Page::parse(&parameters).map_err(|e| e.to_string())
     }
 

@@ -8,10 +8,11 @@ use sentrypeer_storage::event::{SourceKey, Time, Transport, Verification};
 use sentrypeer_storage::method::Method;
 use sentrypeer_storage::policy::{self, is_private};
 use sentrypeer_storage::prefix::Prefix;
+use sentrypeer_storage::snapshot::{Snapshot, Table};
 use serde::Serialize;
 
-use super::page::{self, Page};
-use super::{Span, anomaly_names, min_count, refused, verification};
+use super::page::{self, Listed};
+use super::{Often, Shown, anomaly_names, verification};
 use crate::exchange::{Request, Response};
 use crate::listing::OWN;
 use crate::lookup::address;
@@ -26,9 +27,8 @@ struct Source {
     /// What counts as one source: only IPv6 has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     prefix: Option<String>,
-    first_seen: Rfc3339,
-    last_seen: Rfc3339,
-    count: u64,
+    #[serde(flatten)]
+    seen: Shown,
     verification: &'static str,
     origin: &'static str,
     methods: Vec<&'static str>,
@@ -42,44 +42,36 @@ struct Source {
     why: String,
 }
 
-#[derive(Serialize)]
-struct Answer {
-    total: usize,
-    generation: u64,
-    sources: Vec<Source>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
-}
-
-const NAMES: [&str; 12] = [
-    page::NAMES[0],
-    page::NAMES[1],
-    page::NAMES[2],
-    page::NAMES[3],
-    "since",
-    "until",
-    "verification",
-    "method",
-    "transport",
-    "prefix",
-    "min_count",
-    "blocked",
-];
-const KNOWN: &str = "limit, sort, order, cursor, since, until, verification, method, transport, \
-                     prefix, min_count, blocked";
-
 /// Which sources are wanted.
 struct Filter {
-    span: Span,
+    often: Often,
     verification: Verification,
     method: Option<Method>,
     transport: Option<Transport>,
     prefix: Option<Prefix>,
-    min_count: u64,
     blocked: Option<bool>,
 }
 
-impl Filter {
+impl Listed for Filter {
+    type Key = SourceKey;
+    type Row = SourceRow;
+    type Shown = Source;
+    const MEMBER: &'static str = "sources";
+    const NAMES: &'static [&'static str] = &[
+        "since",
+        "until",
+        "verification",
+        "method",
+        "transport",
+        "prefix",
+        "min_count",
+        "blocked",
+    ];
+
+    fn table(snapshot: &Snapshot) -> &Table<SourceKey, SourceRow> {
+        &snapshot.sources
+    }
+
     fn parse(parameters: &Parameters<'_>) -> Result<Self, QueryError> {
         let yes_or_no = |text: &str| match text {
             "0" => Some(false),
@@ -88,7 +80,7 @@ impl Filter {
         };
         let prefix = |text: &str| text.parse().ok();
         Ok(Self {
-            span: Span::parse(parameters)?,
+            often: Often::parse(parameters)?,
             verification: verification(parameters)?,
             method: parameters.value(
                 "method",
@@ -97,7 +89,6 @@ impl Filter {
             )?,
             transport: parameters.value("transport", "UDP, TCP or TLS", transport)?,
             prefix: parameters.value("prefix", "an address or a prefix", prefix)?,
-            min_count: min_count(parameters)?,
             blocked: parameters.value("blocked", "0 or 1", yes_or_no)?,
         })
     }
@@ -105,9 +96,7 @@ impl Filter {
     fn fits(&self, view: &View, key: &SourceKey, row: &SourceRow, now: Time) -> bool {
         let oldest = now.minus_ns(view.policy.retention_ns);
         let (policy, ip) = (&view.policy, key.ip());
-        row.seen.last > oldest
-            && self.span.has(row.seen.last)
-            && row.seen.count >= self.min_count
+        self.often.has(&row.seen)
             && self.method.is_none_or(|method| row.methods.contains(method))
             && self.transport.is_none_or(|transport| transports(row).any(|t| t == transport))
             && self.prefix.is_none_or(|prefix| prefix.contains(ip))
@@ -116,6 +105,28 @@ impl Filter {
                 let selection = Selection::of(policy);
                 blocklist::blocked(key, row, policy, selection, now).is_some() == wanted
             })
+    }
+
+    fn shown(view: &View, key: &SourceKey, row: &SourceRow, now: Time) -> Source {
+        let policy = &view.policy;
+        let oldest = now.minus_ns(policy.retention_ns);
+        let ip = row.ip(key);
+        let entry = blocklist::blocked(key, row, policy, Selection::of(policy), now);
+        let score = policy::score_at(row, policy.min_verification, now);
+        Source {
+            address: ip,
+            prefix: ip.is_ipv6().then(|| format!("{}/64", key.ip())),
+            seen: Shown::from(&row.seen),
+            verification: row.verification(oldest).name(),
+            origin: OWN,
+            methods: row.methods.iter().map(Method::name).collect(),
+            transports: transports(row).map(Transport::name).collect(),
+            anomalies: anomaly_names(row.anomalies),
+            score: (score * 1e3).round() / 1e3,
+            blocked: entry.is_some(),
+            blocked_until: entry.map(|entry| Rfc3339(entry.expires)),
+            why: why(view, key, row, entry.is_some(), score),
+        }
     }
 }
 
@@ -136,18 +147,7 @@ fn transports(row: &SourceRow) -> impl Iterator<Item = Transport> {
 
 /// `/api/v1/sources`
 pub(crate) fn list(view: &View, request: &Request<'_>) -> Response {
-    let parameters = Parameters::parse(request.query, &NAMES, KNOWN);
-    let asked = parameters.and_then(|p| Ok((Page::parse(&p)?, Filter::parse(&p)?)));
-    let (page, filter) = match asked {
-        Ok(asked) => asked,
-        Err(error) => return refused(&error),
-    };
-    let now = request.now;
-    let rows = page.of(&view.snapshot.sources, |key, row| filter.fits(view, key, row, now));
-    let sources = rows.rows.iter().map(|(key, row)| source(view, key, row, now)).collect();
-    let generation = view.snapshot.generation;
-    Response::json(200, &Answer { total: rows.total, generation, sources, next: rows.next })
-        .with_last_modified(view.snapshot.time)
+    page::list::<Filter>(view, request)
 }
 
 /// `/api/v1/sources/{ip}`. An IPv6 address is found when its /64 was seen.
@@ -159,32 +159,8 @@ pub(crate) fn one(view: &View, segment: &str, request: &Request<'_>) -> Response
     let oldest = request.now.minus_ns(view.policy.retention_ns);
     let row = view.snapshot.sources.get(&key).filter(|row| row.seen.last > oldest);
     let Some(row) = row else { return Response::error(404, "That address was not seen.") };
-    Response::json(200, &source(view, &key, row, request.now))
+    Response::json(200, &Filter::shown(view, &key, row, request.now))
         .with_last_modified(view.snapshot.time)
-}
-
-fn source(view: &View, key: &SourceKey, row: &SourceRow, now: Time) -> Source {
-    let policy = &view.policy;
-    let oldest = now.minus_ns(policy.retention_ns);
-    let ip = row.ip(key);
-    let entry = blocklist::blocked(key, row, policy, Selection::of(policy), now);
-    let score = policy::score_at(row, policy.min_verification, now);
-    Source {
-        address: ip,
-        prefix: ip.is_ipv6().then(|| format!("{}/64", key.ip())),
-        first_seen: Rfc3339(row.seen.first),
-        last_seen: Rfc3339(row.seen.last),
-        count: row.seen.count,
-        verification: row.verification(oldest).name(),
-        origin: OWN,
-        methods: row.methods.iter().map(Method::name).collect(),
-        transports: transports(row).map(Transport::name).collect(),
-        anomalies: anomaly_names(row.anomalies),
-        score: (score * 1e3).round() / 1e3,
-        blocked: entry.is_some(),
-        blocked_until: entry.map(|entry| Rfc3339(entry.expires)),
-        why: why(view, key, row, entry.is_some(), score),
-    }
 }
 
 /// Why a source is blocked, or is not, in words: what the blocklist asks, in its order.

@@ -104,7 +104,7 @@ pub(crate) fn countries(view: &View, request: &Request<'_>) -> Response {
         generation: u64,
         countries: Vec<Entry>,
     }
-    if let Err(error) = Parameters::parse(request.query, &[], "none") {
+    if let Err(error) = Parameters::parse(request.query, &[]) {
         return refused(&error);
     }
     let oldest = request.now.minus_ns(view.policy.retention_ns);
