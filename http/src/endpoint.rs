@@ -55,6 +55,8 @@ pub enum Endpoint {
     V1Transports,
     /// Numbers by country.
     V1Countries,
+    /// What was seen in the last hour, day, week or month.
+    V1Rollups,
     /// Events, by page.
     V1Events,
     /// One event with its message.
@@ -197,13 +199,14 @@ pub const SPECS: [Spec; Endpoint::Unknown as usize + 1] = [
     spec(Endpoint::Status, "/api/v1/status").needs(Need::Scope(Scope::Metrics)),
     spec(Endpoint::Version, "/api/v1/version"),
     spec(Endpoint::V1Sources, "/api/v1/sources").list(),
-    spec(Endpoint::V1Source, "/api/v1/sources/{ip}"),
+    spec(Endpoint::V1Source, "/api/v1/sources/{ip}").list(),
     spec(Endpoint::V1Numbers, "/api/v1/numbers").list(),
-    spec(Endpoint::V1Number, "/api/v1/numbers/{number}"),
+    spec(Endpoint::V1Number, "/api/v1/numbers/{number}").list(),
     spec(Endpoint::V1UserAgents, "/api/v1/user-agents").list(),
     spec(Endpoint::V1Methods, "/api/v1/methods"),
     spec(Endpoint::V1Transports, "/api/v1/transports"),
     spec(Endpoint::V1Countries, "/api/v1/countries").list(),
+    spec(Endpoint::V1Rollups, "/api/v1/rollups").list(),
     spec(Endpoint::V1Events, "/api/v1/events").list(),
     spec(Endpoint::V1Event, "/api/v1/events/{id}").list(),
     spec(Endpoint::Feed, "/api/v1/feeds/{format}").feed(),

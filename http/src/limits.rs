@@ -158,6 +158,10 @@ pub const PAGE_ROWS: usize = 100;
 /// See [`PAGE_ROWS`].
 pub const PAGE_ROWS_MAX: usize = 1_000;
 
+/// Hours of counts that are in memory at once while a longer span is read: an hour that has ended
+/// takes about 100 kB, one that is under way up to ten times that.
+pub const ROLLUP_READ_HOURS: u32 = 24;
+
 /// Longest cursor of a page, in bytes: the key of a row takes two digits a byte.
 pub const CURSOR_BYTES_MAX: usize = 640;
 

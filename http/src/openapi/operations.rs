@@ -42,6 +42,18 @@ const fn text(id: &'static str, media: &'static str, summary: &'static str) -> O
 
 const PAGE: [&str; 4] = ["limit", "cursor", "sort", "order"];
 const SEEN: [&str; 4] = ["since", "until", "verification", "min_count"];
+const SPANS: [&str; 4] = ["1h", "24h", "7d", "30d"];
+const HISTORIES: [&str; 5] = [SPANS[0], SPANS[1], SPANS[2], SPANS[3], "none"];
+const BY: [&str; 8] = [
+    "source",
+    "number",
+    "user_agent",
+    "country",
+    "destination",
+    "transport",
+    "method",
+    "verification",
+];
 const IP: &[(&str, &str)] = &[("ip", "An IP address.")];
 const NUMBER: &[(&str, &str)] = &[("number", "A number as it was dialled.")];
 const FEED: &[&str] = &[
@@ -214,14 +226,15 @@ fn of_v1(endpoint: Endpoint) -> Option<Operation> {
             Operation { query: SOURCES, ..json("Sources", "Sources", "Sources, by page.") }
         }
         Endpoint::V1Source => {
-            let one = json("Source", "Source", "One source, with why it is blocked or is not.");
-            Operation { in_path: IP, ..one }
+            let about = "One source, with why it is blocked or is not, and its history.";
+            Operation { in_path: IP, query: &["history"], ..json("Source", "OneSource", about) }
         }
         Endpoint::V1Numbers => {
             Operation { query: NUMBERS, ..json("NumberPage", "Numbers", "Numbers, by page.") }
         }
         Endpoint::V1Number => {
-            Operation { in_path: NUMBER, ..json("OneNumber", "Number", "One number.") }
+            let one = json("OneNumber", "OneNumber", "One number, with its history.");
+            Operation { in_path: NUMBER, query: &["history"], ..one }
         }
         Endpoint::V1UserAgents => Operation {
             query: AGENTS,
@@ -230,6 +243,10 @@ fn of_v1(endpoint: Endpoint) -> Option<Operation> {
         Endpoint::V1Methods => json("Methods", "Methods", "Events by method."),
         Endpoint::V1Transports => json("Transports", "Transports", "Events by transport."),
         Endpoint::V1Countries => json("CountryCounts", "Countries", "Numbers by country."),
+        Endpoint::V1Rollups => Operation {
+            query: &["span", "by", PAGE[0]],
+            ..json("Rollups", "Rollups", "What was seen in the last hour, day, week or month.")
+        },
         Endpoint::V1Events => Operation {
             query: EVENTS,
             ..json("Events", "Events", "Events, newest first, by page.")
@@ -270,6 +287,9 @@ pub(super) fn parameters() -> Value {
         ("blocked", "blocked", "1: only what is blocked; 0: only the rest.", words(&["0", "1"])),
         ("country", "country", "Where it leads, ISO 3166-1 alpha-2.", text()),
         ("kind", "kind", "What it is.", words(&["called", "account"])),
+        ("span", "span", "How far back, in whole hours.", words(&SPANS)),
+        ("history", "history", "How far back its history goes.", words(&HISTORIES)),
+        ("by", "by", "By what events are told apart.", words(&BY)),
         ("source", "source", "From this address.", text()),
         ("number", "number", "This number.", text()),
         ("ip", "ip", "This address.", text()),

@@ -142,6 +142,7 @@ fn of_v1() -> Vec<(&'static str, Value)> {
         ("why", text()),
     ];
     let number = [("number", text()), ("kinds", list(text())), ("allowed?", text())];
+    let history = [("history?", refer("History"))];
     let agent = [("user_agent", text())];
     let counted = |name: &'static str| object(&[(name, text()), ("count", count())]);
     let totals = |member: &'static str, name| {
@@ -155,8 +156,10 @@ fn of_v1() -> Vec<(&'static str, Value)> {
     ]);
     vec![
         ("Source", object(&[&source[..], &seen[..], &origin[..]].concat())),
+        ("OneSource", object(&[&source[..], &seen[..], &origin[..], &history].concat())),
         ("Sources", page("sources", "Source")),
         ("Number", with_reading(&[&number[..], &seen[..], &origin[..]].concat())),
+        ("OneNumber", with_reading(&[&number[..], &seen[..], &origin[..], &history].concat())),
         ("Numbers", page("numbers", "Number")),
         ("UserAgent", object(&[&agent[..], &seen[..]].concat())),
         ("UserAgents", page("user_agents", "UserAgent")),
@@ -166,6 +169,9 @@ fn of_v1() -> Vec<(&'static str, Value)> {
             "Countries",
             object(&[("total", count()), ("generation", count()), ("countries", list(country))]),
         ),
+        ("CountedHour", object(&[("hour", time()), ("count", count())])),
+        ("History", history_of_one()),
+        ("Rollups", rollups()),
         ("Check", object(&[("ip?", check_of_ip()), ("number?", check_of_number())])),
         ("Event", event(&[])),
         ("WholeEvent", event(&[("message", text()), ("message_base64", text())])),
@@ -174,6 +180,29 @@ fn of_v1() -> Vec<(&'static str, Value)> {
             object(&[("events", list(refer("Event"))), ("damaged?", count()), ("next?", text())]),
         ),
     ]
+}
+
+fn history_of_one() -> Value {
+    object(&[
+        ("span", text()),
+        ("since", time()),
+        ("complete", yes_or_no()),
+        ("hours", list(refer("CountedHour"))),
+    ])
+}
+
+fn rollups() -> Value {
+    let entry = object(&[("key", json!({"type": ["string", "null"]})), ("count", count())]);
+    object(&[
+        ("span", text()),
+        ("since", time()),
+        ("until", time()),
+        ("events", count()),
+        ("hours", list(refer("CountedHour"))),
+        ("by?", text()),
+        ("entries?", list(entry)),
+        ("others?", count()),
+    ])
 }
 
 fn event(more: &[(&str, Value)]) -> Value {

@@ -4,12 +4,12 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sentrypeer_storage::event::{NumberKind, Seq, SourceKey};
 use sentrypeer_storage::key::NumberKey;
-use sentrypeer_storage::log::{LogError, StoredEvent};
+use sentrypeer_storage::log::StoredEvent;
 use sentrypeer_storage::query::{Query, Subject};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Span, anomaly_names, page, refused, verification};
+use super::{Span, anomaly_names, page, refused, unreadable, verification};
 use crate::context::Context;
 use crate::exchange::{Request, Response};
 use crate::lookup::{Reading, address};
@@ -137,15 +137,6 @@ pub(crate) fn one(ctx: &Context, segment: &str) -> Response {
             None => Response::error(404, "There is no such event, or it has expired."),
             Some(event) => Response::json(200, &Whole::of(&event)),
         },
-    }
-}
-
-fn unreadable(ctx: &Context, error: &LogError) -> Response {
-    match error {
-        LogError::Closed => starting(ctx),
-        // Says which events and why, and nothing of the machine.
-        LogError::Damaged { .. } => Response::error(500, &error.to_string()),
-        LogError::Storage(_) => Response::error(500, "The database cannot be read."),
     }
 }
 

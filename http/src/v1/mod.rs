@@ -3,18 +3,22 @@
 
 pub(crate) mod agents;
 pub(crate) mod events;
+mod hours;
 pub(crate) mod numbers;
 mod page;
+pub(crate) mod rollups;
 pub(crate) mod sources;
 pub(crate) mod totals;
 
 use sentrypeer_storage::aggregate::Seen;
 use sentrypeer_storage::event::{Anomaly, Time, Verification};
+use sentrypeer_storage::log::LogError;
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::exchange::Response;
 use crate::query::{Parameters, QueryError};
+use crate::routes::starting;
 use crate::timestamp::{self, Rfc3339};
 
 /// `/api/v1/version`
@@ -30,6 +34,16 @@ pub(crate) fn version(ctx: &Context) -> Response {
 /// What a refused query is answered with.
 pub(crate) fn refused(error: &QueryError) -> Response {
     Response::error(400, &error.to_string())
+}
+
+/// Why the log or the hours could not be read.
+fn unreadable(ctx: &Context, error: &LogError) -> Response {
+    match error {
+        LogError::Closed => starting(ctx),
+        // Says which events and why, and nothing of the machine.
+        LogError::Damaged { .. } => Response::error(500, &error.to_string()),
+        LogError::Storage(_) => Response::error(500, "The database cannot be read."),
+    }
 }
 
 /// The names of a set of anomalies.

@@ -4,11 +4,14 @@ use sentrypeer_storage::aggregate::NumberRow;
 use sentrypeer_storage::event::{Time, Verification};
 use sentrypeer_storage::key::NumberKey;
 use sentrypeer_storage::number::country_code;
+use sentrypeer_storage::rollup::Dimension;
 use sentrypeer_storage::snapshot::{Snapshot, Table};
 use serde::Serialize;
 
+use super::hours::{History, WithHistory, history};
 use super::page::{self, Listed};
-use super::{Often, Shown, verification};
+use super::{Often, Shown, refused, verification};
+use crate::context::Context;
 use crate::exchange::{Request, Response};
 use crate::listing::{OWN, kinds};
 use crate::lookup::Reading;
@@ -115,11 +118,17 @@ pub(crate) fn list(view: &View, request: &Request<'_>) -> Response {
 }
 
 /// `/api/v1/numbers/{number}`. It is compared without visual separators.
-pub(crate) fn one(view: &View, segment: &str, request: &Request<'_>) -> Response {
+pub(crate) fn one(ctx: &Context, view: &View, segment: &str, request: &Request<'_>) -> Response {
+    let span = match history(request.query) {
+        Ok(span) => span,
+        Err(error) => return refused(&error),
+    };
     let key = NumberKey::of(&decoded(segment));
     let oldest = request.now.minus_ns(view.policy.retention_ns);
     let row = view.snapshot.numbers.get(&key).filter(|row| row.seen.last > oldest);
     let Some(row) = row else { return Response::error(404, "That number was not seen.") };
-    Response::json(200, &Filter::shown(view, &key, row, request.now))
-        .with_last_modified(view.snapshot.time)
+    let subject = (Dimension::Number, key.as_bytes());
+    let history = span.and_then(|span| History::of(&ctx.store, span, subject, request.now));
+    let shown = Filter::shown(view, &key, row, request.now);
+    Response::json(200, &WithHistory { shown, history }).with_last_modified(view.snapshot.time)
 }

@@ -5,14 +5,18 @@ use std::net::IpAddr;
 use sentrypeer_storage::aggregate::SourceRow;
 use sentrypeer_storage::blocklist::{self, Selection};
 use sentrypeer_storage::event::{SourceKey, Time, Transport, Verification};
+use sentrypeer_storage::key::Key;
 use sentrypeer_storage::method::Method;
 use sentrypeer_storage::policy::{self, is_private};
 use sentrypeer_storage::prefix::Prefix;
+use sentrypeer_storage::rollup::Dimension;
 use sentrypeer_storage::snapshot::{Snapshot, Table};
 use serde::Serialize;
 
+use super::hours::{History, WithHistory, history};
 use super::page::{self, Listed};
-use super::{Often, Shown, anomaly_names, verification};
+use super::{Often, Shown, anomaly_names, refused, verification};
+use crate::context::Context;
 use crate::exchange::{Request, Response};
 use crate::listing::OWN;
 use crate::lookup::address;
@@ -151,7 +155,11 @@ pub(crate) fn list(view: &View, request: &Request<'_>) -> Response {
 }
 
 /// `/api/v1/sources/{ip}`. An IPv6 address is found when its /64 was seen.
-pub(crate) fn one(view: &View, segment: &str, request: &Request<'_>) -> Response {
+pub(crate) fn one(ctx: &Context, view: &View, segment: &str, request: &Request<'_>) -> Response {
+    let span = match history(request.query) {
+        Ok(span) => span,
+        Err(error) => return refused(&error),
+    };
     let Some(ip) = address(&decoded(segment)) else {
         return Response::error(400, "That is no IP address.");
     };
@@ -159,8 +167,10 @@ pub(crate) fn one(view: &View, segment: &str, request: &Request<'_>) -> Response
     let oldest = request.now.minus_ns(view.policy.retention_ns);
     let row = view.snapshot.sources.get(&key).filter(|row| row.seen.last > oldest);
     let Some(row) = row else { return Response::error(404, "That address was not seen.") };
-    Response::json(200, &Filter::shown(view, &key, row, request.now))
-        .with_last_modified(view.snapshot.time)
+    let subject = (Dimension::Source, key.as_bytes());
+    let history = span.and_then(|span| History::of(&ctx.store, span, subject, request.now));
+    let shown = Filter::shown(view, &key, row, request.now);
+    Response::json(200, &WithHistory { shown, history }).with_last_modified(view.snapshot.time)
 }
 
 /// Why a source is blocked, or is not, in words: what the blocklist asks, in its order.

@@ -15,6 +15,7 @@ mod ipset;
 mod limits;
 mod node;
 mod openapi;
+mod rollups;
 mod starting;
 mod tls;
 mod tools;

@@ -215,6 +215,9 @@ fn targets(pattern: &str, event: &str) -> Vec<String> {
             "/api/v1/check?ip=127.0.0.1&number=112".to_owned(),
         ],
         "/api/v1/events/{id}" => vec![format!("/api/v1/events/{event}")],
+        "/api/v1/rollups" => ["", "?by=country", "?by=source&span=1h&limit=1"]
+            .map(|query| format!("/api/v1/rollups{query}"))
+            .into(),
         "/api/{key}/banned/{id}" => vec!["/api/k/banned/1".to_owned()],
         "/api/v1/sources" => {
             vec!["/api/v1/sources".to_owned(), "/api/v1/sources?limit=1".to_owned()]
