@@ -1,11 +1,12 @@
 //! What the HTTP side counts about itself. Relaxed atomics: each figure stands alone.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sentrypeer_storage::event::Time;
 
+use crate::context::Context;
 use crate::endpoint::{Endpoint, SPECS};
 use crate::exchange::Lane;
 use crate::latency::Histogram;
@@ -126,13 +127,18 @@ struct LaneCounters {
 #[derive(Debug)]
 pub struct Counters {
     lanes: [LaneCounters; 3],
+    streams: AtomicU64,
     /// How many sources of each family were blocked, and when that was counted.
     blocked: Mutex<Option<(Time, [usize; 2])>>,
 }
 
 impl Default for Counters {
     fn default() -> Self {
-        Self { lanes: std::array::from_fn(|_| LaneCounters::new()), blocked: Mutex::default() }
+        Self {
+            lanes: std::array::from_fn(|_| LaneCounters::new()),
+            streams: AtomicU64::new(0),
+            blocked: Mutex::default(),
+        }
     }
 }
 
@@ -214,6 +220,12 @@ impl Counters {
         self.lane(lane).connections.load(Relaxed)
     }
 
+    /// Live streams that are open.
+    #[must_use]
+    pub fn open_streams(&self) -> u64 {
+        self.streams.load(Relaxed)
+    }
+
     /// How often something happened on a lane.
     #[must_use]
     pub fn incidents(&self, lane: Lane, what: Incident) -> u64 {
@@ -243,6 +255,23 @@ impl Counters {
                 }
             }
         }
+    }
+}
+
+/// A live stream that is open, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Streaming(Arc<Context>);
+
+impl Streaming {
+    pub(crate) fn begin(ctx: Arc<Context>) -> Self {
+        ctx.counters.streams.fetch_add(1, Relaxed);
+        Self(ctx)
+    }
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        self.0.counters.streams.fetch_sub(1, Relaxed);
     }
 }
 

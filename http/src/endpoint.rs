@@ -59,6 +59,8 @@ pub enum Endpoint {
     V1Rollups,
     /// Events, by page.
     V1Events,
+    /// Events as they come.
+    V1EventStream,
     /// One event with its message.
     V1Event,
     /// A document for what blocks, in one of many formats.
@@ -90,6 +92,8 @@ pub enum Work {
     List,
     /// It is a document for what blocks, which must not wait behind lists.
     Feed,
+    /// It goes on for as long as the client listens.
+    Stream,
     /// It may walk a table and must not wait behind anything: it is asked when all is lost.
     Apart,
 }
@@ -171,6 +175,10 @@ impl Spec {
         Self { work: Work::Apart, ..self }
     }
 
+    const fn stream(self) -> Self {
+        Self { work: Work::Stream, methods: "GET", ..self }
+    }
+
     const fn needs(self, need: Need) -> Self {
         Self { need, ..self }
     }
@@ -208,6 +216,7 @@ pub const SPECS: [Spec; Endpoint::Unknown as usize + 1] = [
     spec(Endpoint::V1Countries, "/api/v1/countries").list(),
     spec(Endpoint::V1Rollups, "/api/v1/rollups").list(),
     spec(Endpoint::V1Events, "/api/v1/events").list(),
+    spec(Endpoint::V1EventStream, "/api/v1/events/stream").stream(),
     spec(Endpoint::V1Event, "/api/v1/events/{id}").list(),
     spec(Endpoint::Feed, "/api/v1/feeds/{format}").feed(),
     spec(Endpoint::FeedMisp, "/api/v1/feeds/misp/{file}").feed(),

@@ -111,6 +111,9 @@ pub const TEXT: &str = "text/plain; charset=utf-8";
 /// `Content-Type` of the Prometheus text format 0.0.4.
 pub const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// `Content-Type` of a live stream (HTML, section 9.2).
+pub const EVENT_STREAM: &str = "text/event-stream";
+
 /// `Content-Type` of what went wrong under `/api/v1` (RFC 9457).
 pub const PROBLEM: &str = "application/problem+json";
 

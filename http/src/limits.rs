@@ -162,6 +162,30 @@ pub const PAGE_ROWS_MAX: usize = 1_000;
 /// takes about 100 kB, one that is under way up to ten times that.
 pub const ROLLUP_READ_HOURS: u32 = 24;
 
+/// Live streams that are open at once; one more is told to come back. Each may hold what
+/// [`STREAM_EVENTS_MAX`] events take as JSON, about 300 kB and at worst 2 MB.
+pub const API_STREAMS_MAX: usize = 16;
+
+/// Events that a live stream reads at once.
+pub const STREAM_EVENTS_MAX: usize = 512;
+
+/// How often a live stream looks for what has come: commits come about as often.
+pub const STREAM_LOOK_PERIOD: Duration = Duration::from_millis(200);
+
+/// How long a live stream is silent at most. A client that has gone is noticed by what is sent to it,
+/// and its place is another's then.
+pub const STREAM_KEEP_ALIVE_PERIOD: Duration = Duration::from_secs(5);
+
+/// How long a client may take for what a live stream has read at once.
+pub const STREAM_TAKE_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// How long a live stream lasts before its client has to come back: its token is looked at again then,
+/// and it ends in good order before its connection has lived as long as one may.
+pub const STREAM_TIME_MAX: Duration = Duration::from_secs(540);
+
+/// What a client is told to wait before it comes back, in milliseconds.
+pub const STREAM_RETRY_MS: u32 = 2_000;
+
 /// Longest cursor of a page, in bytes: the key of a row takes two digits a byte.
 pub const CURSOR_BYTES_MAX: usize = 640;
 
@@ -258,6 +282,10 @@ const _: () = assert!(DIP_BODY_BYTES_MAX < DIP_ANSWER_BYTES_MAX);
 const _: () = assert!(REQUEST_HEAD_BYTES_MAX <= HTTP1_BUFFER_BYTES_MAX);
 const _: () = assert!(TARGET_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
 const _: () = assert!(IPSET_HASHSIZE.end().is_power_of_two());
+// A live stream must be heard of before it counts as idle or not taken, and end before its connection.
+const _: () = assert!(STREAM_KEEP_ALIVE_PERIOD.as_secs() < WRITE_STALL_MAX.as_secs());
+const _: () = assert!(STREAM_TIME_MAX.as_secs() < CONNECTION_TIME_MAX.as_secs());
+const _: () = assert!(API_STREAMS_MAX < API_CONNECTIONS_MAX);
 // The table of addresses must have room for all that have a connection, and for others.
 const _: () = assert!(ADDRESSES_MAX >= 4 * API_CONNECTIONS_MAX);
 const _: () = assert!((ADDRESS_CONNECTIONS_MAX as usize) < API_CONNECTIONS_MAX);

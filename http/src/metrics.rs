@@ -222,6 +222,9 @@ fn of_http(out: &mut String, counters: &Counters) {
     for lane in [Lane::Api, Lane::Dip] {
         sample(out, name, &[("lane", lane.name())], counters.accepted_connections(lane));
     }
+    let name = "sentrypeer_http_streams";
+    family(out, name, Kind::Gauge, "Open live streams of events.");
+    sample(out, name, &[], counters.open_streams());
     let name = "sentrypeer_http_incidents_total";
     family(out, name, Kind::Counter, "What was refused, cut or broken, by lane and kind.");
     for lane in [Lane::Api, Lane::Dip] {

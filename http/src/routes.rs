@@ -99,8 +99,8 @@ fn get(ctx: &Context, route: Route<'_>, request: &Request<'_>) -> Response {
         Endpoint::Version => return v1::version(ctx),
         Endpoint::OpenApi => return openapi::document(ctx),
         Endpoint::HealthCheck => return health::check(ctx, request),
-        // Only the API front knows who asks.
-        Endpoint::OauthToken => return unknown(),
+        // Only the API front knows who asks, and can wait.
+        Endpoint::OauthToken | Endpoint::V1EventStream => return unknown(),
         _ => {}
     }
     let Some(snapshot) = ctx.store.snapshot() else { return starting(ctx) };
@@ -147,6 +147,7 @@ fn known(ctx: &Context, view: &View, route: Route<'_>, request: &Request<'_>) ->
         | Endpoint::Version
         | Endpoint::OpenApi
         | Endpoint::OauthToken
+        | Endpoint::V1EventStream
         | Endpoint::V1Unknown
         | Endpoint::Unknown => unknown(),
     }

@@ -11,24 +11,27 @@ use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use sentrypeer_storage::event::Time;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::admission::Place;
 use super::body::{FrontBody, Kept, into_http};
+use super::live::{Live, Streams};
 use super::pulse::{Beat, Pulse};
 use super::roster::Seat;
 use crate::access::{Access, Denial, Head, Line, oauth_answer};
 use crate::context::Context;
 use crate::counters::Incident;
 use crate::endpoint::{Endpoint, Route, Work};
-use crate::exchange::{Lane, Request, Response};
+use crate::exchange::{EVENT_STREAM, Lane, Request, Response};
 use crate::limits::{
-    API_DOCUMENT_WAIT_MAX, API_FEEDS_MAX, API_LISTS_MAX, REQUEST_BODY_BYTES_MAX,
+    API_DOCUMENT_WAIT_MAX, API_FEEDS_MAX, API_LISTS_MAX, API_STREAMS_MAX, REQUEST_BODY_BYTES_MAX,
     REQUEST_BODY_TIME_MAX, RETRY_AFTER_S,
 };
 use crate::routes::{finished, handle};
 use crate::token_file;
+use crate::v1::stream::Tail;
 
 /// What all connections share to answer from.
 #[derive(Clone)]
@@ -37,7 +40,12 @@ pub(super) struct Answering {
     access: Arc<Access>,
     lists: Arc<Semaphore>,
     feeds: Arc<Semaphore>,
+    seats: Arc<Semaphore>,
+    streams: Streams,
 }
+
+/// An answer, the live stream that is its body if it is one, and its place among the documents.
+type Routed = (Response, Option<Live>, Option<OwnedSemaphorePermit>);
 
 /// The connection that a request came on.
 #[derive(Clone)]
@@ -53,9 +61,20 @@ pub(super) struct Caller {
 type Early = Box<Response>;
 
 impl Answering {
-    pub(super) fn new(ctx: Arc<Context>, access: Arc<Access>) -> Self {
+    pub(super) fn new(
+        ctx: Arc<Context>,
+        access: Arc<Access>,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
-        Self { ctx, access, lists: semaphore(API_LISTS_MAX), feeds: semaphore(API_FEEDS_MAX) }
+        Self {
+            ctx,
+            access,
+            lists: semaphore(API_LISTS_MAX),
+            feeds: semaphore(API_FEEDS_MAX),
+            seats: semaphore(API_STREAMS_MAX),
+            streams: Streams { reading: semaphore(1), stopping },
+        }
     }
 
     /// Answers a request. There is always an answer.
@@ -69,13 +88,13 @@ impl Answering {
         let beat = caller.pulse.as_ref().map(Pulse::begin);
         let (parts, body) = request.into_parts();
         let ends = !body.is_end_stream() && parts.version < Version::HTTP_2;
-        let (response, permit) = match self.early(&caller, &parts, body).await {
-            Some(response) => (by_front(&self.ctx, &parts, *response), None),
+        let (response, live, permit) = match self.early(&caller, &parts, body).await {
+            Some(response) => (by_front(&self.ctx, &parts, *response), None, None),
             None => self.routed(&parts, beat.as_ref()).await,
         };
         let endpoint = Route::of(parts.uri.path()).endpoint;
         self.ctx.counters.took(Lane::Api, endpoint, response.status, begun.elapsed());
-        let mut response = into_http(response, Kept { _permit: permit, beat, _busy: busy });
+        let mut response = into_http(response, live, Kept { _permit: permit, beat, _busy: busy });
         if ends {
             // So that what is left of a body cannot be taken for the next request.
             response.headers_mut().insert(header::CONNECTION, CLOSE);
@@ -174,30 +193,54 @@ impl Answering {
     }
 
     /// What the router answers.
-    async fn routed(
-        &self,
-        parts: &Parts,
-        beat: Option<&Beat>,
-    ) -> (Response, Option<OwnedSemaphorePermit>) {
+    async fn routed(&self, parts: &Parts, beat: Option<&Beat>) -> Routed {
         // Who reads lists slowly keeps no firewall from its feed.
         let documents = match Route::of(parts.uri.path()).spec().work {
             Work::Feed => Arc::clone(&self.feeds),
             Work::List => Arc::clone(&self.lists),
-            Work::Apart => return (self.apart(parts).await, None),
-            Work::Little => return (route(&self.ctx, parts), None),
+            Work::Apart => return (self.apart(parts).await, None, None),
+            Work::Little => return (route(&self.ctx, parts), None, None),
+            Work::Stream => return self.stream(parts).await,
         };
         let Ok(Ok(permit)) = timeout(API_DOCUMENT_WAIT_MAX, documents.acquire_owned()).await else {
             self.happened(Incident::Busy);
-            return (busy(&self.ctx, parts), None);
+            return (busy(&self.ctx, parts), None, None);
         };
         beat.into_iter().for_each(Beat::moved);
-        (self.apart(parts).await, Some(permit))
+        (self.apart(parts).await, None, Some(permit))
+    }
+
+    /// A live stream, which has its place for as long as it lasts.
+    async fn stream(&self, parts: &Parts) -> Routed {
+        if parts.method != Method::GET {
+            return (route(&self.ctx, parts), None, None);
+        }
+        let Ok(permit) = Arc::clone(&self.seats).try_acquire_owned() else {
+            self.happened(Incident::Busy);
+            return (busy(&self.ctx, parts), None, None);
+        };
+        let (ctx, asked) = (Arc::clone(&self.ctx), parts.clone());
+        let opened = spawn_blocking(move || {
+            let last = single(&asked.headers, &HeaderName::from_static("last-event-id"));
+            Tail::open(&ctx, asked.uri.query().unwrap_or(""), last)
+        });
+        let (tail, first) = match opened.await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(refused)) => return (by_front(&self.ctx, parts, *refused), None, None),
+            Err(_) => return (failed(&self.ctx, parts), None, None),
+        };
+        let head = Response::text(200, EVENT_STREAM, Vec::new())
+            .with("Cache-Control", "no-store")
+            // A proxy that gathers an answer before it hands it on would hand on nothing.
+            .with("X-Accel-Buffering", "no");
+        let live = Live::new(Arc::clone(&self.ctx), self.streams.clone(), tail, first);
+        (by_front(&self.ctx, parts, head), Some(live), Some(permit))
     }
 
     /// What the router answers, made on a thread where it keeps nobody waiting.
     async fn apart(&self, parts: &Parts) -> Response {
         let (ctx, asked) = (Arc::clone(&self.ctx), parts.clone());
-        let response = tokio::task::spawn_blocking(move || route(&ctx, &asked)).await;
+        let response = spawn_blocking(move || route(&ctx, &asked)).await;
         response.unwrap_or_else(|_| failed(&self.ctx, parts))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context as Task, Poll};
+use std::task::{Context as Task, Poll, ready};
 
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName};
 use http::{HeaderValue, StatusCode};
@@ -10,6 +10,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::live::{Live, Next};
 use super::pulse::Beat;
 use super::roster::Busy;
 use crate::exchange::{Body, Chunks, Response};
@@ -34,10 +35,15 @@ pub(super) struct FrontBody {
 enum FrontBytes {
     Whole(Bytes),
     Chunks(Chunks),
+    Live(Next),
 }
 
-/// The response as hyper takes it.
-pub(super) fn into_http(response: Response, kept: Kept) -> http::Response<FrontBody> {
+/// The response as hyper takes it; a live stream is its body, if there is one.
+pub(super) fn into_http(
+    response: Response,
+    live: Option<Live>,
+    kept: Kept,
+) -> http::Response<FrontBody> {
     let mut headers = HeaderMap::with_capacity(8);
     for (name, value) in response.headers() {
         let name = HeaderName::from_bytes(name.as_bytes());
@@ -48,10 +54,11 @@ pub(super) fn into_http(response: Response, kept: Kept) -> http::Response<FrontB
     if let Body::Empty { length: Some(length) } = response.body {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
-    let bytes = match response.body {
-        Body::Empty { .. } => FrontBytes::Whole(Bytes::new()),
-        Body::Bytes(bytes) => FrontBytes::Whole(bytes.into()),
-        Body::Chunks(chunks) => FrontBytes::Chunks(chunks),
+    let bytes = match (live, response.body) {
+        (Some(live), _) => FrontBytes::Live(live.next()),
+        (None, Body::Empty { .. }) => FrontBytes::Whole(Bytes::new()),
+        (None, Body::Bytes(bytes)) => FrontBytes::Whole(bytes.into()),
+        (None, Body::Chunks(chunks)) => FrontBytes::Chunks(chunks),
     };
     let mut answer = http::Response::new(FrontBody { bytes, kept });
     *answer.status_mut() =
@@ -66,7 +73,7 @@ impl HttpBody for FrontBody {
 
     fn poll_frame(
         self: Pin<&mut Self>,
-        _task: &mut Task<'_>,
+        task: &mut Task<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
         if let Some(beat) = &this.kept.beat {
@@ -76,6 +83,13 @@ impl HttpBody for FrontBody {
             FrontBytes::Whole(bytes) if bytes.is_empty() => None,
             FrontBytes::Whole(bytes) => Some(std::mem::take(bytes)),
             FrontBytes::Chunks(chunks) => chunks.next().map(Bytes::from),
+            FrontBytes::Live(next) => match ready!(next.as_mut().poll(task)) {
+                None => None,
+                Some((live, bytes)) => {
+                    *next = live.next();
+                    Some(bytes)
+                }
+            },
         };
         Poll::Ready(next.map(|bytes| Ok(Frame::data(bytes))))
     }
@@ -87,7 +101,7 @@ impl HttpBody for FrontBody {
     fn size_hint(&self) -> SizeHint {
         match &self.bytes {
             FrontBytes::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            FrontBytes::Chunks(_) => SizeHint::default(),
+            FrontBytes::Chunks(_) | FrontBytes::Live(_) => SizeHint::default(),
         }
     }
 }

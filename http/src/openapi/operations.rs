@@ -251,6 +251,10 @@ fn of_v1(endpoint: Endpoint) -> Option<Operation> {
             query: EVENTS,
             ..json("Events", "Events", "Events, newest first, by page.")
         },
+        Endpoint::V1EventStream => Operation {
+            query: &["after", "source", "number", "method", "transport", SEEN[2], "user_agent"],
+            ..text("EventStream", "text/event-stream", "Events as they come, each as JSON.")
+        },
         Endpoint::V1Event => {
             let one = json("Event", "WholeEvent", "One event with its message.");
             Operation { in_path: &[("id", "The event's id.")], ..one }
@@ -290,6 +294,7 @@ pub(super) fn parameters() -> Value {
         ("span", "span", "How far back, in whole hours.", words(&SPANS)),
         ("history", "history", "How far back its history goes.", words(&HISTORIES)),
         ("by", "by", "By what events are told apart.", words(&BY)),
+        ("after", "after", "The id of the last event that was had.", text()),
         ("source", "source", "From this address.", text()),
         ("number", "number", "This number.", text()),
         ("ip", "ip", "This address.", text()),

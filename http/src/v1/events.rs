@@ -20,7 +20,7 @@ use crate::v1::sources::{method, transport};
 
 /// One event as it is shown. What the message did not have is left out.
 #[derive(Serialize)]
-struct Event {
+pub(super) struct Event {
     id: String,
     time: Rfc3339,
     source: String,
@@ -67,22 +67,11 @@ struct Whole {
     message_base64: String,
 }
 
-const NAMES: [&str; 10] = [
-    "limit",
-    "cursor",
-    "since",
-    "until",
-    "source",
-    "number",
-    "method",
-    "transport",
-    "verification",
-    "user_agent",
-];
+const NAMES: [&str; 4] = ["limit", "cursor", "since", "until"];
 
 /// `/api/v1/events`
 pub(crate) fn list(ctx: &Context, request: &Request<'_>) -> Response {
-    let parameters = Parameters::parse(request.query, &NAMES);
+    let parameters = Parameters::parse(request.query, &[&NAMES[..], &WANTED].concat());
     let query = match parameters.and_then(|parameters| query(&parameters)) {
         Ok(query) => query,
         Err(error) => return refused(&error),
@@ -102,6 +91,21 @@ fn query(parameters: &Parameters<'_>) -> Result<Query, QueryError> {
     let Span { since, until } = Span::parse(parameters)?;
     let place = |text: &str| text.parse().ok().map(Seq);
     let before = parameters.value("cursor", "the \"next\" of a page", place)?;
+    Ok(Query {
+        before: before.unwrap_or(Seq(u64::MAX)),
+        since,
+        until,
+        max_events: page::limit(parameters)?,
+        ..wanted(parameters)?
+    })
+}
+
+/// The parameters that say which events are wanted, whenever they were.
+pub(super) const WANTED: [&str; 6] =
+    ["source", "number", "method", "transport", "verification", "user_agent"];
+
+/// Which events are wanted, of all times.
+pub(super) fn wanted(parameters: &Parameters<'_>) -> Result<Query, QueryError> {
     let ip = |text: &str| address(text.as_bytes());
     let source = parameters.value("source", "an IP address", ip)?;
     let source = source.map(|ip| Subject::Source(SourceKey::of(ip)));
@@ -110,15 +114,12 @@ fn query(parameters: &Parameters<'_>) -> Result<Query, QueryError> {
         return Err(QueryError::Both { names: ["source", "number"] });
     }
     Ok(Query {
-        before: before.unwrap_or(Seq(u64::MAX)),
-        since,
-        until,
         subject: source.or(number),
         method: parameters.value("method", "the name of a SIP method, other or none", method)?,
         transport: parameters.value("transport", "UDP, TCP or TLS", transport)?,
         min_verification: verification(parameters)?,
         agent: parameters.bytes("user_agent").map(Into::into),
-        max_events: page::limit(parameters)?,
+        ..Query::default()
     })
 }
 
@@ -141,7 +142,7 @@ pub(crate) fn one(ctx: &Context, segment: &str) -> Response {
 }
 
 impl Event {
-    fn of(event: &StoredEvent) -> Self {
+    pub(super) fn of(event: &StoredEvent) -> Self {
         let text =
             |bytes: &[u8]| (!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes).into_owned());
         let number_kind = match event.number_kind {

@@ -8,6 +8,7 @@ pub(crate) mod numbers;
 mod page;
 pub(crate) mod rollups;
 pub(crate) mod sources;
+pub(crate) mod stream;
 pub(crate) mod totals;
 
 use sentrypeer_storage::aggregate::Seen;

@@ -17,6 +17,7 @@ mod node;
 mod openapi;
 mod rollups;
 mod starting;
+mod stream;
 mod tls;
 mod tools;
 mod v1;
