@@ -92,6 +92,9 @@ pub(super) fn operation(endpoint: Endpoint) -> Option<Operation> {
         | Endpoint::Countries
         | Endpoint::UserAgents
         | Endpoint::SipMethods => of_4x(endpoint)?,
+        Endpoint::V1Rollups | Endpoint::V1Events | Endpoint::V1EventStream | Endpoint::V1Event => {
+            of_log(endpoint)?
+        }
         _ => of_v1(endpoint)?,
     };
     Some(operation)
@@ -205,18 +208,6 @@ fn of_v1(endpoint: Endpoint) -> Option<Operation> {
     ];
     const AGENTS: &[&str] =
         &[PAGE[0], PAGE[1], PAGE[2], PAGE[3], SEEN[0], SEEN[1], SEEN[3], "prefix"];
-    const EVENTS: &[&str] = &[
-        PAGE[0],
-        PAGE[1],
-        SEEN[0],
-        SEEN[1],
-        SEEN[2],
-        "source",
-        "number",
-        "method",
-        "transport",
-        "user_agent",
-    ];
     Some(match endpoint {
         Endpoint::Check => Operation {
             query: &["ip", "number"],
@@ -243,6 +234,25 @@ fn of_v1(endpoint: Endpoint) -> Option<Operation> {
         Endpoint::V1Methods => json("Methods", "Methods", "Events by method."),
         Endpoint::V1Transports => json("Transports", "Transports", "Events by transport."),
         Endpoint::V1Countries => json("CountryCounts", "Countries", "Numbers by country."),
+        _ => return None,
+    })
+}
+
+/// What is answered from the log and the hours.
+fn of_log(endpoint: Endpoint) -> Option<Operation> {
+    const EVENTS: &[&str] = &[
+        PAGE[0],
+        PAGE[1],
+        SEEN[0],
+        SEEN[1],
+        SEEN[2],
+        "source",
+        "number",
+        "method",
+        "transport",
+        "user_agent",
+    ];
+    Some(match endpoint {
         Endpoint::V1Rollups => Operation {
             query: &["span", "by", PAGE[0]],
             ..json("Rollups", "Rollups", "What was seen in the last hour, day, week or month.")
