@@ -16,6 +16,7 @@ mod mix;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -28,6 +29,10 @@ use sentrypeer_storage::intake::{self, ShardIntake};
 use sentrypeer_storage::{Options, Phase, Store};
 use uuid::Uuid;
 
+/// The allocator of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
@@ -39,6 +44,7 @@ fn main() -> Result<(), Failure> {
     let retention_s: Option<u64> = args.next().map(|arg| arg.parse()).transpose()?;
     for sources in only.map_or(vec![10_000, 1_000_000], |only| vec![only]) {
         let messages = mix::messages(Mix::Short, sources.max(200_000) as usize, sources);
+        let messages: Vec<Parsed> = messages.into_iter().map(Parsed::of).collect();
         let folder = tempfile::tempdir_in(&folder)?;
         let path = folder.path().join("ingest.redb");
         Load { seconds, rate, sources, retention_s }.run(&messages, &path)?;
@@ -55,7 +61,7 @@ struct Load {
 }
 
 impl Load {
-    fn run(&self, messages: &[Message], path: &Path) -> Result<(), Failure> {
+    fn run(&self, messages: &[Parsed], path: &Path) -> Result<(), Failure> {
         let (mut shards, writer_end) = intake::channel(1);
         let mut intake = shards.remove(0);
         let mut options = Options::new(path, Uuid::new_v4());
@@ -111,7 +117,7 @@ struct Feeder<'a> {
 
 impl Feeder<'_> {
     /// Sends until the time is over.
-    fn send(&mut self, load: &Load, messages: &[Message], intake: &mut ShardIntake, path: &Path) {
+    fn send(&mut self, load: &Load, messages: &[Parsed], intake: &mut ShardIntake, path: &Path) {
         let (end, mut told) = (self.begin + Duration::from_secs(load.seconds), Instant::now());
         // One that counts among those that may exist: the channel has room for no other.
         let mut arena = intake.take().unwrap_or_default();
@@ -142,7 +148,7 @@ impl Feeder<'_> {
             let time = Time::now();
             for _ in 0..100 {
                 let message = &messages[self.sent as usize % messages.len()];
-                while arena.push(&event(message, time)).is_err() {
+                while arena.push(&message.event(time)).is_err() {
                     if let Some(empty) = intake.take() {
                         let full = std::mem::replace(&mut arena, empty);
                         assert_eq!(intake.hand_over(full), 0, "the writer has ended");
@@ -168,30 +174,48 @@ impl Feeder<'_> {
     }
 }
 
-fn event(message: &Message, time: Time) -> EventRef<'_> {
-    let bytes = &message.bytes[..];
-    let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let user = line.windows(4).position(|part| part == b"sip:").map(|at| at + 4);
-    let at = line.iter().position(|byte| *byte == b'@');
-    let number = user.zip(at).and_then(|(from, to)| line.get(from..to)).unwrap_or_default();
-    let agent = bytes.windows(12).position(|part| part == b"User-Agent: ").map_or(0, |at| at + 12);
-    EventRef {
-        time,
-        source: message.source,
-        destination: message.destination,
-        transport: Transport::Udp,
-        verification: Verification::Unverified,
-        collected: Collected::Responsive,
-        number_kind: if message.method == "INVITE" {
-            NumberKind::Called
-        } else {
-            NumberKind::Account
-        },
-        anomalies: Anomalies::default(),
-        method: &bytes[..message.method.len()],
-        number,
-        user_agent: &bytes[agent..][..if agent == 0 { 0 } else { message.user_agent.len() }],
-        message: bytes,
+/// A message, and where its fields are: to find them is the work of a shard, and not measured here.
+struct Parsed {
+    message: Message,
+    number: Range<usize>,
+    user_agent: Range<usize>,
+    number_kind: NumberKind,
+}
+
+impl Parsed {
+    fn of(message: Message) -> Self {
+        let bytes = &message.bytes[..];
+        let line = bytes.split(|byte| *byte == b'\r').next().unwrap_or_default();
+        let user = line.windows(4).position(|part| part == b"sip:").map(|at| at + 4);
+        let at = line.iter().position(|byte| *byte == b'@');
+        let number = user.zip(at).filter(|(from, to)| from <= to);
+        let agent = bytes.windows(12).position(|part| part == b"User-Agent: ").map(|at| at + 12);
+        let agent = agent.map_or(0..0, |at| at..at + message.user_agent.len());
+        let is_call = message.method == "INVITE";
+        Self {
+            number: number.map_or(0..0, |(from, to)| from..to),
+            user_agent: agent,
+            number_kind: if is_call { NumberKind::Called } else { NumberKind::Account },
+            message,
+        }
+    }
+
+    fn event(&self, time: Time) -> EventRef<'_> {
+        let bytes = &self.message.bytes[..];
+        EventRef {
+            time,
+            source: self.message.source,
+            destination: self.message.destination,
+            transport: Transport::Udp,
+            verification: Verification::Unverified,
+            collected: Collected::Responsive,
+            number_kind: self.number_kind,
+            anomalies: Anomalies::default(),
+            method: &bytes[..self.message.method.len()],
+            number: &bytes[self.number.clone()],
+            user_agent: &bytes[self.user_agent.clone()],
+            message: bytes,
+        }
     }
 }
 

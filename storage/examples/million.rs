@@ -4,8 +4,11 @@
 //! ```text
 //! cargo run --release -p sentrypeer-storage --example million -- [EVENTS] [SOURCES] [FOLDER]
 //! ```
+//!
+//! Another process stores the events and is killed as soon as all of them are; opening begins there.
 
 use std::hint::black_box;
+use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -21,15 +24,24 @@ use sentrypeer_storage::recount::recount;
 use sentrypeer_storage::{Options, Store};
 use uuid::Uuid;
 
+/// The allocator of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
-    let mut args = std::env::args().skip(1);
+    let mut args = std::env::args().skip(1).peekable();
+    if args.next_if(|arg| arg == "fill").is_some() {
+        let [events, sources] = [args.next(), args.next()].map(|arg| arg?.parse().ok());
+        let path = args.next().ok_or("no path")?;
+        return fill(Path::new(&path), events.ok_or("no number")?, sources.ok_or("no number")?);
+    }
     let mut number = |default| args.next().map_or(Ok(default), |arg| arg.parse());
     let (events, sources): (u64, u64) = (number(1_000_000)?, number(1_000_000)?);
     let folder = tempfile::tempdir_in(args.next().unwrap_or_else(|| ".".to_owned()))?;
     let path = folder.path().join("million.redb");
-    fill(&path, events, sources)?;
+    fill_and_kill(&path, events, sources)?;
     let bytes = std::fs::metadata(&path)?.blocks() * 512;
     println!("{:.1} B of disk an event", bytes as f64 / events as f64);
     look(&path, sources)?;
@@ -89,16 +101,38 @@ fn fill(path: &Path, events: u64, sources: u64) -> Result<(), Failure> {
         }
     }
     assert_eq!(shards[0].hand_over(arena), 0);
-    drop(shards);
-    thread.join()?;
+    while store.stats().events_stored.get() < events {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     println!("{events} events in {:.1} s", begin.elapsed().as_secs_f64());
+    drop(thread);
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Has a process store the events, and kills it.
+fn fill_and_kill(path: &Path, events: u64, sources: u64) -> Result<(), Failure> {
+    let mut child = std::process::Command::new(std::env::current_exe()?)
+        .arg("fill")
+        .args([events.to_string(), sources.to_string()])
+        .arg(path)
+        .stdout(std::process::Stdio::piped())
+        .spawn()?;
+    let mut line = String::new();
+    let stdout = child.stdout.take().ok_or("no output")?;
+    BufReader::new(stdout).read_line(&mut line)?;
+    child.kill()?;
+    child.wait()?;
+    print!("{line}");
     Ok(())
 }
 
 fn look(path: &Path, sources: u64) -> Result<(), Failure> {
     let begin = Instant::now();
     let (store, shards, thread) = open(path);
-    println!("opened in {:?}", begin.elapsed());
+    let replayed = store.stats().replay_events.get();
+    println!("opened after a kill in {:?}, {replayed} events replayed", begin.elapsed());
     let snapshot = store.snapshot().ok_or("not open")?;
     println!("{} sources, {} numbers", snapshot.sources.len(), snapshot.numbers.len());
     println!("resident: {} MB", resident_mb());

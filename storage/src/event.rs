@@ -193,8 +193,23 @@ pub fn canonical(ip: IpAddr) -> IpAddr {
 /// What counts as one source: an IPv4 address, or an IPv6 /64, for one host owns 2^64 addresses.
 ///
 /// Sixteen bytes in network order; IPv4 is kept IPv4-mapped, so keys sort by address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SourceKey(pub [u8; 16]);
+
+impl Ord for SourceKey {
+    /// The order of the bytes; as one number it takes no call.
+    #[inline]
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
+    }
+}
+
+impl PartialOrd for SourceKey {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl SourceKey {
     /// The key that `ip` counts under.

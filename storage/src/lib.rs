@@ -93,6 +93,7 @@ mod tables;
 mod testing;
 mod top;
 mod totals;
+mod unpacked;
 pub mod utc;
 mod view;
 mod writer;

@@ -120,9 +120,17 @@ pub const STOP_PATIENCE: Duration = Duration::from_secs(2);
 /// Pause between two attempts in that time.
 pub const STOP_RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
+/// How long the writer sweeps when the process ends, so that the next start need not replay anything: a
+/// million rows take some two seconds.
+pub const STOP_SWEEP_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Rows that one commit writes for the sweep then, at most.
+pub const STOP_SWEEP_ROWS_MAX: usize = 128 * 1024;
+
 /// Rows that one commit writes for the sweep, at most. With the rows of a table in the order in
-/// which they are stored, this is some hundred pages and 20 to 30 ms.
-pub const SWEEP_ROWS_MAX: usize = 16 * 1024;
+/// which they are stored, this is some hundred pages and 20 ms, a tenth of the writer's time. A million
+/// sources that all send are swept in half a minute.
+pub const SWEEP_ROWS_MAX: usize = 8 * 1024;
 
 /// Pause between the beginnings of two sweeps: how much of the log is replayed after a crash,
 /// against how often a row that changes all the time is written.
@@ -131,6 +139,15 @@ pub const SWEEP_INTERVAL_NS: u64 = 2 * NS_PER_S;
 /// Events that a replay gathers before it merges them into the tables, about: so that what is
 /// gathered stays small whatever there is to replay.
 pub const REPLAY_EVENTS_MAX: usize = 64 * 1024;
+
+/// Threads that unpack what a start replays, at most: more is unpacked by them than one can count.
+pub const REPLAY_THREADS_MAX: usize = 3;
+
+/// Blocks that each of these threads has unpacked and nobody has taken yet, at most.
+pub const UNPACKED_MAX: usize = 8;
+
+/// Heads of blocks that a start has in memory, at most.
+pub const REPLAY_HEADS_MAX: usize = 16 * 1024;
 
 /// Blocks that one commit takes out of the rows, at most: 320 a second, faster than 100,000
 /// events/s fill them.

@@ -24,6 +24,7 @@ use crate::rollup::Keys;
 use crate::row_bytes::decode_row;
 use crate::snapshot::{BucketKey, Loading};
 use crate::tables::{self, Origin, RowTable, State};
+use crate::unpacked;
 use crate::view::View;
 
 /// A database as it was when the process started.
@@ -135,14 +136,12 @@ fn replay(
     state: State,
     count: impl Fn(&mut Counts, Seq, &Record<'_>) -> Result<(), Error>,
 ) -> Result<u64, Error> {
-    let mut at = state.watermark;
     let mut replayed = 0;
     let mut gathered = 0;
-    while let Some(head) = view.head_after(at)? {
-        at = head.last();
-        let Some(block) = readable(view.block(&head)?, &head.first) else { continue };
+    unpacked::in_order(view, (state.watermark, state.last), |first, block| {
+        let Some(block) = readable(block, &first) else { return Ok(()) };
         for record in block.records() {
-            let Some((seq, record)) = readable(record, &head.first) else { break };
+            let Some((seq, record)) = readable(record, &first) else { break };
             if seq > state.watermark {
                 count(counts, seq, &record)?;
                 replayed += 1;
@@ -153,25 +152,21 @@ fn replay(
             counts.apply(REPLAYED);
             gathered = 0;
         }
-    }
+        Ok(())
+    })?;
     counts.apply(REPLAYED);
     Ok(replayed)
 }
 
 /// Takes events that had expired, and are still in the log, out of rows that include them.
 fn expire_again(view: &View, counts: &mut Counts, state: State) -> Result<(), Error> {
-    let mut at = state.swept;
-    while let Some(head) = view.head_after(at)? {
-        at = head.last();
-        if at > state.expired {
-            break;
-        }
-        if let Some(block) = readable(view.block(&head)?, &head.first) {
+    unpacked::in_order(view, (state.swept, state.expired), |first, block| {
+        if let Some(block) = readable(block, &first) {
             expire_block(counts, &block);
         }
         counts.apply(REPLAYED);
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Takes the events of a block out of the rows.

@@ -18,7 +18,7 @@ use crate::event::Time;
 use crate::intake::WriterIntake;
 use crate::limits::{
     COMMIT_INTERVAL, IDLE_INTERVAL, RETRY_INTERVAL, RETRY_LOG_INTERVAL, STOP_PATIENCE,
-    STOP_RETRY_INTERVAL,
+    STOP_RETRY_INTERVAL, STOP_SWEEP_PATIENCE,
 };
 use crate::load::{self, Loaded};
 use crate::open::{self, Opening};
@@ -199,10 +199,32 @@ impl Serving {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.commit_surely(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.commit_surely()?;
+                    self.sweep();
+                    return Ok(());
+                }
             }
             last = Instant::now();
             self.commit_surely()?;
+        }
+    }
+
+    /// Stores the rows that have changed, as far as there is time. What fails here is lost to nobody: the next
+    /// start replays it.
+    fn sweep(&mut self) {
+        let begin = Instant::now();
+        self.writer.sweeper.hurry();
+        let mut before = None;
+        while begin.elapsed() < STOP_SWEEP_PATIENCE && before != Some(self.writer.swept_through()) {
+            before = Some(self.writer.swept_through());
+            if let Err(error) = self.commit() {
+                let path = self.running.options.path.display();
+                log::warn!(
+                    "{path}: the rows cannot be written: {error}; the next start takes longer"
+                );
+                return;
+            }
         }
     }
 
@@ -453,6 +475,21 @@ mod tests {
         assert!(store.log().is_none());
         let recount = recount(&options.path).unwrap();
         assert!(recount.is_exact() && recount.events == sent, "{recount:?}");
+    }
+
+    #[test]
+    fn what_ended_in_order_is_not_replayed() {
+        let mut bench = Bench::start();
+        for _ in 0..20 {
+            bench.send();
+        }
+        let (_folder, options, _, sent) = bench.stop();
+        let (shards, writer) = intake::channel(1);
+        let (store, thread) = start(options, writer);
+        drop(shards);
+        thread.join().unwrap();
+        assert_eq!(store.snapshot().unwrap().through, Seq(sent));
+        assert_eq!(store.stats().replay_events.get(), 0);
     }
 
     #[test]

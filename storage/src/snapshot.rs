@@ -170,7 +170,7 @@ impl<K: Key, R: Row> Loading<K, R> {
     }
 
     fn close(&mut self) {
-        let rows = std::mem::replace(&mut self.rows, Sorted::new());
+        let rows = self.rows.take();
         self.buckets.push(Arc::new(Bucket::of(rows, 0)));
     }
 

@@ -57,6 +57,14 @@ impl<K: Key, R> Sorted<K, R> {
         }
     }
 
+    /// All of it, in no more memory than it needs; what it was gathered in is kept for others.
+    pub(crate) fn take(&mut self) -> Self {
+        let mut all = Self::with_capacity(self.len());
+        all.keys.append(&mut self.keys);
+        all.rows.append(&mut self.rows);
+        all
+    }
+
     pub(crate) fn rows(&self) -> &[R] {
         &self.rows
     }

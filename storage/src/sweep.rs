@@ -12,7 +12,7 @@ use crate::bucket::Bucket;
 use crate::counts::{Counts, Gathered};
 use crate::event::{Seq, Time};
 use crate::key::Key;
-use crate::limits::{BUCKETS, SWEEP_INTERVAL_NS, SWEEP_ROWS_MAX};
+use crate::limits::{BUCKETS, STOP_SWEEP_ROWS_MAX, SWEEP_INTERVAL_NS, SWEEP_ROWS_MAX};
 use crate::row_bytes::encode_row;
 use crate::tables::{RowTable, State, row_key};
 
@@ -25,6 +25,8 @@ pub(crate) struct Sweeper {
     begun: Time,
     /// Rows that one commit writes, about.
     pub(crate) rows_max: usize,
+    /// Whether the next sweep begins as soon as there is something for it.
+    hurries: bool,
 }
 
 /// One sweep.
@@ -43,7 +45,19 @@ const ALL_BUCKETS: usize = 3 * BUCKETS;
 
 impl Sweeper {
     pub(crate) fn new() -> Self {
-        Self { active: None, swept: 0, begun: Time(0), rows_max: SWEEP_ROWS_MAX }
+        Self { active: None, swept: 0, begun: Time(0), rows_max: SWEEP_ROWS_MAX, hurries: false }
+    }
+
+    /// From now on sweeps follow each other, in larger slices: the process ends, and what is swept now is not
+    /// replayed at the next start.
+    pub(crate) fn hurry(&mut self) {
+        self.rows_max = self.rows_max.max(STOP_SWEEP_ROWS_MAX);
+        self.hurries = true;
+    }
+
+    /// How many buckets the sweep that has begun has gone through.
+    pub(crate) fn done(&self) -> usize {
+        self.active.map_or(0, |sweep| sweep.done)
     }
 
     /// Whether a sweep has begun and not ended.
@@ -69,7 +83,8 @@ impl Sweeper {
         rows: &mut Vec<RowWrite>,
         now: Time,
     ) -> bool {
-        let is_due = publication > self.swept && now.0.abs_diff(self.begun.0) >= SWEEP_INTERVAL_NS;
+        let is_time = self.hurries || now.0.abs_diff(self.begun.0) >= SWEEP_INTERVAL_NS;
+        let is_due = publication > self.swept && is_time;
         if self.active.is_none() && is_due {
             self.begun = now;
             self.active =

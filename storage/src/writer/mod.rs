@@ -167,6 +167,12 @@ impl Writer {
         self.counts.totals.events() - self.stored
     }
 
+    /// How far the rows are stored: when two commits leave it as it is, they are all stored, or as far as
+    /// they will be.
+    pub(crate) fn swept_through(&self) -> (Seq, Seq, usize) {
+        (self.state.watermark, self.state.swept, self.sweeper.done())
+    }
+
     /// Whether this is the database that the writer has written: the same one, as the last commit
     /// or the one that failed left it.
     pub(crate) fn knows(&self, db: &Database) -> Result<bool, Error> {
