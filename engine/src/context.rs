@@ -98,6 +98,7 @@ pub fn for_node(
     policy: Arc<ArcSwap<Policy>>,
     facts: Arc<Facts>,
     orders: Arc<OrderCounts>,
+    any_origin: bool,
 ) -> Context {
     let shards = facts.shards.clone();
     let (told, counted) = (store.clone(), store.clone());
@@ -111,7 +112,7 @@ pub fn for_node(
             orders.render(out);
         }),
         status: Box::new(move || status(&facts, &told)),
-        any_origin: true,
+        any_origin,
         counters: Counters::default(),
     }
 }

@@ -3,31 +3,48 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sentrypeer_http::context::Context;
+use sentrypeer_http::front::setup::{self, Setup};
 use sentrypeer_http::front::{FrontError, api, dip};
 
-use crate::config::{Config, Listen};
+use crate::config::{Config, Listen, Origin};
+use crate::guard::Guard;
 
-/// An address that cannot be listened on.
+/// An address that cannot be listened on, or may not be.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "cannot listen on {address} ({what}): {source}; stop the program that holds it, or name another \
-     address with {flag}"
-)]
-pub struct BindError {
-    address: SocketAddr,
-    what: &'static str,
-    flag: &'static str,
-    source: io::Error,
+pub enum BindError {
+    /// The dip lane's cannot be had.
+    #[error(
+        "cannot listen on {address} (dip lane): {source}; stop the program that holds it, or name \
+         another address with --dip-listen"
+    )]
+    Dip {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nothing keeps strangers from one of the API's.
+    #[error("{origin}: {source}")]
+    Unprotected {
+        /// Who named it.
+        origin: Origin,
+        /// What is missing.
+        source: FrontError,
+    },
+    /// One of the API's cannot be had.
+    #[error(transparent)]
+    Api(#[from] FrontError),
 }
 
 /// Fronts that do not answer yet. The API's addresses are taken; that of the dip lane, which binds
 /// itself, is known to be free.
 #[derive(Debug)]
 pub struct Bound {
-    api: Vec<TcpListener>,
+    api: Option<Setup>,
     dip: Option<SocketAddr>,
 }
 
@@ -36,24 +53,38 @@ pub struct Bound {
 pub struct Fronts {
     api: Option<api::Front>,
     dip: Option<dip::Front>,
+    is_tls: bool,
 }
 
 /// Takes the addresses of the API, and makes sure of that of the dip lane.
 ///
 /// # Errors
 ///
-/// The first address that cannot be had.
-pub fn bind(config: &Config) -> Result<Bound, BindError> {
-    let take = |listen: &Listen, what, flag| {
-        let address = listen.addr;
-        TcpListener::bind(address).map_err(|source| BindError { address, what, flag, source })
-    };
-    let api = config.api_listen.iter().map(|listen| take(listen, "API", "--api-listen"));
-    let api = api.collect::<Result<_, _>>()?;
-    if let Some(listen) = &config.dip_listen {
-        drop(take(listen, "dip lane", "--dip-listen")?);
+/// The first address that cannot be had, or that others can reach although nothing keeps strangers out.
+pub fn bind(config: &Config, guard: &Guard) -> Result<Bound, BindError> {
+    let api = if config.api.is_on() { Some(bind_api(config, guard)?) } else { None };
+    if let Some(Listen { addr: address, .. }) = &config.dip_listen {
+        let taken = TcpListener::bind(address);
+        drop(taken.map_err(|source| BindError::Dip { address: *address, source })?);
     }
     Ok(Bound { api, dip: config.dip_listen.as_ref().map(|listen| listen.addr) })
+}
+
+fn bind_api(config: &Config, guard: &Guard) -> Result<Setup, BindError> {
+    let protection = guard.protection();
+    for listen in &config.api.listen {
+        let unprotected = |source| BindError::Unprotected { origin: listen.origin.clone(), source };
+        protection.allows(listen.addr).map_err(unprotected)?;
+    }
+    let addresses: Vec<SocketAddr> = config.api.listen.iter().map(|listen| listen.addr).collect();
+    let sockets: Vec<PathBuf> = config.api.unix.iter().cloned().collect();
+    Ok(Setup {
+        bound: setup::Bound::new(&addresses, &sockets, protection)?,
+        tls: guard.tls(),
+        insecure: protection.insecure,
+        access: guard.access(),
+        limits: guard.limits(),
+    })
 }
 
 impl Bound {
@@ -64,8 +95,9 @@ impl Bound {
     /// If threads are refused, or the dip lane's address cannot be had.
     pub fn serve(self, context: &Arc<Context>) -> Result<Fronts, FrontError> {
         let mut fronts = Fronts::default();
-        if !self.api.is_empty() {
-            fronts.api = Some(api::serve(self.api, Arc::clone(context))?);
+        if let Some(setup) = self.api {
+            fronts.is_tls = setup.tls.is_some();
+            fronts.api = Some(api::serve_with(setup, Arc::clone(context))?);
         }
         if let Some(address) = self.dip {
             fronts.dip = Some(dip::serve(address, Arc::clone(context))?);
@@ -79,6 +111,17 @@ impl Fronts {
     #[must_use]
     pub fn api(&self) -> &[SocketAddr] {
         self.api.as_ref().map_or(&[], |front| front.addresses())
+    }
+
+    /// The Unix sockets on which it answers.
+    pub fn sockets(&self) -> impl Iterator<Item = &Path> {
+        self.api.iter().flat_map(api::Front::sockets)
+    }
+
+    /// How its URLs begin.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.is_tls { "https" } else { "http" }
     }
 
     /// Where the dip lane answers.

@@ -32,6 +32,7 @@ pub mod context;
 pub mod control;
 pub mod counters;
 pub mod fronts;
+pub mod guard;
 pub mod honeypot;
 pub mod limits;
 pub mod logging;

@@ -225,6 +225,10 @@ pub const BINDINGS_MAX: usize = 4;
 /// See [`BINDINGS_MAX`].
 pub const BINDINGS_BYTES_MAX: usize = 1_024;
 
+/// Longest file with certificates or a key that is read, in bytes: a bundle of all public CAs has a
+/// quarter of it.
+pub const PEM_BYTES_MAX: u64 = 1 << 20;
+
 /// Longest request line that the control socket takes, in bytes.
 pub const CONTROL_REQUEST_BYTES_MAX: usize = 4_096;
 

@@ -4,6 +4,9 @@ use std::io::Write as _;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
+/// The target of what is said of every change, whatever else is shown.
+const AUDIT: &str = "audit";
+
 struct StandardError;
 
 impl Log for StandardError {
@@ -13,6 +16,7 @@ impl Log for StandardError {
         let target = metadata.target();
         metadata.level() <= log::max_level()
             && (target.starts_with("sentrypeer")
+                || target == AUDIT
                 || (metadata.level() <= Level::Warn && !target.starts_with("may")))
     }
 
@@ -23,6 +27,9 @@ impl Log for StandardError {
         let mut stderr = std::io::stderr().lock();
         // When nobody reads standard error there is nobody to tell.
         let _ = match record.level() {
+            _ if record.target() == AUDIT => {
+                writeln!(stderr, "sentrypeer: audit: {}", record.args())
+            }
             Level::Error => writeln!(stderr, "sentrypeer: error: {}", record.args()),
             Level::Warn => writeln!(stderr, "sentrypeer: warning: {}", record.args()),
             Level::Info => writeln!(stderr, "sentrypeer: {}", record.args()),

@@ -16,9 +16,11 @@ use signal_hook::iterator::Signals;
 
 use crate::config::{Config, ConfigError, Loaded};
 use crate::context::{self, Facts};
+use crate::control::charge::Charge;
 use crate::control::counts::OrderCounts;
 use crate::control::{self, Control};
 use crate::fronts::{self, Fronts};
+use crate::guard::Guard;
 use crate::limits::{READY_POLL_MS, STOP_MS};
 use crate::net::{self, listen};
 use crate::reload::Reloadable;
@@ -72,10 +74,11 @@ impl Node {
         let descriptors = net::raise_descriptor_limit();
         let bound = control::bind(&config.db)?;
         let identity = identity::load_or_create(&config.db)?;
-        let fronts = fronts::bind(&config)?;
+        let guard = Guard::new(&config)?;
+        let fronts = fronts::bind(&config, &guard)?;
         let (sip, tls) = shards::endpoints(&config);
         let (ports, listening) = listen::open(&sip, &tls, config.shards.get())?;
-        let reloadable = Reloadable::new(config, &listening)?;
+        let reloadable = Reloadable::new(config, guard, &listening)?;
         let config = reloadable.config();
         let driver = shards::driver(config.driver)?;
 
@@ -127,9 +130,11 @@ impl Node {
         let facts = Arc::new(facts);
         let policy = self.reloadable.policy();
         let (store, orders) = (self.store.clone(), Arc::<OrderCounts>::default());
-        let context = context::for_node(store, policy, Arc::clone(&facts), Arc::clone(&orders));
-        let context = Arc::new(context);
-        let control = control.serve(Arc::clone(&context), orders)?;
+        let any_origin = self.reloadable.config().api.any_origin;
+        let charge = Charge { store: store.clone(), tokens: self.reloadable.guard().tokens() };
+        let (told, counted) = (Arc::clone(&facts), Arc::clone(&orders));
+        let context = Arc::new(context::for_node(store, policy, told, counted, any_origin));
+        let control = control.serve(Arc::clone(&context), charge, orders)?;
         let fronts = fronts.serve(&context)?;
         startup::say(self.reloadable.config(), &facts, &fronts, streams_max);
         self.outside = Some((fronts, control));

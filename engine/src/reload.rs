@@ -1,5 +1,5 @@
-//! What SIGHUP can change: the log level, the TLS certificate, the allow-list, what the legacy lists
-//! demand, who connects on behalf of others.
+//! What SIGHUP can change: the log level, the TLS certificates, the API's tokens, the allow-list, what the
+//! legacy lists demand, who connects on behalf of others.
 
 use std::sync::Arc;
 
@@ -8,8 +8,9 @@ use rustls::ServerConfig;
 use sentrypeer_storage::event::Transport;
 use sentrypeer_storage::policy::Policy;
 
-use crate::config::{Config, ConfigError, Loaded, restart_keys};
+use crate::config::{Api, Config, ConfigError, Loaded, restart_keys};
 use crate::context;
+use crate::guard::Guard;
 use crate::net::listen::Listening;
 use crate::net::lobby::FrontEnds;
 use crate::net::tls::{self, TlsError};
@@ -20,6 +21,7 @@ pub struct Reloadable {
     policy: Arc<ArcSwap<Policy>>,
     tls: Option<Arc<ArcSwap<ServerConfig>>>,
     front_ends: Arc<ArcSwap<FrontEnds>>,
+    guard: Guard,
 }
 
 impl Reloadable {
@@ -28,13 +30,13 @@ impl Reloadable {
     /// # Errors
     ///
     /// If the certificate cannot be read or made.
-    pub fn new(config: Config, listening: &[Listening]) -> Result<Self, TlsError> {
+    pub fn new(config: Config, guard: Guard, listening: &[Listening]) -> Result<Self, TlsError> {
         let wants_tls = listening.iter().any(|l| l.transport == Transport::Tls);
         let tls =
             if wants_tls { Some(Arc::new(ArcSwap::new(server_config(&config)?))) } else { None };
         let policy = Arc::new(ArcSwap::from_pointee(context::policy(&config, 0)));
         let front_ends = Arc::new(ArcSwap::from_pointee(front_ends(&config)));
-        Ok(Self { config, policy, tls, front_ends })
+        Ok(Self { config, policy, tls, front_ends, guard })
     }
 
     /// The configuration that holds.
@@ -59,6 +61,12 @@ impl Reloadable {
     #[must_use]
     pub fn front_ends(&self) -> Arc<ArcSwap<FrontEnds>> {
         Arc::clone(&self.front_ends)
+    }
+
+    /// What keeps strangers out of the API.
+    #[must_use]
+    pub fn guard(&self) -> &Guard {
+        &self.guard
     }
 
     /// Takes over what can change at run time, and names what cannot. A configuration with an error
@@ -88,8 +96,22 @@ impl Reloadable {
         log::set_max_level(self.config.log_level);
         // The files may hold something new although their names have not changed.
         self.exchange_certificate();
+        self.take_over_api_files(loaded.config.api);
         self.renew_policy();
         log::info!("the configuration was read again");
+    }
+
+    /// Other files take effect at once; whether there is TLS, and whether clients are asked for
+    /// certificates, does not.
+    fn take_over_api_files(&mut self, new: Api) {
+        let api = &mut self.config.api;
+        if api.certificate.is_some() == new.certificate.is_some() {
+            api.certificate = new.certificate;
+        }
+        if api.client_ca.is_some() == new.client_ca.is_some() {
+            api.client_ca = new.client_ca;
+        }
+        self.guard.renew(&self.config);
     }
 
     fn exchange_certificate(&self) {

@@ -27,7 +27,10 @@ pub fn say(config: &Config, facts: &Facts, fronts: &Fronts, streams_max: usize) 
     }
     log::info!("{}", mode(config));
     for address in fronts.api() {
-        log::info!("API on http://{address}");
+        log::info!("API on {}://{address}", fronts.scheme());
+    }
+    for socket in fronts.sockets() {
+        log::info!("API on the Unix socket {}", socket.display());
     }
     if let Some(address) = fronts.dip() {
         log::info!("dip lane on http://{address}");

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::opened::Opened;
 use super::{Failure, refusal_text};
 use crate::config::Config;
-use crate::control::{self, order::Order};
+use crate::control::{self, charge::Charge, order::Order};
 use crate::limits::CONTROL_BATCH_BYTES_MAX;
 
 /// Who carries out orders.
@@ -44,7 +44,8 @@ impl Keeper {
         match self {
             Self::Node(database) => by_node(database, &order),
             Self::Own(opened) => {
-                order.carry_out(&opened.store).map_err(|refusal| Failure::Refused(refusal.why))
+                let charge = Charge::alone(opened.store.clone(), &opened.path);
+                order.carry_out(&charge).map_err(|refusal| Failure::Refused(refusal.why))
             }
         }
     }
@@ -64,7 +65,7 @@ impl Keeper {
     }
 }
 
-fn by_node(database: &Path, order: &Order) -> Result<Vec<u8>, Failure> {
+pub(super) fn by_node(database: &Path, order: &Order) -> Result<Vec<u8>, Failure> {
     let answer = control::order(database, order).map_err(Failure::Node)?;
     let answer = answer.ok_or_else(|| Failure::NoNode(database.display().to_string()))?;
     let ok = answer.status == 200;

@@ -9,6 +9,7 @@ mod keeper;
 mod opened;
 mod progress;
 mod source;
+mod token;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -41,6 +42,7 @@ pub fn run(command: &Command, config: &Config) -> ExitCode {
         Command::ExportEvents(wanted) => export::run(config, wanted),
         Command::Import(wanted) => import::run(config, wanted),
         Command::Db(wanted) => database::run(config, wanted),
+        Command::Token(order) => token::run(config, order),
         Command::Forget(subject) => forget::run(config, subject),
     };
     match done {
@@ -112,6 +114,6 @@ fn pass_on(mut answer: control::Answer) -> Result<(), Failure> {
 fn refusal_text(document: &[u8]) -> String {
     let text = String::from_utf8_lossy(document);
     let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-    let words = ["error", "message"].iter().find_map(|key| value.get(key)?.as_str());
+    let words = ["detail", "error", "message"].iter().find_map(|key| value.get(key)?.as_str());
     words.unwrap_or(text.trim_end()).replace("allow_empty=1", "--allow-empty")
 }

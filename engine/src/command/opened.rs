@@ -1,5 +1,6 @@
 //! The database of a node that does not run, opened as the node itself would.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use sentrypeer_storage::intake::{self, ShardIntake};
@@ -13,6 +14,8 @@ use crate::limits::OPEN_PATIENCE_MS;
 /// An open database with a writer of its own.
 pub(super) struct Opened {
     pub(super) store: Store,
+    /// The database.
+    pub(super) path: PathBuf,
     /// The writer ends when nobody can hand it events any more.
     shards: Vec<ShardIntake>,
     thread: WriterThread,
@@ -38,7 +41,7 @@ impl Opened {
         let path = options.path.clone();
         let (shards, writer_end) = intake::channel(1);
         let (store, thread) = storage::start(options, writer_end);
-        let opened = Self { store, shards, thread };
+        let opened = Self { store, path: path.clone(), shards, thread };
         let deadline = Instant::now() + Duration::from_millis(OPEN_PATIENCE_MS);
         while !opened.is_ready()
             && !matches!(opened.store.phase(), Phase::Failed | Phase::Stopped)

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::Failure;
 use super::opened::Opened;
 use crate::control::batch::Named;
+use crate::control::charge::Charge;
 use crate::control::documents::Events;
 use crate::control::order::Order;
 
@@ -166,7 +167,8 @@ impl Database {
 
     fn batch(&mut self) -> Result<Option<Batch>, Failure> {
         let order = Order::Events { after: self.at };
-        let document = order.carry_out(&self.opened.store);
+        let document =
+            order.carry_out(&Charge::alone(self.opened.store.clone(), &self.opened.path));
         let document = document.map_err(|refusal| Failure::Refused(refusal.why))?;
         let some = Events::decode(&document).map_err(Failure::refused)?;
         self.last = some.last;

@@ -3,25 +3,21 @@
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 
 use log::LevelFilter;
 use sentrypeer_storage::event::Verification;
 
 use super::error::{Fault, Problem, Shown, Warning};
-use super::file::{self, Content};
 use super::layer::{Item, Layer};
-use super::limits::{
-    ANSWER_RATE_MAX, REGISTER_TRIES_MAX, RING_MS_MAX, SECRET_BYTES_MAX, SHARDS_MAX,
-};
+use super::limits::{ANSWER_RATE_MAX, REGISTER_TRIES_MAX, RING_MS_MAX, SHARDS_MAX};
 use super::origin::Origin;
-use super::secret::{Secret, WebhookUrl};
 use super::setting::{Fallback, Id};
 use super::table::SETTINGS;
 use super::{
-    Allowed, Bootstrap, Certificate, Config, Credentials, Driver, Listen, Prefix, Webhook, address,
-    allowed, kept, relations,
+    Allowed, Bootstrap, Certificate, Config, Driver, Listen, Prefix, address, allowed, kept,
+    relations,
 };
 use crate::honeypot::persona::{self, Persona};
 use crate::honeypot::{Calls, Conduct};
@@ -46,23 +42,23 @@ fn is_rejection(code: &u16) -> bool {
     (400..700).contains(code) && ![401, 407].contains(code)
 }
 
-struct Checker<'a> {
-    layer: &'a Layer,
-    problems: &'a mut Vec<Problem>,
+pub(super) struct Checker<'a> {
+    pub(super) layer: &'a Layer,
+    pub(super) problems: &'a mut Vec<Problem>,
 }
 
 impl Checker<'_> {
     fn config(&mut self, config_file: Option<PathBuf>) -> Config {
         let layer = self.layer;
         let on = |id| layer.is_on(id);
-        let (no_sip, no_tls, api) = (on(Id::NoSip), on(Id::NoTls), self.api_is_on());
+        let (no_sip, no_tls, api) = (on(Id::NoSip), on(Id::NoTls), self.api());
         let used = |in_use: bool, listens: Vec<Listen>| if in_use { listens } else { Vec::new() };
         Config {
             db: self.db(),
             config_file,
             sip_listen: used(!no_sip, self.listens(Id::SipListen)),
             tls_listen: used(!no_sip && !no_tls, self.listens(Id::TlsListen)),
-            certificate: self.certificate(),
+            certificate: self.pair((Id::Cert, "cert (--cert)"), (Id::Key, "key (--key)")),
             proxy_protocol_from: self.prefixes(Id::ProxyProtocolFrom),
             shards: self.shards(),
             driver: self.driver(),
@@ -77,9 +73,8 @@ impl Checker<'_> {
             syslog: on(Id::Syslog),
             webhook: self.webhook(),
             bootstrap: self.bootstrap().filter(|_| on(Id::PeerToPeer)),
-            api_listen: used(api, self.listens(Id::ApiListen)),
-            insecure_api: on(Id::InsecureApi),
-            dip_listen: self.dip_listen(api),
+            dip_listen: self.dip_listen(!api.listen.is_empty()),
+            api,
             legacy_min_verification: match on(Id::Strict) {
                 true => Verification::ReturnPath,
                 false => Verification::Unverified,
@@ -98,32 +93,22 @@ impl Checker<'_> {
     }
 
     /// A problem with the whole of a setting.
-    fn at(&mut self, id: Id, fault: impl Into<Fault>) {
+    pub(super) fn at(&mut self, id: Id, fault: impl Into<Fault>) {
         self.problem(self.layer.origin(id), id, fault);
     }
 
-    fn path(&self, id: Id) -> Option<PathBuf> {
+    pub(super) fn path(&self, id: Id) -> Option<PathBuf> {
         self.layer.text(id).map(PathBuf::from)
     }
 
     /// The text of a value that is no path.
-    fn text(&mut self, id: Id) -> Option<String> {
+    pub(super) fn text(&mut self, id: Id) -> Option<String> {
         let text = self.layer.text(id)?;
         let valid = text.to_str().map(str::to_owned);
         if valid.is_none() {
             self.at(id, Fault::NotUtf8);
         }
         valid
-    }
-
-    /// Naming an address of the API switches it on, unless the same layer or a stronger one
-    /// switches it off.
-    fn api_is_on(&self) -> bool {
-        self.api_is_implied() || self.layer.is_on(Id::Api)
-    }
-
-    fn api_is_implied(&self) -> bool {
-        self.layer.origin(Id::ApiListen).rank() > self.layer.origin(Id::Api).rank()
     }
 
     fn origins(&self) -> Vec<Origin> {
@@ -143,7 +128,7 @@ impl Checker<'_> {
         path
     }
 
-    fn listens(&mut self, id: Id) -> Vec<Listen> {
+    pub(super) fn listens(&mut self, id: Id) -> Vec<Listen> {
         let layer = self.layer;
         let items = layer.texts(id);
         if items.len() > id.items_max() {
@@ -177,11 +162,16 @@ impl Checker<'_> {
         (api || !listen.defaulted()).then_some(listen)
     }
 
-    fn certificate(&mut self) -> Option<Certificate> {
-        match (self.path(Id::Cert), self.path(Id::Key)) {
+    /// A certificate and its key, which need each other.
+    pub(super) fn pair(
+        &mut self,
+        (cert_id, cert_name): (Id, &'static str),
+        (key_id, key_name): (Id, &'static str),
+    ) -> Option<Certificate> {
+        match (self.path(cert_id), self.path(key_id)) {
             (Some(cert), Some(key)) => return Some(Certificate { cert, key }),
-            (Some(_), None) => self.at(Id::Cert, Fault::Alone("key (--key)")),
-            (None, Some(_)) => self.at(Id::Key, Fault::Alone("cert (--cert)")),
+            (Some(_), None) => self.at(cert_id, Fault::Alone(key_name)),
+            (None, Some(_)) => self.at(key_id, Fault::Alone(cert_name)),
             (None, None) => {}
         }
         None
@@ -196,7 +186,7 @@ impl Checker<'_> {
     }
 
     /// A whole number within bounds; what is none is a problem.
-    fn number(&mut self, id: Id, min: usize, max: usize) -> Option<usize> {
+    pub(super) fn number(&mut self, id: Id, min: usize, max: usize) -> Option<usize> {
         let text = self.text(id)?;
         let digits = text.trim().trim_start_matches(['+', '-']);
         let number = text.trim().parse().ok().filter(|number| (min..=max).contains(number));
@@ -225,12 +215,12 @@ impl Checker<'_> {
         }
     }
 
-    fn prefixes(&mut self, id: Id) -> Vec<Prefix> {
+    pub(super) fn prefixes(&mut self, id: Id) -> Vec<Prefix> {
         self.each(id, |text| text.parse().map_err(|_| Fault::NotAPrefix(Shown::text(text))))
     }
 
     /// What is read from each text of a list; what cannot be is a problem.
-    fn each<T>(&mut self, id: Id, read: impl Fn(&str) -> Result<T, Fault>) -> Vec<T> {
+    pub(super) fn each<T>(&mut self, id: Id, read: impl Fn(&str) -> Result<T, Fault>) -> Vec<T> {
         let layer = self.layer;
         let items = layer.texts(id);
         if items.len() > id.items_max() {
@@ -321,62 +311,6 @@ impl Checker<'_> {
         }
         node
     }
-
-    fn webhook(&mut self) -> Option<Webhook> {
-        let credentials = self.credentials();
-        let text = self.text(Id::Webhook)?;
-        let url = WebhookUrl::parse(text.trim());
-        if url.is_none() {
-            self.at(Id::Webhook, Fault::NotAUrl);
-        }
-        Some(Webhook { url: url?, credentials })
-    }
-
-    fn credentials(&mut self) -> Option<Credentials> {
-        let id = self.text(Id::ClientId);
-        let secret = self.text(Id::ClientSecret).map(Secret::new);
-        let secret_file = self.path(Id::ClientSecretFile);
-        let (secret, from) = match (secret, &secret_file) {
-            (Some(_), Some(_)) => {
-                let other = self.layer.origin(Id::ClientSecret).to_string();
-                self.at(Id::ClientSecretFile, Fault::TwoSecrets(other));
-                return None;
-            }
-            (Some(secret), None) => (Some(secret), Id::ClientSecret),
-            (None, Some(path)) => (Some(self.secret_from(path)?), Id::ClientSecretFile),
-            (None, None) => (None, Id::ClientSecret),
-        };
-        match (id, secret) {
-            (Some(id), Some(secret)) => return Some(Credentials { id, secret, secret_file }),
-            (Some(_), None) => {
-                self.at(Id::ClientId, Fault::Alone("oauth2_client_secret or a file with it"));
-            }
-            (None, Some(_)) => self.at(from, Fault::Alone("oauth2_client_id (--oauth2-client-id)")),
-            (None, None) => {}
-        }
-        None
-    }
-
-    /// The secret in a file, without the line end that editors put behind it.
-    fn secret_from(&mut self, path: &Path) -> Option<Secret> {
-        let shown = Shown::path(path);
-        let fault = match file::read(path, SECRET_BYTES_MAX) {
-            Ok(Content::Bytes(bytes)) => match String::from_utf8(bytes) {
-                Ok(text) if text.trim_end().is_empty() => Fault::EmptySecret(shown),
-                Ok(text) => {
-                    return Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned()));
-                }
-                Err(_) => Fault::NotUtf8,
-            },
-            Ok(Content::TooLarge) => Fault::TooLarge { path: shown, max: SECRET_BYTES_MAX },
-            Err(error) => {
-                let remedy = "name a file that this user may read";
-                Fault::Unreadable { path: shown, error, remedy }
-            }
-        };
-        self.at(Id::ClientSecretFile, fault);
-        None
-    }
 }
 
 /// The processors that this process may run on, by affinity and cgroup.
@@ -389,7 +323,7 @@ fn processors() -> NonZeroUsize {
 fn fallback(id: Id) -> &'static str {
     match id.setting().fallback {
         Fallback::Text(text) => text,
-        Fallback::Nothing | Fallback::Computed(_) => "",
+        Fallback::Nothing | Fallback::On | Fallback::Computed(_) => "",
     }
 }
 

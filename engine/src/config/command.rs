@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use sentrypeer_archive::export::Format;
 use sentrypeer_archive::zone::Zone;
+use sentrypeer_http::access::Scopes;
 use sentrypeer_storage::event::Verification;
 use sentrypeer_storage::query::Subject;
 
@@ -30,6 +31,36 @@ pub enum Command {
     Db(Db),
     /// Erase an address or a number.
     Forget(Subject),
+    /// Look after the API's tokens.
+    Token(Token),
+}
+
+/// What `token` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Token {
+    /// Make one.
+    Make {
+        /// What it is called.
+        name: String,
+        /// What it may be used for.
+        scopes: Scopes,
+        /// When it ends.
+        expires: Option<When>,
+        /// Its own rate of requests.
+        requests_per_s: Option<u32>,
+        /// Print all of it, as JSON.
+        json: bool,
+    },
+    /// Show them.
+    List {
+        /// As JSON.
+        json: bool,
+    },
+    /// Take one away.
+    Revoke {
+        /// Its name, or its id.
+        name: String,
+    },
 }
 
 /// What `export events` writes.

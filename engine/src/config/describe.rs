@@ -5,9 +5,10 @@ use std::num::NonZeroU32;
 use std::path::Path;
 
 use log::LevelFilter;
+use sentrypeer_http::access::Scope;
 use sentrypeer_storage::event::Verification;
 
-use super::setting::Id;
+use super::setting::{Group, Id};
 use super::table::SETTINGS;
 use super::{Config, Credentials, Listen};
 use crate::honeypot::Calls;
@@ -47,7 +48,14 @@ impl Config {
     }
 
     pub(super) fn effective(&self, id: Id) -> Effective {
-        let on = |on: bool| Effective::Shown(on.to_string());
+        match id.setting().group {
+            Group::Http => self.of_http(id),
+            Group::Outputs => self.of_outputs(id),
+            _ => self.of_node(id),
+        }
+    }
+
+    fn of_node(&self, id: Id) -> Effective {
         match id {
             Id::SipListen => addresses(&self.sip_listen),
             Id::TlsListen => addresses(&self.tls_listen),
@@ -84,24 +92,49 @@ impl Config {
             Id::AllowFile => path(self.allowed.file.as_deref()),
             Id::AllowNumbers => list(&self.allowed.numbers),
             Id::BlockPrivate => on(self.block_private),
-            Id::JsonLog => on(self.json_log.is_some()),
-            Id::JsonLogFile => path(self.json_log.as_deref()),
-            Id::Syslog => on(self.syslog),
-            Id::Webhook | Id::ClientId | Id::ClientSecret | Id::ClientSecretFile => self.posted(id),
             Id::PeerToPeer => on(self.bootstrap.is_some()),
             Id::Bootstrap => text(self.bootstrap.as_ref().map(ToString::to_string).as_deref()),
-            Id::Api => on(!self.api_listen.is_empty()),
-            Id::ApiListen => addresses(&self.api_listen),
-            Id::InsecureApi => on(self.insecure_api),
+            Id::Verbose if self.log_level == LevelFilter::Trace => Effective::Unused,
+            Id::Verbose => on(self.log_level == LevelFilter::Debug),
+            Id::Debug => on(self.log_level == LevelFilter::Trace),
+            _ => Effective::Unused,
+        }
+    }
+
+    fn of_http(&self, id: Id) -> Effective {
+        match id {
+            Id::Api => on(!self.api.listen.is_empty()),
+            Id::ApiListen => addresses(&self.api.listen),
+            Id::ApiUnix => path(self.api.unix.as_deref()),
+            Id::ApiCert => path(self.api.certificate.as_ref().map(|own| own.cert.as_path())),
+            Id::ApiKey => path(self.api.certificate.as_ref().map(|own| own.key.as_path())),
+            Id::ApiClientCa => path(self.api.client_ca.as_deref()),
+            Id::ApiClientScopes => {
+                list(&self.api.client_scopes.iter().map(Scope::name).collect::<Vec<_>>())
+            }
+            Id::ApiHosts => list(&self.api.hosts),
+            Id::ApiAnyOrigin => on(self.api.any_origin),
+            Id::ApiRate => Effective::Shown(self.api.rate.per_s.to_string()),
+            Id::ApiConnectionsPerAddress => {
+                Effective::Shown(self.api.connections_per_address.to_string())
+            }
+            Id::ApiTokenRate => Effective::Shown(self.api.token_rate.per_s.to_string()),
+            Id::InsecureApi => on(self.api.insecure),
             Id::DipListen => {
                 let addr = self.dip_listen.as_ref().map(|listen| listen.addr.to_string());
                 text(Some(addr.as_deref().unwrap_or("none")))
             }
             Id::Strict => on(self.legacy_min_verification > Verification::Unverified),
-            Id::Verbose if self.log_level == LevelFilter::Trace => Effective::Unused,
-            Id::Verbose => on(self.log_level == LevelFilter::Debug),
-            Id::Debug => on(self.log_level == LevelFilter::Trace),
-            Id::ConfigFile | Id::CheckConfig => Effective::Unused,
+            _ => Effective::Unused,
+        }
+    }
+
+    fn of_outputs(&self, id: Id) -> Effective {
+        match id {
+            Id::JsonLog => on(self.json_log.is_some()),
+            Id::JsonLogFile => path(self.json_log.as_deref()),
+            Id::Syslog => on(self.syslog),
+            _ => self.posted(id),
         }
     }
 
@@ -118,6 +151,10 @@ impl Config {
             _ => Effective::Unused,
         }
     }
+}
+
+fn on(on: bool) -> Effective {
+    Effective::Shown(on.to_string())
 }
 
 fn addresses(listens: &[Listen]) -> Effective {

@@ -119,9 +119,9 @@ pub enum Fault {
     #[error("\"{addr}\" is named by {other} too; give each a port of its own, or leave one out")]
     SameAddress { addr: SocketAddr, other: String },
     #[error(
-        "\"{addr}\" lets other machines use the API, which has no authentication; write \
-         \"{loopback}\" (and put a proxy that has it in front), or add --insecure-api \
-         (insecure_api = true)"
+        "\"{addr}\" lets other machines use the API, and without TLS anybody on the way could read \
+         and change what is said; set api_cert and api_key (--api-cert, --api-key), or write \
+         \"{loopback}\", or add --insecure-api (insecure_api = true)"
     )]
     ApiNotLoopback { addr: SocketAddr, loopback: SocketAddr },
     #[error(
@@ -131,6 +131,12 @@ pub enum Fault {
     DipNotLoopback { addr: SocketAddr, loopback: SocketAddr },
     #[error("{0} is not a driver; write auto, uring or poll")]
     UnknownDriver(Shown),
+    #[error("{0} is not a scope; write read, feed, write or metrics")]
+    UnknownScope(Shown),
+    #[error(
+        "{0} is not the name of a host; write one like \"sentrypeer.example.org\", without a port"
+    )]
+    NotAName(Shown),
     #[error("{0} is not a persona; write freepbx, asterisk, freeswitch or opensips")]
     UnknownPersona(Shown),
     #[error(

@@ -186,7 +186,7 @@ fn expected(setting: &Setting) -> &'static str {
 fn example(setting: &Setting) -> String {
     let value = match setting.fallback {
         Fallback::Text(text) => text.split(',').next().unwrap_or(text),
-        Fallback::Nothing | Fallback::Computed(_) => setting.value_name,
+        Fallback::Nothing | Fallback::On | Fallback::Computed(_) => setting.value_name,
     };
     let key = setting.name();
     match setting.kind {

@@ -73,6 +73,7 @@ impl Layer {
                     let item = Item { text: text.into(), origin: Origin::Default };
                     self.items(setting.id, vec![item], Origin::Default);
                 }
+                Fallback::On => self.switch(setting.id, true, Origin::Default),
                 Fallback::Nothing if setting.kind == Kind::Switch => {
                     self.switch(setting.id, false, Origin::Default);
                 }

@@ -22,6 +22,15 @@ pub(super) const ALLOW_FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Most shards. More threads than any machine of today has processors would only cost memory.
 pub(super) const SHARDS_MAX: usize = 256;
 
+/// Most requests a second that a limit of the API may name: far beyond what its workers answer.
+pub(super) const API_RATE_MAX: usize = 1_000_000;
+
+/// Most connections that an address may be given; the API has no more in all.
+pub(super) const API_CONNECTIONS_MAX: usize = sentrypeer_http::limits::API_CONNECTIONS_MAX;
+
+/// Longest name of a host (RFC 1035, section 2.3.4), in bytes.
+pub(super) const HOST_BYTES_MAX: usize = 253;
+
 /// Most passwords that a caller may have to try. Their number travels in one byte of a nonce; who
 /// tries more than a handful is a dictionary, which is caught by then.
 pub(super) const REGISTER_TRIES_MAX: usize = 9;

@@ -10,6 +10,7 @@
 
 mod address;
 mod allowed;
+mod api;
 mod bootstrap;
 mod check;
 mod command;
@@ -32,6 +33,7 @@ mod subcommands;
 mod table;
 #[cfg(test)]
 mod tests;
+mod webhook;
 mod when;
 
 use std::ffi::OsString;
@@ -44,8 +46,11 @@ use sentrypeer_storage::event::Verification;
 
 pub use address::{AddressFault, Listen};
 pub use allowed::Allowed;
+pub use api::Api;
 pub use bootstrap::Bootstrap;
-pub use command::{Command, Db, ExportEvents, ExportIpset, Import, IpsetDocument, IpsetFamily};
+pub use command::{
+    Command, Db, ExportEvents, ExportIpset, Import, IpsetDocument, IpsetFamily, Token,
+};
 pub use error::{ConfigError, Fault, Problem, Problems, Shown, Warning};
 pub use flags::command_line;
 pub use kept::Kept;
@@ -56,6 +61,7 @@ pub use secret::{Secret, WebhookUrl};
 pub use sentrypeer_storage::prefix::Prefix;
 pub use setting::{Fallback, Group, Id, Kind, Setting};
 pub use table::SETTINGS;
+pub use webhook::{Credentials, Webhook};
 pub use when::{NoTime, When};
 
 use layer::Layer;
@@ -107,10 +113,8 @@ pub struct Config {
     pub webhook: Option<Webhook>,
     /// The node through which to find the others. `None`: peer to peer is off.
     pub bootstrap: Option<Bootstrap>,
-    /// Where the HTTP API is served. Empty: it is off. Loopback only, unless `insecure_api`.
-    pub api_listen: Vec<Listen>,
-    /// Whether the API may be open to other machines.
-    pub insecure_api: bool,
+    /// How the HTTP API is served.
+    pub api: Api,
     /// Where the dip lane is served, always on loopback. `None`: it is off.
     pub dip_listen: Option<Listen>,
     /// The weakest proof of an address with which the lists of SentryPeer 4.x name it.
@@ -161,26 +165,6 @@ impl Driver {
             Self::Poll => "poll",
         }
     }
-}
-
-/// Where events are posted, and as whom.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Webhook {
-    /// The URL.
-    pub url: WebhookUrl,
-    /// How to identify oneself. `None`: not at all.
-    pub credentials: Option<Credentials>,
-}
-
-/// OAuth 2 client credentials (RFC 6749, section 4.4).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credentials {
-    /// The client's id.
-    pub id: String,
-    /// The client's secret.
-    pub secret: Secret,
-    /// The file that held the secret, if it was in one.
-    pub secret_file: Option<PathBuf>,
 }
 
 /// What [`load`] gives.

@@ -9,7 +9,7 @@ use super::{Config, Listen};
 
 /// Finds what does not go together.
 pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
-    problems.extend(config.api_listen.iter().filter_map(|listen| open_api(config, listen)));
+    problems.extend(config.api.listen.iter().filter_map(|listen| open_api(config, listen)));
     problems.extend(config.dip_listen.iter().filter_map(open_dip_lane));
     // Defaults may stand in for what is wrong already; a clash with them would mislead.
     if problems.is_empty() {
@@ -17,9 +17,11 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
     }
 }
 
-/// The API has no authentication, so other machines reach it only by a decision.
+/// Without TLS anybody on the way can read and change what the API says, so other machines reach it
+/// only by a decision. Whether there is something to tell people by is known when tokens are read.
 fn open_api(config: &Config, listen: &Listen) -> Option<Problem> {
-    if config.insecure_api || listen.addr.ip().is_loopback() {
+    let api = &config.api;
+    if api.insecure || api.certificate.is_some() || listen.addr.ip().is_loopback() {
         return None;
     }
     let mut loopback = first_default(Id::ApiListen);
@@ -65,7 +67,7 @@ fn listens(config: &Config) -> impl Iterator<Item = (Id, &Listen)> {
     let lists = [
         (Id::SipListen, config.sip_listen.as_slice()),
         (Id::TlsListen, &config.tls_listen),
-        (Id::ApiListen, &config.api_listen),
+        (Id::ApiListen, &config.api.listen),
         (Id::DipListen, config.dip_listen.as_slice()),
     ];
     lists.into_iter().flat_map(|(id, listens)| listens.iter().map(move |listen| (id, listen)))
@@ -75,7 +77,8 @@ fn listens(config: &Config) -> impl Iterator<Item = (Id, &Listen)> {
 pub(super) fn warnings(layer: &Layer, config: &Config) -> Vec<Warning> {
     let kept = &config.kept;
     let messages_go_first = kept.messages_ns() <= kept.events_ns();
-    let idle: [(Id, bool, &'static str); 10] = [
+    const API: &str = "api (--api)";
+    let idle: [(Id, bool, &'static str); 15] = [
         (
             Id::MessagesKeepDays,
             messages_go_first,
@@ -86,15 +89,21 @@ pub(super) fn warnings(layer: &Layer, config: &Config) -> Vec<Warning> {
         (Id::ClientId, config.webhook.is_some(), "webhook (--webhook)"),
         (Id::ClientSecret, config.webhook.is_some(), "webhook (--webhook)"),
         (Id::ClientSecretFile, config.webhook.is_some(), "webhook (--webhook)"),
-        (Id::ApiListen, !config.api_listen.is_empty(), "api (--api)"),
-        (Id::InsecureApi, !config.api_listen.is_empty(), "api (--api)"),
+        (Id::ApiListen, !config.api.listen.is_empty(), API),
+        (Id::ApiUnix, config.api.unix.is_some(), API),
+        (Id::ApiCert, !config.api.listen.is_empty(), API),
+        (Id::ApiClientCa, !config.api.listen.is_empty(), API),
+        (Id::ApiClientScopes, config.api.client_ca.is_some(), "api_client_ca (--api-client-ca)"),
+        (Id::ApiHosts, config.api.is_on(), API),
+        (Id::InsecureApi, !config.api.listen.is_empty(), API),
         (Id::SipListen, !config.sip_listen.is_empty(), "SIP, which no_sip switches off"),
         (Id::TlsListen, !config.tls_listen.is_empty(), "TLS, which is switched off"),
     ];
     let idle = idle.into_iter().filter(|(id, in_use, _)| !in_use && was_given(layer, *id));
     let no_effect =
         idle.map(|(id, _, unless)| Warning::NoEffect { origin: layer.origin(id), id, unless });
-    let open = config.api_listen.iter().filter(|listen| !listen.addr.ip().is_loopback());
+    let strangers = |listen: &&Listen| config.api.insecure && !listen.addr.ip().is_loopback();
+    let open = config.api.listen.iter().filter(strangers);
     no_effect.chain(open.map(|listen| Warning::InsecureApi(listen.addr))).collect()
 }
 

@@ -37,6 +37,9 @@ fn same(id: Id, old: &Config, new: &Config) -> bool {
     match id {
         Id::Webhook => url(old) == url(new),
         Id::ClientSecret => secret(old) == secret(new),
+        // Other files take effect at once; whether there is TLS, and who is asked, does not.
+        Id::ApiCert | Id::ApiKey => old.api.certificate.is_some() == new.api.certificate.is_some(),
+        Id::ApiClientCa => old.api.client_ca.is_some() == new.api.client_ca.is_some(),
         _ => old.effective(id) == new.effective(id),
     }
 }

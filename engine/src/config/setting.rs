@@ -44,6 +44,16 @@ pub enum Id {
     Bootstrap,
     Api,
     ApiListen,
+    ApiUnix,
+    ApiCert,
+    ApiKey,
+    ApiClientCa,
+    ApiClientScopes,
+    ApiHosts,
+    ApiAnyOrigin,
+    ApiRate,
+    ApiConnectionsPerAddress,
+    ApiTokenRate,
     InsecureApi,
     DipListen,
     Strict,
@@ -59,7 +69,12 @@ pub(super) const COUNT: usize = Id::Debug as usize + 1;
 impl Id {
     /// What the items of a list are.
     pub(super) fn items(self) -> &'static str {
-        if self == Self::AllowNumbers { "numbers" } else { "addresses" }
+        match self {
+            Self::AllowNumbers => "numbers",
+            Self::ApiHosts => "names",
+            Self::ApiClientScopes => "scopes",
+            _ => "addresses",
+        }
     }
 
     /// How many of them there may be.
@@ -89,6 +104,8 @@ pub enum Kind {
 pub enum Fallback {
     /// The switch is off, or there is no value.
     Nothing,
+    /// The switch is on.
+    On,
     /// This text, as if it had been written in the file.
     Text(&'static str),
     /// Worked out at start; this says how.
@@ -227,6 +244,7 @@ impl Setting {
     pub fn default_text(&self) -> &'static str {
         match self.fallback {
             Fallback::Text(text) | Fallback::Computed(text) => text,
+            Fallback::On => "on",
             Fallback::Nothing if self.kind == Kind::Switch => "off",
             Fallback::Nothing => "none",
         }

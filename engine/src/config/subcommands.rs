@@ -1,5 +1,7 @@
 //! The subcommands: clap's description of them, and what each asks for.
 
+mod token;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -29,6 +31,7 @@ pub(super) fn command(matches: &ArgMatches) -> Command {
         Some(("status", _)) => Command::Status,
         Some(("db", wanted)) => database(wanted).map_or(Command::Run, Command::Db),
         Some(("import", wanted)) => import_of(wanted).map_or(Command::Run, Command::Import),
+        Some(("token", wanted)) => token::wanted(wanted).map_or(Command::Run, Command::Token),
         Some(("forget", wanted)) => match wanted.get_one::<Subject>("SUBJECT") {
             Some(subject) => Command::Forget(subject.clone()),
             // clap demands a subject.
@@ -91,7 +94,7 @@ fn database(matches: &ArgMatches) -> Option<Db> {
 }
 
 /// Every subcommand.
-pub(super) fn all() -> [clap::Command; 6] {
+pub(super) fn all() -> [clap::Command; 7] {
     [
         subcommand("healthcheck", "Exit with status 0 if the running node is well"),
         subcommand("status", "Show what the running node does"),
@@ -99,6 +102,7 @@ pub(super) fn all() -> [clap::Command; 6] {
         import(),
         db(),
         forget(),
+        token::description(),
     ]
 }
 

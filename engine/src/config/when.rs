@@ -38,6 +38,17 @@ impl When {
     }
 }
 
+impl When {
+    /// The point in time, when the present is `now` and what is meant lies ahead: `90d` is then in 90 days.
+    #[must_use]
+    pub fn time_to_come(self, now: Time) -> Time {
+        match self {
+            Self::At(time) => time,
+            Self::Ago { seconds } => Time(now.0.saturating_add(seconds.saturating_mul(NS_PER_S))),
+        }
+    }
+}
+
 impl FromStr for When {
     type Err = NoTime;
 
@@ -88,6 +99,13 @@ mod tests {
         assert_eq!(at("24h"), at("1d"));
         assert_eq!(at("0s"), Some(now_s));
         assert_eq!(at("99999999999d"), Some(0));
+    }
+
+    #[test]
+    fn how_long_from_now_is_written_as_how_long_ago() {
+        let at = |text: &str| text.parse::<When>().unwrap().time_to_come(NOW).0 / NS_PER_S;
+        assert_eq!(at("1d"), NOW.0 / NS_PER_S + 86_400);
+        assert_eq!(at("2026-11-24"), 1_795_478_400);
     }
 
     #[test]

@@ -7,12 +7,14 @@
 //! for a whole one. Before the status code there may be empty lines: the node is still at it.
 
 pub mod batch;
+pub mod charge;
 mod client;
 pub mod counts;
 pub mod documents;
 mod native;
 pub mod order;
 mod serve;
+pub mod tokens;
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -23,6 +25,7 @@ use std::sync::Arc;
 use sentrypeer_http::context::Context;
 use sentrypeer_storage::identity::beside;
 
+use charge::Charge;
 pub use client::{Answer, is_served, order, request};
 use counts::OrderCounts;
 pub use serve::ask;
@@ -108,9 +111,14 @@ impl Bound {
     /// # Errors
     ///
     /// If the system gives no thread.
-    pub fn serve(self, context: Arc<Context>, orders: Arc<OrderCounts>) -> io::Result<Control> {
+    pub fn serve(
+        self,
+        context: Arc<Context>,
+        charge: Charge,
+        orders: Arc<OrderCounts>,
+    ) -> io::Result<Control> {
         let listener = self.listener;
-        let served = Arc::new(serve::Served { context, orders });
+        let served = Arc::new(serve::Served { context, charge, orders });
         std::thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || serve::accept(&listener, &served))?;

@@ -12,6 +12,7 @@
 //! | `import-place NAME` | nothing | how far the import of this name has got |
 //! | `import NAME PLACE BYTES`, and then so many bytes | a [batch](mod@super::batch) is stored | what became of it |
 //! | `events AFTER` | nothing | events of the log, see [`documents::Events`] |
+//! | `token ...` | see [`tokens`](mod@super::tokens) | |
 
 use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -30,6 +31,8 @@ use sentrypeer_storage::order::OrderError;
 use sentrypeer_storage::query::Subject;
 use serde_json::json;
 
+use super::charge::Charge;
+use super::tokens::TokenOrder;
 use super::{batch, documents, native};
 use crate::limits::{CONTROL_BATCH_BYTES_MAX, FORGET_PATIENCE_S, IMPORT_PATIENCE_S};
 
@@ -51,6 +54,8 @@ pub enum Order {
         /// The last one that the asker has.
         after: Seq,
     },
+    /// Look after the API's tokens.
+    Token(TokenOrder),
 }
 
 /// Why an order was not carried out.
@@ -91,14 +96,15 @@ impl From<MaintainError> for Refusal {
 /// What would break a line or a word.
 const NOT_IN_WORDS: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
-fn word(bytes: &[u8]) -> String {
+/// Text as one word of a line.
+pub(super) fn word(bytes: &[u8]) -> String {
     percent_encode(bytes, NOT_IN_WORDS).to_string()
 }
 
 impl Order {
     /// The words of each kind of order, by [`Order::kind`].
-    pub const KINDS: [&'static str; 6] =
-        ["stats", "backup", "forget", "import-place", "import", "events"];
+    pub const KINDS: [&'static str; 7] =
+        ["stats", "backup", "forget", "import-place", "import", "events", "token"];
 
     /// Which kind it is: a place in [`Order::KINDS`].
     #[must_use]
@@ -110,6 +116,7 @@ impl Order {
             Self::ImportPlace(_) => 3,
             Self::Import(_) => 4,
             Self::Events { .. } => 5,
+            Self::Token(_) => 6,
         }
     }
 
@@ -137,6 +144,7 @@ impl Order {
                 words.extend(numbers);
             }
             Self::Events { after } => words.push(after.0.to_string()),
+            Self::Token(order) => words.extend(order.words()),
         }
         let mut bytes = words.join(" ").into_bytes();
         bytes.push(b'\n');
@@ -177,6 +185,7 @@ impl Order {
                 Ok(Self::Import(Import { name, place, events }))
             }
             ["events", after] => Ok(Self::Events { after: Seq(number(after)?) }),
+            ["token", ref words @ ..] => TokenOrder::decode(words).map(Self::Token),
             _ => Err(malformed("this version knows no such order")),
         }
     }
@@ -186,7 +195,8 @@ impl Order {
     /// # Errors
     ///
     /// [`Refusal`].
-    pub fn carry_out(self, store: &Store) -> Result<Vec<u8>, Refusal> {
+    pub fn carry_out(self, on: &Charge) -> Result<Vec<u8>, Refusal> {
+        let store = &on.store;
         let value = match self {
             Self::Stats => documents::stats(&store.database_stats()?),
             Self::Backup(path) => json!({ "bytes": store.backup(&path)? }),
@@ -197,6 +207,7 @@ impl Order {
             Self::ImportPlace(name) => json!({ "place": store.import_place(&name)? }),
             Self::Import(import) => documents::imported(&take_in(store, import)?),
             Self::Events { after } => return documents::events(store, after).map_err(Into::into),
+            Self::Token(order) => order.carry_out(&on.tokens)?,
         };
         Ok(value.to_string().into_bytes())
     }
@@ -209,11 +220,11 @@ fn take_in(store: &Store, mut import: Import) -> Result<Imported, Refusal> {
     Ok(imported)
 }
 
-fn malformed(why: &str) -> Refusal {
+pub(super) fn malformed(why: &str) -> Refusal {
     Refusal::new(400, why)
 }
 
-fn bytes(word: &str, max: usize) -> Result<Vec<u8>, Refusal> {
+pub(super) fn bytes(word: &str, max: usize) -> Result<Vec<u8>, Refusal> {
     let bytes: Vec<u8> = percent_decode_str(word).collect();
     let fits = (1..=max).contains(&bytes.len());
     if fits { Ok(bytes) } else { Err(malformed("a word is empty or too long")) }
@@ -234,13 +245,17 @@ fn import_name(word: &str) -> Result<String, Refusal> {
     name.map_err(|_| malformed("the name is not UTF-8"))
 }
 
-fn number(word: &str) -> Result<u64, Refusal> {
+pub(super) fn number(word: &str) -> Result<u64, Refusal> {
     word.parse().map_err(|_| malformed("a number was expected"))
 }
 
 #[cfg(test)]
 mod tests {
+    use sentrypeer_http::access::{Scope, Scopes};
+    use sentrypeer_storage::event::Time;
+
     use super::*;
+    use crate::control::tokens::NewToken;
 
     fn again(order: &Order) -> Order {
         let bytes = order.encode();
@@ -265,13 +280,21 @@ mod tests {
             Order::ImportPlace("a file".to_owned()),
             Order::Import(Import { name: "x y".to_owned(), place: 7, events: Vec::new() }),
             Order::Events { after: Seq(9) },
+            Order::Token(TokenOrder::List),
+            Order::Token(TokenOrder::Revoke("a b".to_owned())),
+            Order::Token(TokenOrder::Make(NewToken {
+                name: "pbx".to_owned(),
+                scopes: Scopes::of([Scope::Read, Scope::Feed]),
+                expires: Some(Time(7)),
+                requests_per_s: None,
+            })),
         ];
         let mut kinds: Vec<usize> = orders.iter().map(Order::kind).collect();
         for order in &orders {
             assert_eq!(format!("{:?}", again(order)), format!("{order:?}"));
         }
         kinds.dedup();
-        assert_eq!(kinds, [0, 1, 2, 3, 4, 5]);
+        assert_eq!(kinds, [0, 1, 2, 3, 4, 5, 6]);
     }
 
     #[test]
@@ -288,6 +311,10 @@ mod tests {
             "events x",
             "import-place ",
             "import x y 1",
+            "token",
+            "token make x",
+            "token make x root - -",
+            "token make x read - 4294967296",
         ] {
             assert_eq!(refused(line, b""), 400, "{line:?}");
         }

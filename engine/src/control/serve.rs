@@ -16,6 +16,7 @@ use sentrypeer_http::routes;
 use sentrypeer_storage::event::Time;
 use serde_json::json;
 
+use super::charge::Charge;
 use super::counts::OrderCounts;
 use super::order::{Order, Refusal};
 use crate::limits::{
@@ -26,6 +27,7 @@ use crate::limits::{
 /// What clients are answered from.
 pub(super) struct Served {
     pub(super) context: Arc<Context>,
+    pub(super) charge: Charge,
     pub(super) orders: Arc<OrderCounts>,
 }
 
@@ -108,7 +110,7 @@ fn serve_order(mut stream: &UnixStream, served: &Served, order: Order) -> io::Re
     let counted = served.orders.begin(&order);
     thread::scope(|scope| {
         thread::Builder::new().name("control-order".to_owned()).spawn_scoped(scope, move || {
-            let _ = done.send(order.carry_out(&served.context.store));
+            let _ = done.send(order.carry_out(&served.charge));
         })?;
         loop {
             match told.recv_timeout(Duration::from_millis(CONTROL_PULSE_MS)) {

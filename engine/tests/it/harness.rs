@@ -147,7 +147,7 @@ impl Node {
     fn read_addresses(&mut self) {
         for line in self.lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
-            let address = words.last().and_then(|w| w.trim_start_matches("http://").parse().ok());
+            let address = words.last().and_then(|w| w.rsplit("//").next()?.parse().ok());
             match words[..] {
                 [_, "listening", "on", "UDP", _] => self.udp = address,
                 [_, "listening", "on", "TCP", _] => self.tcp = address,

@@ -10,6 +10,7 @@ mod drivers;
 mod export;
 mod forged;
 mod front_ends;
+mod guarded;
 mod harness;
 mod lifecycle;
 mod many_addresses;

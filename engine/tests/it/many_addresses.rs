@@ -24,7 +24,7 @@ const ADDRESSES: [&str; 6] = [
 ];
 
 /// Runs `check` where the network is its own and both subnets are local; says so if that cannot be.
-fn in_a_network_of_its_own(check: impl FnOnce() + Send) {
+pub fn in_a_network_of_its_own(check: impl FnOnce() + Send) {
     if !has("ip") {
         return;
     }

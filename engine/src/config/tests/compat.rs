@@ -70,7 +70,7 @@ const ROWS: &[Row] = &[
         ),
     ),
     row(Some('a'), "api", &["SENTRYPEER_API"], "api = true", "", |c| {
-        is(&c.api_listen, "127.0.0.1:8082")
+        is(&c.api.listen, "127.0.0.1:8082")
     }),
     row(
         Some('w'),
@@ -152,10 +152,66 @@ const ROWS: &[Row] = &[
         &["SENTRYPEER_API_LISTEN"],
         "api_listen = '127.0.0.1:80'",
         "127.0.0.1:80",
-        |c| is(&c.api_listen, "127.0.0.1:80"),
+        |c| is(&c.api.listen, "127.0.0.1:80"),
     ),
     row(None, "insecure-api", &["SENTRYPEER_INSECURE_API"], "insecure_api = true", "", |c| {
-        c.insecure_api
+        c.api.insecure
+    }),
+    row(None, "api-unix", &["SENTRYPEER_API_UNIX"], "api_unix = 'x.sock'", "x.sock", |c| {
+        c.api.unix.as_deref() == Some(Path::new("x.sock")) && c.api.listen.is_empty()
+    }),
+    with(
+        &["--api-key=y"],
+        row(None, "api-cert", &["SENTRYPEER_API_CERT"], "api_cert = 'x'", "x", |c| {
+            c.api.certificate == Some(Certificate { cert: "x".into(), key: "y".into() })
+        }),
+    ),
+    with(
+        &["--api-cert=x"],
+        row(None, "api-key", &["SENTRYPEER_API_KEY"], "api_key = 'y'", "y", |c| {
+            c.api.certificate == Some(Certificate { cert: "x".into(), key: "y".into() })
+        }),
+    ),
+    with(
+        &["--api-cert=x", "--api-key=y"],
+        row(
+            None,
+            "api-client-ca",
+            &["SENTRYPEER_API_CLIENT_CA"],
+            "api_client_ca = 'z'",
+            "z",
+            |c| c.api.client_ca.as_deref() == Some(Path::new("z")),
+        ),
+    ),
+    row(
+        None,
+        "api-client-scopes",
+        &["SENTRYPEER_API_CLIENT_SCOPES"],
+        "api_client_scopes = ['write', 'read']",
+        "write,read",
+        |c| c.api.client_scopes.to_string() == "read write",
+    ),
+    row(
+        None,
+        "api-hosts",
+        &["SENTRYPEER_API_HOSTS"],
+        "api_hosts = ['a.example', 'b.example']",
+        "a.example,b.example",
+        |c| c.api.hosts == ["a.example", "b.example"],
+    ),
+    row(None, "api-rate", &["SENTRYPEER_API_RATE"], "api_rate = 7", "7", |c| {
+        (c.api.rate.per_s, c.api.rate.burst) == (7, 14)
+    }),
+    row(
+        None,
+        "api-connections-per-address",
+        &["SENTRYPEER_API_CONNECTIONS_PER_ADDRESS"],
+        "api_connections_per_address = 7",
+        "7",
+        |c| c.api.connections_per_address == 7,
+    ),
+    row(None, "api-token-rate", &["SENTRYPEER_API_TOKEN_RATE"], "api_token_rate = 7", "7", |c| {
+        c.api.token_rate.per_s == 7
     }),
     row(
         None,
@@ -270,8 +326,9 @@ const ROWS: &[Row] = &[
 #[test]
 fn every_setting_is_in_this_files_table() {
     let mut named: Vec<&str> = ROWS.iter().map(|row| row.long).collect();
-    // These four are tested on their own.
+    // These are tested on their own.
     named.extend(["config", "check-config", "oauth2-client-secret-file", "allow-file"]);
+    named.push("api-any-origin");
     named.sort_unstable();
     let mut known: Vec<&str> = SETTINGS.iter().map(|setting| setting.long).collect();
     known.sort_unstable();
@@ -334,15 +391,37 @@ fn without_any_setting_the_defaults_hold() {
     assert_eq!(config.legacy_min_verification, Verification::Unverified);
     assert_eq!(config.log_level, LevelFilter::Info);
     assert!(!config.responsive && !config.syslog && !config.test_addresses);
-    assert!(config.api_listen.is_empty() && config.dip_listen.is_none());
+    assert!(config.api.listen.is_empty() && config.dip_listen.is_none());
     assert!(config.json_log.is_none() && config.webhook.is_none() && config.bootstrap.is_none());
     assert!(config.certificate.is_none() && config.config_file.is_none());
 }
 
 #[test]
+fn what_the_api_allows_by_default_is_what_its_front_says() {
+    use sentrypeer_http::access::Settings;
+    use sentrypeer_http::front::AddressLimits;
+    let (api, limits, usual) =
+        (flags(&[]).config().api, AddressLimits::default(), Settings::default());
+    assert_eq!((api.connections_per_address, api.rate), (limits.connections, limits.rate));
+    assert_eq!((api.client_scopes, api.token_rate), (usual.certificate_scopes, usual.token_rate));
+    assert!(api.any_origin && !api.is_on());
+    assert!(!flags(&["--api-any-origin=off"]).config().api.any_origin);
+    assert!(flags(&["-a"]).file("api_any_origin = false").config().api.is_on());
+}
+
+#[test]
+fn naming_the_socket_of_the_api_opens_that_alone() {
+    let api = flags(&["--api-unix=x"]).config().api;
+    assert!(api.listen.is_empty() && api.unix.is_some());
+    let api = flags(&["--api-unix=x", "-a"]).config().api;
+    assert!(api.listen.len() == 1 && api.unix.is_some());
+    assert!(!file("api_unix = 'x'").args(&["--api=off"]).config().api.is_on());
+}
+
+#[test]
 fn short_flags_combine() {
     let config = flags(&["-jar"]).config();
-    assert!(config.json_log.is_some() && config.responsive && !config.api_listen.is_empty());
+    assert!(config.json_log.is_some() && config.responsive && !config.api.listen.is_empty());
     let config = flags(&["-jarlx.log", "-sNfx.redb"]).config();
     assert_eq!(config.json_log.as_deref(), Some(Path::new("x.log")));
     assert_eq!(config.db, Path::new("x.redb"));
@@ -359,7 +438,7 @@ fn a_switch_does_not_take_the_next_argument() {
 fn the_last_of_a_repeated_flag_counts_and_addresses_add_up() {
     let config = flags(&["--driver", "uring", "-f", "x", "--driver", "poll", "-f", "y"]).config();
     assert_eq!((config.driver, config.db.as_path()), (Driver::Poll, Path::new("y")));
-    assert!(flags(&["-vv", "-a", "--api=off", "-a"]).config().api_listen.len() == 1);
+    assert!(flags(&["-vv", "-a", "--api=off", "-a"]).config().api.listen.len() == 1);
     let config = flags(&["-z", "127.0.0.1:1", "--tls-listen", "127.0.0.1:2"]).config();
     assert_eq!(addresses(&config.tls_listen), ["127.0.0.1:1", "127.0.0.1:2"]);
     assert!(!config.tls_listen[0].defaulted());

@@ -67,6 +67,12 @@ fn wrong_usage_exits_with_status_2() {
         &["db", "vacuum"],
         &["db", "backup"],
         &["db", "stats", "file"],
+        &["token"],
+        &["token", "make"],
+        &["token", "make", "x", "--scopes", "root"],
+        &["token", "make", "x", "--scopes", ","],
+        &["token", "make", "x", "--rate", "0"],
+        &["token", "revoke"],
         &["forget"],
         &["forget", ""],
         &["forget", "192.0.2.1:5060"],
@@ -91,6 +97,33 @@ fn db_and_forget_say_what_they_are_asked_for() {
     assert_eq!(command(&["forget", "2001:db8::7"]), Command::Forget(source));
     let number = Subject::Number(NumberKey::of(b"+442071234567"));
     assert_eq!(command(&["forget", "+44 20 7123-4567"]), Command::Forget(number));
+}
+
+#[test]
+fn token_says_what_it_is_asked_for() {
+    use sentrypeer_http::access::{Scope, Scopes};
+    let command = |args: &[&str]| flags(args).load().unwrap().command;
+    let plain = Token::Make {
+        name: "pbx".to_owned(),
+        scopes: Scopes::of([Scope::Read]),
+        expires: None,
+        requests_per_s: None,
+        json: false,
+    };
+    assert_eq!(command(&["token", "make", "pbx"]), Command::Token(plain));
+    let words =
+        ["token", "make", "x", "--scopes=feed,write", "--expires=90d", "--rate=5", "--json"];
+    let full = Token::Make {
+        name: "x".to_owned(),
+        scopes: Scopes::of([Scope::Feed, Scope::Write]),
+        expires: Some(When::Ago { seconds: 7_776_000 }),
+        requests_per_s: Some(5),
+        json: true,
+    };
+    assert_eq!(command(&words), Command::Token(full));
+    assert_eq!(command(&["token", "list"]), Command::Token(Token::List { json: false }));
+    let revoke = Token::Revoke { name: "x".to_owned() };
+    assert_eq!(command(&["token", "revoke", "x"]), Command::Token(revoke));
 }
 
 #[test]

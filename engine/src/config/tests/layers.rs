@@ -155,14 +155,14 @@ fn of_two_variables_the_first_that_says_something_counts() {
 
 #[test]
 fn naming_an_address_of_the_api_switches_it_on() {
-    assert_eq!(flags(&["--api-listen", "127.0.0.1:80"]).config().api_listen.len(), 1);
+    assert_eq!(flags(&["--api-listen", "127.0.0.1:80"]).config().api.listen.len(), 1);
     // What the same or a stronger layer says counts more.
-    assert!(flags(&["--api-listen", "127.0.0.1:80", "--api=off"]).config().api_listen.is_empty());
+    assert!(flags(&["--api-listen", "127.0.0.1:80", "--api=off"]).config().api.listen.is_empty());
     let start = file("api_listen = '127.0.0.1:80'").args(&["--api=off"]);
-    assert!(start.config().api_listen.is_empty());
+    assert!(start.config().api.listen.is_empty());
     let start = file("api = false").env("SENTRYPEER_API_LISTEN", "127.0.0.1:80");
     let config = start.config();
-    assert_eq!(addresses(&config.api_listen), ["127.0.0.1:80"]);
+    assert_eq!(addresses(&config.api.listen), ["127.0.0.1:80"]);
     assert_eq!(config.origin(Id::Api), &Origin::Environment("SENTRYPEER_API_LISTEN"));
 }
 
@@ -262,6 +262,8 @@ fn the_description_is_a_file_that_gives_the_same_configuration() {
         "-jarvs --strict --test-addresses --shards 3 --driver poll -f x.redb -l y\".log",
         "-aN --api-listen 0.0.0.0:82 --insecure-api --dip-listen none -d -p -b [2001:db8::1]:5",
         "-R -t a -k b",
+        "-a --api-cert x --api-key y --api-client-ca z --api-client-scopes read --api-any-origin=off",
+        "--api-unix x.sock --api-hosts a.example,b.example --api-rate 9 --api-token-rate 8",
         "--proxy-protocol-from 10.0.0.0/8,2001:db8::7 --answer-rate-source 0 --answer-rate-total 9",
         "--allow 10.0.0.0/8,2001:db8::7 --allow-numbers +44800*,112 --block-private",
         "--sip-listen [fe80::1%2]:5060 -z 127.0.0.1:0 -z 127.0.0.1:0",
@@ -287,6 +289,12 @@ fn a_reload_names_what_needs_a_restart() {
     assert_eq!(restart_keys(&old, &flags(&allowed).config()), [""; 0]);
     let args = ["-v", "--strict", "-t", "a", "-k", "b", "--sip-listen", "127.0.0.1:1", "-r"];
     assert_eq!(restart_keys(&old, &flags(&args).config()), ["sip_listen", "responsive"]);
+    let tls = |pair: [&str; 2]| {
+        let [cert, key] = pair.map(str::to_owned);
+        flags(&["-a", &format!("--api-cert={cert}"), &format!("--api-key={key}")]).config()
+    };
+    assert_eq!(restart_keys(&tls(["a", "b"]), &tls(["c", "d"])), [""; 0]);
+    assert_eq!(restart_keys(&flags(&["-a"]).config(), &tls(["c", "d"])), ["api_cert", "api_key"]);
     let kept = ["--hours-keep-days=9", "--log-size-max-mb=99", "--events-keep-days=7"];
     let needed = ["hours_keep_days", "log_size_max_mb"];
     assert_eq!(restart_keys(&old, &flags(&kept).config()), needed);

@@ -248,14 +248,18 @@ fn the_api_is_not_opened_to_other_machines_by_accident() {
         assert_eq!(
             flags(&["--api-listen", addr]).error(),
             format!(
-                "--api-listen: \"{addr}\" lets other machines use the API, which has no \
-                 authentication; write \"127.0.0.1:8082\" (and put a proxy that has it in front), \
-                 or add --insecure-api (insecure_api = true)"
+                "--api-listen: \"{addr}\" lets other machines use the API, and without TLS anybody \
+                 on the way could read and change what is said; set api_cert and api_key \
+                 (--api-cert, --api-key), or write \"127.0.0.1:8082\", or add --insecure-api \
+                 (insecure_api = true)"
             )
         );
         let start = flags(&["--api-listen", addr, "--insecure-api"]);
-        assert_eq!(addresses(&start.config().api_listen), [addr]);
+        assert_eq!(addresses(&start.config().api.listen), [addr]);
         assert_eq!(start.warnings().len(), 1);
+        // Whether there is somebody to tell people by is known when tokens are read.
+        let start = flags(&["--api-listen", addr, "--api-cert=x", "--api-key=y"]);
+        assert!(start.warnings().is_empty());
     }
     for addr in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
         assert!(flags(&["--api-listen", addr]).warnings().is_empty());
@@ -319,6 +323,32 @@ fn a_certificate_needs_its_key_and_the_reverse() {
     let error = env("SENTRYPEER_KEY", "x").error();
     assert_eq!(error, "SENTRYPEER_KEY: has no effect alone; set cert (--cert) too, or neither");
     file("cert = 'x'").env("SENTRYPEER_KEY", "y").config();
+}
+
+#[test]
+fn what_the_api_is_given_is_checked() {
+    for (args, message) in [
+        (
+            ["--api-cert=x", "-a"],
+            "--api-cert: has no effect alone; set api_key (--api-key) too, or neither",
+        ),
+        (
+            ["--api-client-ca=x", "-a"],
+            "--api-client-ca: has no effect alone; set api_cert and api_key too, or neither",
+        ),
+        (
+            ["--api-client-scopes=read,root", "-a"],
+            "--api-client-scopes: \"root\" is not a scope; write read, feed, write or metrics",
+        ),
+        (
+            ["--api-hosts=a.example:8082", "-a"],
+            "--api-hosts: \"a.example:8082\" is not the name of a host; write one like \
+             \"sentrypeer.example.org\", without a port",
+        ),
+        (["--api-rate=0", "-a"], "--api-rate: \"0\" is not between 1 and 1000000"),
+    ] {
+        assert_eq!(flags(&args).error(), message);
+    }
 }
 
 #[test]

@@ -1,0 +1,25 @@
+//! What orders are carried out on.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sentrypeer_storage::Store;
+
+use crate::guard::Tokens;
+
+/// What orders are carried out on: the parts of a running node, or its files while none runs.
+#[derive(Debug)]
+pub struct Charge {
+    /// The database.
+    pub store: Store,
+    /// The API's tokens.
+    pub tokens: Arc<Tokens>,
+}
+
+impl Charge {
+    /// A database whose node does not run.
+    #[must_use]
+    pub fn alone(store: Store, database: &Path) -> Self {
+        Self { store, tokens: Arc::new(Tokens::beside(database)) }
+    }
+}
