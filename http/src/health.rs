@@ -13,6 +13,9 @@ struct Health<'a> {
     status: &'a str,
     message: &'a str,
     version: &'a str,
+    /// How the node's outputs are doing, as `/api/v1/status` has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outputs: Option<serde_json::Value>,
 }
 
 const GREETING: &str = "Hello from SentryPeer!";
@@ -55,7 +58,8 @@ fn in_either_form(
     message: &str,
 ) -> Response {
     if wants_json(request) {
-        return Response::json(code, &Health { status, message, version: ctx.version });
+        let outputs = (ctx.status)().get("outputs").cloned().filter(|outputs| !outputs.is_null());
+        return Response::json(code, &Health { status, message, version: ctx.version, outputs });
     }
     let page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><title>SentryPeer</title></head>\
