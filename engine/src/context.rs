@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use sentrypeer_http::context::Context;
 use sentrypeer_http::counters::Counters;
+use sentrypeer_storage::event::Time;
 use sentrypeer_storage::identity::Identity;
 use sentrypeer_storage::policy::{AllowList, Policy};
 use sentrypeer_storage::{Options, Store};
@@ -13,6 +14,7 @@ use serde_json::json;
 
 use crate::config::{Allowed, Config};
 use crate::control::counts::OrderCounts;
+use crate::control::outputs::Watched;
 use crate::counters::{self, ShardCounters};
 use crate::metrics;
 use crate::net::listen::Listening;
@@ -89,29 +91,32 @@ pub struct Facts {
     pub shards: Vec<Arc<ShardCounters>>,
     /// Whether it answers probes.
     pub responsive: bool,
+    /// Its database, for readers.
+    pub store: Store,
+    /// Its outputs.
+    pub outputs: Watched,
 }
 
 /// The context of a running node, whose listeners are open.
 #[must_use]
 pub fn for_node(
-    store: Store,
     policy: Arc<ArcSwap<Policy>>,
     facts: Arc<Facts>,
     orders: Arc<OrderCounts>,
     any_origin: bool,
 ) -> Context {
-    let shards = facts.shards.clone();
-    let (told, counted) = (store.clone(), store.clone());
+    let counted = Arc::clone(&facts);
     Context {
-        store,
+        store: facts.store.clone(),
         policy: Box::new(move || policy.load_full()),
         version: VERSION,
         metrics: Box::new(move |out| {
-            counters::render(&shards, out);
-            metrics::render(&counted, out);
+            counters::render(&counted.shards, out);
+            metrics::render(&counted.store, out);
+            metrics::of_outputs(&counted.outputs.status(&counted.store, Time::now()), out);
             orders.render(out);
         }),
-        status: Box::new(move || status(&facts, &told)),
+        status: Box::new(move || status(&facts)),
         any_origin,
         counters: Counters::default(),
     }
@@ -132,7 +137,8 @@ pub fn for_export(config: &Config, store: Store) -> Context {
     }
 }
 
-fn status(facts: &Facts, store: &Store) -> serde_json::Value {
+fn status(facts: &Facts) -> serde_json::Value {
+    let store = &facts.store;
     let sum = |count| facts.shards.iter().map(|shard| shard.of(count)).sum::<u64>();
     let snapshot = store.snapshot();
     let listening: Vec<String> =
@@ -153,7 +159,26 @@ fn status(facts: &Facts, store: &Store) -> serde_json::Value {
         "datagrams_received": sum(counters::Count::Datagrams),
         "events_shed": sum(counters::Count::ShedNoArena),
         "kernel_drops": sum(counters::Count::KernelDrops),
+        "outputs": outputs_in_short(facts),
     })
+}
+
+/// How the outputs are doing, without where they go: more people read this than may know that.
+fn outputs_in_short(facts: &Facts) -> Option<Vec<serde_json::Value>> {
+    let all = facts.outputs.status(&facts.store, Time::now());
+    let some = all
+        .iter()
+        .map(|output| {
+            json!({
+                "name": output.name,
+                "state": output.state.name(),
+                "lag_events": output.lag_events,
+                "lag_s": output.lag_s,
+                "failures": output.failures,
+            })
+        })
+        .collect::<Vec<_>>();
+    (!some.is_empty()).then_some(some)
 }
 
 #[cfg(test)]

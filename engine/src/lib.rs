@@ -39,6 +39,7 @@ pub mod logging;
 pub mod metrics;
 pub mod net;
 pub mod node;
+pub mod outputs;
 pub mod recorder;
 pub mod reload;
 pub mod shard;

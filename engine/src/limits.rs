@@ -229,6 +229,13 @@ pub const BINDINGS_BYTES_MAX: usize = 1_024;
 /// quarter of it.
 pub const PEM_BYTES_MAX: u64 = 1 << 20;
 
+/// How often `sentrypeer tail` asks for new events: five commits a second make some visible.
+pub const TAIL_LOOK_MS: u64 = 200;
+
+/// How long the outputs may take to finish what they are at when the node stops. What a receiver has
+/// not confirmed by then comes again after the next start.
+pub const OUTPUTS_STOP_MS: u64 = 1_000;
+
 /// Longest request line that the control socket takes, in bytes.
 pub const CONTROL_REQUEST_BYTES_MAX: usize = 4_096;
 
@@ -274,7 +281,7 @@ const _: () = assert!(REPLY_BYTES_MAX * 4 <= REPLY_BATCH_BYTES);
 const _: () = assert!(TICK_BUSY_MS * 2 <= ARENA_AGE_MS && TICK_IDLE_MS <= ARENA_AGE_MS);
 const _: () = assert!(crate::sip::limits::NUMBER_BYTES_MAX == NUMBER_BYTES_MAX);
 const _: () = assert!(crate::sip::limits::STREAM_MESSAGE_BYTES_MAX <= MESSAGE_BYTES_MAX);
-const _: () = assert!(DRAIN_MS < STOP_MS);
+const _: () = assert!(OUTPUTS_STOP_MS + DRAIN_MS < STOP_MS);
 const _: () = assert!(CONTROL_PULSE_MS * 10 < CONTROL_STALL_MS);
 const _: () = assert!(ANSWER_SOURCES.is_multiple_of(ANSWER_WAYS));
 const _: () = assert!(ANSWER_NETWORKS.is_multiple_of(ANSWER_WAYS));

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use sentrypeer_export::status::{State, Status};
 use sentrypeer_http::metrics::{self, Kind};
 use sentrypeer_storage::cursor::{Cursor, CursorName};
 use sentrypeer_storage::event::Seq;
@@ -47,6 +48,47 @@ fn of_cursors(cursors: &[(CursorName, Cursor)], last: Seq, out: &mut String) {
         "When a reader last went on, Unix time.",
         &|cursor| Box::new(cursor.moved.0 as f64 / 1e9),
     );
+}
+
+/// Appends the families of the outputs. Their names are the operator's and ours.
+pub fn of_outputs(outputs: &[Status], out: &mut String) {
+    let mut family = |name, kind, help, value: fn(&Status) -> u64| {
+        if outputs.is_empty() {
+            return;
+        }
+        metrics::family(out, name, kind, help);
+        for output in outputs {
+            let labels = [("output", output.name.as_str()), ("kind", output.kind)];
+            metrics::sample(out, name, &labels, value(output));
+        }
+    };
+    let counter = Kind::Counter;
+    family(
+        "sentrypeer_output_up",
+        Kind::Gauge,
+        "Whether an output hands on what comes: 0 while it fails, pauses, or has ended.",
+        |output| u64::from(matches!(output.state, State::Running | State::Starting)),
+    );
+    family(
+        "sentrypeer_output_lag_events",
+        Kind::Gauge,
+        "Events that an output has yet to hand on.",
+        |output| output.lag_events,
+    );
+    family(
+        "sentrypeer_output_lag_seconds",
+        Kind::Gauge,
+        "Age of the last event that an output handed on, if there are more.",
+        |output| output.lag_s,
+    );
+    let sent = "Events that the receiver has.";
+    family("sentrypeer_output_sent_events_total", counter, sent, |output| output.sent);
+    let filtered = "Events that the output's filter left out.";
+    family("sentrypeer_output_filtered_events_total", counter, filtered, |output| output.filtered);
+    let refused = "Events that the receiver refused for good.";
+    family("sentrypeer_output_refused_events_total", counter, refused, |output| output.set_aside);
+    let failures = "How often handing on failed.";
+    family("sentrypeer_output_failures_total", counter, failures, |output| output.failures);
 }
 
 #[cfg(test)]

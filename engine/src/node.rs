@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use sentrypeer_export::Outputs;
 use sentrypeer_storage::identity;
 use sentrypeer_storage::intake;
 use sentrypeer_storage::{self as storage, Store, WriterThread};
@@ -18,13 +19,14 @@ use crate::config::{Config, ConfigError, Loaded};
 use crate::context::{self, Facts};
 use crate::control::charge::Charge;
 use crate::control::counts::OrderCounts;
+use crate::control::outputs::Watched;
 use crate::control::{self, Control};
 use crate::fronts::{self, Fronts};
 use crate::guard::Guard;
-use crate::limits::{READY_POLL_MS, STOP_MS};
+use crate::limits::{OUTPUTS_STOP_MS, READY_POLL_MS, STOP_MS};
 use crate::net::{self, listen};
 use crate::reload::Reloadable;
-use crate::{shards, startup};
+use crate::{outputs, shards, startup};
 
 /// Why the node cannot run, or ended by itself. Each says what failed and what to do.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -61,6 +63,7 @@ struct Node {
     shards: Vec<JoinHandle<()>>,
     store: Store,
     reloadable: Reloadable,
+    outputs: Outputs,
     /// What answers questions, once it does.
     outside: Option<(Fronts, Control)>,
 }
@@ -86,6 +89,7 @@ impl Node {
         let (store, writer) =
             storage::start(context::storage_options(config, &identity), writer_end);
         watch_writer(writer, report.clone())?;
+        let outputs = outputs::start(config, &identity, &store, reloadable.policy())?;
         let stop = Arc::new(AtomicBool::new(false));
         let streams_max = shards::streams_max(descriptors, config.shards.get());
         let plan = shards::Plan {
@@ -100,7 +104,8 @@ impl Node {
         let ended: Arc<dyn Fn() + Send + Sync> =
             Arc::new(move || drop(report.send(Happening::ShardEnded)));
         let (shards, counters) = shards::spawn(&plan, ports, intakes, &ended)?;
-        let mut node = Self { happenings, stop, shards, store, reloadable, outside: None };
+        let watched = Watched::new(outputs.handles().cloned());
+        let mut node = Self { happenings, stop, shards, store, reloadable, outputs, outside: None };
         let facts = Facts {
             node_id: identity.node_id,
             database: node.reloadable.config().db.display().to_string(),
@@ -108,6 +113,8 @@ impl Node {
             listening,
             shards: counters,
             responsive: node.reloadable.config().responsive,
+            store: node.store.clone(),
+            outputs: watched,
         };
         match node.open_to_outside(facts, bound, fronts, streams_max) {
             Ok(()) => Ok(node),
@@ -129,11 +136,15 @@ impl Node {
     ) -> Result<(), Failure> {
         let facts = Arc::new(facts);
         let policy = self.reloadable.policy();
-        let (store, orders) = (self.store.clone(), Arc::<OrderCounts>::default());
+        let orders = Arc::<OrderCounts>::default();
         let any_origin = self.reloadable.config().api.any_origin;
-        let charge = Charge { store: store.clone(), tokens: self.reloadable.guard().tokens() };
+        let charge = Charge {
+            store: self.store.clone(),
+            tokens: self.reloadable.guard().tokens(),
+            outputs: facts.outputs.clone(),
+        };
         let (told, counted) = (Arc::clone(&facts), Arc::clone(&orders));
-        let context = Arc::new(context::for_node(store, policy, told, counted, any_origin));
+        let context = Arc::new(context::for_node(policy, told, counted, any_origin));
         let control = control.serve(Arc::clone(&context), charge, orders)?;
         let fronts = fronts.serve(&context)?;
         startup::say(self.reloadable.config(), &facts, &fronts, streams_max);
@@ -154,7 +165,10 @@ impl Node {
                 self.happenings.recv_timeout(Duration::from_millis(READY_POLL_MS))
             };
             match happening {
-                Ok(Happening::Reload) => self.reloadable.reload(load()),
+                Ok(Happening::Reload) => {
+                    self.reloadable.reload(load());
+                    self.outputs.reopen();
+                }
                 Ok(Happening::Stop) => {
                     log::info!("stopping: no more intake, the last events are being stored");
                     return self.end(Ok(()), false);
@@ -179,6 +193,12 @@ impl Node {
     /// what the process is to end with if that succeeds.
     fn end(self, outcome: Result<(), Failure>, writer_ended: bool) -> Result<(), Failure> {
         watch_the_clock()?;
+        // Before the shards let go of the writer: it stores how far the outputs have got.
+        for output in self.outputs.stop(Duration::from_millis(OUTPUTS_STOP_MS)) {
+            log::warn!(
+                "output {output}: its receiver keeps it waiting; what that has not confirmed comes again"
+            );
+        }
         self.stop.store(true, Ordering::Relaxed);
         for shard in self.shards {
             if shard.join().is_err() {

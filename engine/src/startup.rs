@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use sentrypeer_storage::event::Verification;
+use sentrypeer_storage::event::{Time, Verification};
 use sentrypeer_storage::{Phase, Store};
 
 use crate::config::{Allowed, Config};
@@ -34,6 +34,9 @@ pub fn say(config: &Config, facts: &Facts, fronts: &Fronts, streams_max: usize) 
     }
     if let Some(address) = fronts.dip() {
         log::info!("dip lane on http://{address}");
+    }
+    for output in facts.outputs.status(&facts.store, Time::now()) {
+        log::info!("output {}: {}", output.name, output.target);
     }
     if config.legacy_min_verification == Verification::Unverified {
         log::info!(
@@ -91,15 +94,6 @@ fn warn(config: &Config, streams_max: usize) {
 /// What was switched on but does not exist in this version.
 fn not_yet(config: &Config) -> Vec<String> {
     let mut missing = Vec::new();
-    if config.json_log.is_some() {
-        missing.push("the JSON log (-j)".to_owned());
-    }
-    if config.syslog {
-        missing.push("syslog (-s)".to_owned());
-    }
-    if config.webhook.is_some() {
-        missing.push("the webhook (-w)".to_owned());
-    }
     if config.bootstrap.is_some() {
         let mut sharing = "sharing with other nodes (-p)".to_owned();
         let _ = write!(sharing, ", {}", sentrypeer_dht::linked());

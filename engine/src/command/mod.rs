@@ -7,8 +7,10 @@ mod import;
 mod ipset;
 mod keeper;
 mod opened;
+mod outputs;
 mod progress;
 mod source;
+mod tail;
 mod token;
 
 use std::fmt::Display;
@@ -43,6 +45,8 @@ pub fn run(command: &Command, config: &Config) -> ExitCode {
         Command::Import(wanted) => import::run(config, wanted),
         Command::Db(wanted) => database::run(config, wanted),
         Command::Token(order) => token::run(config, order),
+        Command::Outputs(wanted) => outputs::run(config, wanted),
+        Command::Tail { json } => tail::run(config, *json),
         Command::Forget(subject) => forget::run(config, subject),
     };
     match done {

@@ -69,9 +69,10 @@ impl Checker<'_> {
             kept: kept::check(&mut |id, min, max| self.number(id, min, max)),
             allowed: self.allowed(),
             block_private: on(Id::BlockPrivate),
-            json_log: self.path(Id::JsonLogFile).filter(|_| on(Id::JsonLog)),
-            syslog: on(Id::Syslog),
-            webhook: self.webhook(),
+            json_log: self.json_log().filter(|_| on(Id::JsonLog)),
+            syslog: self.syslog(),
+            sqlite: self.sqlite(),
+            webhooks: self.webhooks(),
             bootstrap: self.bootstrap().filter(|_| on(Id::PeerToPeer)),
             dip_listen: self.dip_listen(!api.listen.is_empty()),
             api,
@@ -261,6 +262,12 @@ impl Checker<'_> {
         }
     }
 
+    /// One word of a closed family.
+    pub(super) fn word<T: Copy>(&mut self, id: Id, words: Words<T>) -> Option<T> {
+        let text = self.text(id)?;
+        one_of(text.trim(), words).map_err(|fault| self.at(id, fault)).ok()
+    }
+
     fn persona(&mut self) -> Option<&'static Persona> {
         let text = self.text(Id::Persona)?;
         let known = persona::named(text.trim());
@@ -311,6 +318,23 @@ impl Checker<'_> {
         }
         node
     }
+}
+
+/// A closed family with the names of its members.
+pub(super) type Words<T> = &'static [(&'static str, T)];
+
+/// The member of a family that is called so, whatever the case.
+pub(super) fn one_of<T: Copy>(text: &str, words: Words<T>) -> Result<T, Fault> {
+    let known = words.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
+    known.map(|(_, member)| *member).ok_or_else(|| {
+        let words: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
+        Fault::NotOneOf { text: Shown::text(text), words: words.join(", ") }
+    })
+}
+
+/// The name of a member.
+pub(super) fn name_of<T: PartialEq>(member: &T, words: Words<T>) -> &'static str {
+    words.iter().find(|(_, known)| known == member).map_or("", |(name, _)| name)
 }
 
 /// The processors that this process may run on, by affinity and cgroup.

@@ -9,6 +9,7 @@ use sentrypeer_storage::event::Verification;
 use sentrypeer_storage::query::Subject;
 
 use super::when::When;
+use crate::control::outputs::OutputOrder;
 
 /// What the process is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,22 @@ pub enum Command {
     Forget(Subject),
     /// Look after the API's tokens.
     Token(Token),
+    /// Look after the node's outputs.
+    Outputs(OutputsWanted),
+    /// Show events as they come.
+    Tail {
+        /// As JSON.
+        json: bool,
+    },
+}
+
+/// What `outputs` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputsWanted {
+    /// What the node is told.
+    pub order: OutputOrder,
+    /// Print its answer as JSON.
+    pub json: bool,
 }
 
 /// What `token` does.

@@ -10,7 +10,7 @@ use sentrypeer_storage::event::Verification;
 
 use super::setting::{Group, Id};
 use super::table::SETTINGS;
-use super::{Config, Credentials, Listen};
+use super::{Config, Listen};
 use crate::honeypot::Calls;
 
 /// The value of a setting as it holds.
@@ -44,6 +44,9 @@ impl Config {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{}", line.replace(char::is_control, "?"));
         }
+        for more in self.webhooks.iter().filter(|webhook| webhook.is_more()) {
+            text.push_str(&more.described());
+        }
         text
     }
 
@@ -51,6 +54,10 @@ impl Config {
         match id.setting().group {
             Group::Http => self.of_http(id),
             Group::Outputs => self.of_outputs(id),
+            Group::Webhooks => {
+                let first = self.webhooks.iter().find(|webhook| !webhook.is_more());
+                first.map_or(Effective::Unused, |first| first.shown(id))
+            }
             _ => self.of_node(id),
         }
     }
@@ -128,32 +135,9 @@ impl Config {
             _ => Effective::Unused,
         }
     }
-
-    fn of_outputs(&self, id: Id) -> Effective {
-        match id {
-            Id::JsonLog => on(self.json_log.is_some()),
-            Id::JsonLogFile => path(self.json_log.as_deref()),
-            Id::Syslog => on(self.syslog),
-            _ => self.posted(id),
-        }
-    }
-
-    /// The settings of the webhook.
-    fn posted(&self, id: Id) -> Effective {
-        let Some(webhook) = &self.webhook else { return Effective::Unused };
-        match (id, &webhook.credentials) {
-            (Id::Webhook, _) => Effective::Hidden(quoted(&webhook.url.to_string())),
-            (Id::ClientId, Some(own)) => text(Some(&own.id)),
-            (Id::ClientSecret, Some(Credentials { secret_file: None, secret, .. })) => {
-                Effective::Hidden(format!("{secret:?}"))
-            }
-            (Id::ClientSecretFile, Some(own)) => path(own.secret_file.as_deref()),
-            _ => Effective::Unused,
-        }
-    }
 }
 
-fn on(on: bool) -> Effective {
+pub(super) fn on(on: bool) -> Effective {
     Effective::Shown(on.to_string())
 }
 
@@ -165,11 +149,11 @@ fn rate(rate: Option<NonZeroU32>) -> Effective {
     Effective::Shown(rate.map_or(0, NonZeroU32::get).to_string())
 }
 
-fn number(number: Option<u32>) -> Effective {
+pub(super) fn number(number: Option<u32>) -> Effective {
     number.map_or(Effective::Unused, |number| Effective::Shown(number.to_string()))
 }
 
-fn list(items: &[impl ToString]) -> Effective {
+pub(super) fn list(items: &[impl ToString]) -> Effective {
     let quoted: Vec<String> = items.iter().map(|item| quoted(&item.to_string())).collect();
     match quoted.is_empty() {
         true => Effective::Unused,
@@ -177,16 +161,16 @@ fn list(items: &[impl ToString]) -> Effective {
     }
 }
 
-fn path(path: Option<&Path>) -> Effective {
+pub(super) fn path(path: Option<&Path>) -> Effective {
     text(path.map(|path| path.to_string_lossy()).as_deref())
 }
 
-fn text(text: Option<&str>) -> Effective {
+pub(super) fn text(text: Option<&str>) -> Effective {
     text.map_or(Effective::Unused, |text| Effective::Shown(quoted(text)))
 }
 
 /// A TOML basic string (TOML 1.0, "String"), on one line.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {

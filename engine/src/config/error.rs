@@ -137,6 +137,18 @@ pub enum Fault {
         "{0} is not the name of a host; write one like \"sentrypeer.example.org\", without a port"
     )]
     NotAName(Shown),
+    #[error("{text} is not known here; write one of {words}")]
+    NotOneOf { text: Shown, words: String },
+    #[error("{0} is not a name for a webhook; write 1 to 32 letters a-z, digits, \"-\" and \"_\"")]
+    NotAnOutput(Shown),
+    #[error("this program was built without SQLite; leave it out, or take a build that has it")]
+    NoSqlite,
+    #[error("{0} is not a method; write one like INVITE")]
+    NotAMethod(Shown),
+    #[error("has no URL; set webhook.url or webhook.url_file in it")]
+    NoUrl,
+    #[error("a daemon elsewhere needs an address; set syslog.address (--syslog-address)")]
+    NoSyslogAddress,
     #[error("{0} is not a persona; write freepbx, asterisk, freeswitch or opensips")]
     UnknownPersona(Shown),
     #[error(
@@ -150,7 +162,7 @@ pub enum Fault {
     NotAHost(Shown, &'static str),
     #[error("has no effect alone; set {0} too, or neither")]
     Alone(&'static str),
-    #[error("both this and {0} give the secret; leave one out, or set it to nothing")]
+    #[error("both this and {0} give it; leave one out, or set it to nothing")]
     TwoSecrets(String),
     #[error("{0} is a folder; name a file in it, such as {1}")]
     IsFolder(Shown, Shown),

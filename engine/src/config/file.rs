@@ -9,10 +9,13 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::error::{Fault, Problem, Shown};
-use super::layer::{Item, Layer};
+use super::layer::{Item, Layer, MoreWebhook};
 use super::origin::{Cursor, Origin, Place};
 use super::setting::{Fallback, Id, Kind, Setting};
 use super::table::SETTINGS;
+
+/// The table of tables that more webhooks have.
+const MORE_WEBHOOKS: &str = "webhooks";
 
 /// Reads a whole file of at most `max` bytes.
 pub(super) fn read(path: &Path, max: u64) -> io::Result<Content> {
@@ -84,6 +87,10 @@ impl Reader<'_> {
     /// that of the known keys, whatever the file holds.
     fn table(&mut self, prefix: &str, table: &DeTable<'_>) {
         for (key, value) in table {
+            if prefix.is_empty() && key.get_ref() == MORE_WEBHOOKS {
+                self.more_webhooks(key.span().start, value);
+                continue;
+            }
             let name = format!("{prefix}{}", key.get_ref());
             let within = format!("{name}.");
             let member = SETTINGS.iter().find(|s| s.key.is_some_and(|k| k.starts_with(&within)));
@@ -100,6 +107,35 @@ impl Reader<'_> {
                     self.problem(key.span().start, None, Fault::UnknownKey(name));
                 }
             }
+        }
+    }
+
+    /// Walks the tables of more webhooks. Each has a layer of its own, with the keys of the first.
+    fn more_webhooks(&mut self, start: usize, value: &Spanned<DeValue<'_>>) {
+        let table_expected = || {
+            let key = Shown::text(MORE_WEBHOOKS);
+            let example = "[webhooks.NAME] above the keys of each".to_owned();
+            Fault::TableExpected { key, example }
+        };
+        let DeValue::Table(tables) = value.get_ref() else {
+            return self.problem(start, None, table_expected());
+        };
+        if tables.len() > Id::Webhook.items_max() {
+            let fault = Fault::TooMany { count: tables.len(), id: Id::Webhook };
+            return self.problem(start, None, fault);
+        }
+        for (name, value) in tables {
+            let at = name.span().start;
+            let DeValue::Table(inner) = value.get_ref() else {
+                self.problem(at, None, table_expected());
+                continue;
+            };
+            let origin = self.origin(at);
+            let outer = std::mem::replace(&mut self.layer, Layer::new());
+            self.table("webhook.", inner);
+            let layer = std::mem::replace(&mut self.layer, outer);
+            let name = name.get_ref().to_string();
+            self.layer.webhooks.push(MoreWebhook { name, origin, layer });
         }
     }
 

@@ -8,7 +8,19 @@ use super::setting::{COUNT, Fallback, Id, Kind};
 use super::table::SETTINGS;
 
 /// What one layer says about every setting. No `Debug`: it holds secrets.
-pub(super) struct Layer([Option<Entry>; COUNT]);
+pub(super) struct Layer {
+    entries: [Option<Entry>; COUNT],
+    /// What a file says of more webhooks, in its order.
+    pub(super) webhooks: Vec<MoreWebhook>,
+}
+
+/// A webhook beside the first: the settings of webhooks, once more.
+pub(super) struct MoreWebhook {
+    pub(super) name: String,
+    /// Where it is named.
+    pub(super) origin: Origin,
+    pub(super) layer: Layer,
+}
 
 /// What one layer says about one setting.
 pub(super) struct Entry {
@@ -33,15 +45,15 @@ pub(super) struct Item {
 
 impl Layer {
     pub(super) fn new() -> Self {
-        Self(array::from_fn(|_| None))
+        Self { entries: array::from_fn(|_| None), webhooks: Vec::new() }
     }
 
     pub(super) fn entry(&self, id: Id) -> Option<&Entry> {
-        self.0[id as usize].as_ref()
+        self.entries[id as usize].as_ref()
     }
 
     pub(super) fn switch(&mut self, id: Id, on: bool, origin: Origin) {
-        self.0[id as usize] = Some(Entry { origin, given: Given::Switch(on) });
+        self.entries[id as usize] = Some(Entry { origin, given: Given::Switch(on) });
     }
 
     /// Sets a value or a list. The texts of a list are taken apart at commas and blanks; empty
@@ -51,12 +63,12 @@ impl Layer {
             Kind::List => items.into_iter().flat_map(split).collect(),
             _ => items.into_iter().filter(|item| !item.text.is_empty()).collect(),
         };
-        self.0[id as usize] = Some(Entry { origin, given: Given::Items(items) });
+        self.entries[id as usize] = Some(Entry { origin, given: Given::Items(items) });
     }
 
-    /// Lays a stronger layer over this one.
+    /// Lays a stronger layer over this one. More webhooks are a file's alone, which is the weakest.
     pub(super) fn overlay(&mut self, stronger: Self) {
-        for (slot, entry) in self.0.iter_mut().zip(stronger.0) {
+        for (slot, entry) in self.entries.iter_mut().zip(stronger.entries) {
             if entry.is_some() {
                 *slot = entry;
             }
@@ -65,6 +77,7 @@ impl Layer {
 
     /// Puts the table's defaults where nothing is set.
     pub(super) fn fill_defaults(&mut self) {
+        self.webhooks.iter_mut().for_each(|more| more.layer.fill_defaults());
         for setting in SETTINGS {
             let set = self.entry(setting.id).is_some_and(|entry| !entry.is_empty());
             match setting.fallback {

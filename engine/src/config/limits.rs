@@ -1,5 +1,6 @@
 //! The bounds of the configuration, each with its reason.
 
+use sentrypeer_export::limits::OUTPUTS_MAX;
 use sentrypeer_storage::limits::ROLLUP_HOURS_MAX;
 
 /// Largest configuration file, in bytes. A real one has a few kilobytes; more is a wrong file, a
@@ -21,6 +22,12 @@ pub(super) const ALLOW_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Most shards. More threads than any machine of today has processors would only cost memory.
 pub(super) const SHARDS_MAX: usize = 256;
+
+/// Most webhooks beside the first: what a node may have of outputs, less one of each other kind.
+pub(super) const WEBHOOKS_MAX: usize = OUTPUTS_MAX - 4;
+
+/// Longest name of a webhook, in bytes; with what stands before it is the name of a cursor.
+pub(super) const WEBHOOK_NAME_BYTES_MAX: usize = 32;
 
 /// Most requests a second that a limit of the API may name: far beyond what its workers answer.
 pub(super) const API_RATE_MAX: usize = 1_000_000;

@@ -23,11 +23,13 @@ mod kept;
 mod layer;
 mod limits;
 mod origin;
+mod outputs;
 mod reference;
 mod relations;
 mod reload;
 mod secret;
 mod setting;
+mod shown;
 mod similar;
 mod subcommands;
 mod table;
@@ -42,6 +44,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use log::LevelFilter;
+use sentrypeer_export::json_log;
 use sentrypeer_storage::event::Verification;
 
 pub use address::{AddressFault, Listen};
@@ -49,12 +52,14 @@ pub use allowed::Allowed;
 pub use api::Api;
 pub use bootstrap::Bootstrap;
 pub use command::{
-    Command, Db, ExportEvents, ExportIpset, Import, IpsetDocument, IpsetFamily, Token,
+    Command, Db, ExportEvents, ExportIpset, Import, IpsetDocument, IpsetFamily, OutputsWanted,
+    Token,
 };
 pub use error::{ConfigError, Fault, Problem, Problems, Shown, Warning};
 pub use flags::command_line;
 pub use kept::Kept;
 pub use origin::{Origin, Place};
+pub use outputs::{Sqlite, Syslog};
 pub use reference::reference;
 pub use reload::restart_keys;
 pub use secret::{Secret, WebhookUrl};
@@ -106,11 +111,13 @@ pub struct Config {
     /// How it behaves if it answers.
     pub conduct: Conduct,
     /// The JSON log. `None`: off.
-    pub json_log: Option<PathBuf>,
-    /// Whether events go to syslog.
-    pub syslog: bool,
-    /// Where events are posted. `None`: nowhere.
-    pub webhook: Option<Webhook>,
+    pub json_log: Option<json_log::Settings>,
+    /// Which syslog gets events. `None`: none.
+    pub syslog: Option<Syslog>,
+    /// The SQLite file that is kept up to date, if any.
+    pub sqlite: Option<Sqlite>,
+    /// Where events are posted.
+    pub webhooks: Vec<Webhook>,
     /// The node through which to find the others. `None`: peer to peer is off.
     pub bootstrap: Option<Bootstrap>,
     /// How the HTTP API is served.

@@ -4,7 +4,8 @@ use super::check::first_default;
 use super::error::{Fault, Problem, Warning};
 use super::layer::Layer;
 use super::origin::Origin;
-use super::setting::{Id, Kind};
+use super::setting::{Group, Id, Kind, Setting};
+use super::table::SETTINGS;
 use super::{Config, Listen};
 
 /// Finds what does not go together.
@@ -75,36 +76,50 @@ fn listens(config: &Config) -> impl Iterator<Item = (Id, &Listen)> {
 
 /// Finds what is allowed, but probably not meant.
 pub(super) fn warnings(layer: &Layer, config: &Config) -> Vec<Warning> {
-    let kept = &config.kept;
-    let messages_go_first = kept.messages_ns() <= kept.events_ns();
-    const API: &str = "api (--api)";
-    let idle: [(Id, bool, &'static str); 15] = [
-        (
-            Id::MessagesKeepDays,
-            messages_go_first,
-            "events that are kept longer (--events-keep-days)",
-        ),
-        (Id::JsonLogFile, config.json_log.is_some(), "json_log.enabled (--json-log)"),
-        (Id::Bootstrap, config.bootstrap.is_some(), "peer_to_peer (--peer-to-peer)"),
-        (Id::ClientId, config.webhook.is_some(), "webhook (--webhook)"),
-        (Id::ClientSecret, config.webhook.is_some(), "webhook (--webhook)"),
-        (Id::ClientSecretFile, config.webhook.is_some(), "webhook (--webhook)"),
-        (Id::ApiListen, !config.api.listen.is_empty(), API),
-        (Id::ApiUnix, config.api.unix.is_some(), API),
-        (Id::ApiCert, !config.api.listen.is_empty(), API),
-        (Id::ApiClientCa, !config.api.listen.is_empty(), API),
-        (Id::ApiClientScopes, config.api.client_ca.is_some(), "api_client_ca (--api-client-ca)"),
-        (Id::ApiHosts, config.api.is_on(), API),
-        (Id::InsecureApi, !config.api.listen.is_empty(), API),
-        (Id::SipListen, !config.sip_listen.is_empty(), "SIP, which no_sip switches off"),
-        (Id::TlsListen, !config.tls_listen.is_empty(), "TLS, which is switched off"),
-    ];
-    let idle = idle.into_iter().filter(|(id, in_use, _)| !in_use && was_given(layer, *id));
-    let no_effect =
-        idle.map(|(id, _, unless)| Warning::NoEffect { origin: layer.origin(id), id, unless });
+    let unused = SETTINGS.iter().filter(|setting| was_given(layer, setting.id));
+    let no_effect = unused.filter_map(|setting| {
+        let (id, origin) = (setting.id, layer.origin(setting.id));
+        Some(Warning::NoEffect { origin, id, unless: unless(setting, config)? })
+    });
     let strangers = |listen: &&Listen| config.api.insecure && !listen.addr.ip().is_loopback();
     let open = config.api.listen.iter().filter(strangers);
     no_effect.chain(open.map(|listen| Warning::InsecureApi(listen.addr))).collect()
+}
+
+/// What would have to hold for a setting to have an effect; `None` if it has one.
+fn unless(setting: &Setting, config: &Config) -> Option<&'static str> {
+    const API: &str = "api (--api)";
+    const JSON_LOG: &str = "json_log.enabled (--json-log)";
+    let kept = &config.kept;
+    let listens = !config.api.listen.is_empty();
+    let has_credentials = config.webhooks.iter().any(|webhook| webhook.credentials.is_some());
+    let (in_use, unless) = match setting.id {
+        Id::MessagesKeepDays => (
+            kept.messages_ns() <= kept.events_ns(),
+            "events that are kept longer (--events-keep-days)",
+        ),
+        Id::JsonLogFile | Id::JsonLogFormat | Id::LogTime => (config.json_log.is_some(), JSON_LOG),
+        Id::SyslogTarget
+        | Id::SyslogAddress
+        | Id::SyslogFraming
+        | Id::SyslogCaFile
+        | Id::SyslogMinVerification => (config.syslog.is_some(), "syslog.enabled (--syslog)"),
+        Id::SqliteWithPort => (config.sqlite.is_some(), "sqlite.file (--sqlite)"),
+        Id::WebhookTokenUrl | Id::WebhookAudience => {
+            (has_credentials, "webhook.client_id (--oauth2-client-id)")
+        }
+        _ if setting.group == Group::Webhooks => {
+            (!config.webhooks.is_empty(), "webhook.url (--webhook)")
+        }
+        Id::Bootstrap => (config.bootstrap.is_some(), "peer_to_peer (--peer-to-peer)"),
+        Id::ApiListen | Id::ApiCert | Id::ApiClientCa | Id::InsecureApi => (listens, API),
+        Id::ApiUnix | Id::ApiHosts => (config.api.is_on(), API),
+        Id::ApiClientScopes => (config.api.client_ca.is_some(), "api_client_ca (--api-client-ca)"),
+        Id::SipListen => (!config.sip_listen.is_empty(), "SIP, which no_sip switches off"),
+        Id::TlsListen => (!config.tls_listen.is_empty(), "TLS, which is switched off"),
+        _ => (true, ""),
+    };
+    (!in_use).then_some(unless)
 }
 
 /// Whether somebody gave a value, or switched something on.

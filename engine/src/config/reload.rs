@@ -1,8 +1,11 @@
 //! What a changed configuration changes in a running node (SIGHUP).
 
-use super::Config;
+use std::path::PathBuf;
+
+use super::secret::{Secret, WebhookUrl};
 use super::setting::{Id, Setting};
 use super::table::SETTINGS;
+use super::{Config, Webhook};
 
 /// The keys of the settings that differ and take effect only after a restart.
 #[must_use]
@@ -29,17 +32,36 @@ fn needs_restart(id: Id) -> bool {
 
 /// Whether both have the same value. Hidden parts count, although they are not shown.
 fn same(id: Id, old: &Config, new: &Config) -> bool {
-    let url = |config: &Config| config.webhook.as_ref().map(|webhook| webhook.url.clone());
-    let secret = |config: &Config| {
-        let credentials = config.webhook.as_ref().and_then(|w| w.credentials.as_ref());
-        credentials.map(|own| own.secret.clone())
-    };
     match id {
-        Id::Webhook => url(old) == url(new),
+        // Also what is in the files that are named.
+        Id::Webhook => url(old) == url(new) && more(old).eq(more(new)),
+        Id::WebhookSigningSecretFile => signing(old) == signing(new),
         Id::ClientSecret => secret(old) == secret(new),
         // Other files take effect at once; whether there is TLS, and who is asked, does not.
         Id::ApiCert | Id::ApiKey => old.api.certificate.is_some() == new.api.certificate.is_some(),
         Id::ApiClientCa => old.api.client_ca.is_some() == new.api.client_ca.is_some(),
         _ => old.effective(id) == new.effective(id),
     }
+}
+
+/// The webhook that flags and environment can name.
+fn first(config: &Config) -> Option<&Webhook> {
+    config.webhooks.iter().find(|webhook| !webhook.is_more())
+}
+
+/// Those beside it.
+fn more(config: &Config) -> impl Iterator<Item = &Webhook> {
+    config.webhooks.iter().filter(|webhook| webhook.is_more())
+}
+
+fn url(config: &Config) -> Option<&WebhookUrl> {
+    first(config).map(|webhook| &webhook.url)
+}
+
+fn signing(config: &Config) -> Option<&(Secret, PathBuf)> {
+    first(config)?.signing.as_ref()
+}
+
+fn secret(config: &Config) -> Option<&Secret> {
+    Some(&first(config)?.credentials.as_ref()?.secret)
 }

@@ -1,6 +1,6 @@
 //! What one setting is. The settings themselves stand in `table.rs`.
 
-use super::limits::{ADDRESSES_PER_SETTING_MAX, ALLOWED_PER_SETTING_MAX};
+use super::limits::{ADDRESSES_PER_SETTING_MAX, ALLOWED_PER_SETTING_MAX, WEBHOOKS_MAX};
 
 /// Every setting, in the order of [`SETTINGS`](super::SETTINGS).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,11 +35,34 @@ pub enum Id {
     BlockPrivate,
     JsonLog,
     JsonLogFile,
+    JsonLogFormat,
+    LogTime,
     Syslog,
+    SyslogTarget,
+    SyslogAddress,
+    SyslogFraming,
+    SyslogCaFile,
+    SyslogMinVerification,
+    Sqlite,
+    SqliteWithPort,
     Webhook,
+    WebhookUrlFile,
+    WebhookForm,
+    WebhookEvents,
+    WebhookGzip,
+    WebhookSigningSecretFile,
+    WebhookCaFile,
+    WebhookDeadLetterFile,
     ClientId,
     ClientSecret,
     ClientSecretFile,
+    WebhookTokenUrl,
+    WebhookAudience,
+    WebhookMinVerification,
+    WebhookMethods,
+    WebhookTransports,
+    WebhookWithNumber,
+    WebhookWithoutAllowed,
     PeerToPeer,
     Bootstrap,
     Api,
@@ -73,6 +96,9 @@ impl Id {
             Self::AllowNumbers => "numbers",
             Self::ApiHosts => "names",
             Self::ApiClientScopes => "scopes",
+            Self::Webhook => "webhooks",
+            Self::WebhookMethods => "methods",
+            Self::WebhookTransports => "transports",
             _ => "addresses",
         }
     }
@@ -81,6 +107,7 @@ impl Id {
     pub(super) fn items_max(self) -> usize {
         match self {
             Self::Allow | Self::AllowNumbers => ALLOWED_PER_SETTING_MAX,
+            Self::Webhook => WEBHOOKS_MAX,
             _ => ADDRESSES_PER_SETTING_MAX,
         }
     }
@@ -120,6 +147,7 @@ pub enum Group {
     Collected,
     Acted,
     Outputs,
+    Webhooks,
     Sharing,
     Http,
     General,
@@ -127,11 +155,12 @@ pub enum Group {
 
 impl Group {
     /// Every group, in the order in which they are shown.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Listening,
         Self::Collected,
         Self::Acted,
         Self::Outputs,
+        Self::Webhooks,
         Self::Sharing,
         Self::Http,
         Self::General,
@@ -144,7 +173,8 @@ impl Group {
             Self::Listening => "Listening",
             Self::Collected => "What is collected",
             Self::Acted => "What is never acted on",
-            Self::Outputs => "Outputs (not in this version yet)",
+            Self::Outputs => "Outputs",
+            Self::Webhooks => "Webhook",
             Self::Sharing => "Sharing (not in this version yet)",
             Self::Http => "HTTP",
             Self::General => "General",

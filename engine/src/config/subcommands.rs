@@ -1,5 +1,6 @@
 //! The subcommands: clap's description of them, and what each asks for.
 
+mod outputs;
 mod token;
 
 use std::net::IpAddr;
@@ -31,6 +32,8 @@ pub(super) fn command(matches: &ArgMatches) -> Command {
         Some(("status", _)) => Command::Status,
         Some(("db", wanted)) => database(wanted).map_or(Command::Run, Command::Db),
         Some(("import", wanted)) => import_of(wanted).map_or(Command::Run, Command::Import),
+        Some(("outputs", wanted)) => Command::Outputs(outputs::wanted(wanted)),
+        Some(("tail", wanted)) => Command::Tail { json: wanted.get_flag("json") },
         Some(("token", wanted)) => token::wanted(wanted).map_or(Command::Run, Command::Token),
         Some(("forget", wanted)) => match wanted.get_one::<Subject>("SUBJECT") {
             Some(subject) => Command::Forget(subject.clone()),
@@ -94,7 +97,7 @@ fn database(matches: &ArgMatches) -> Option<Db> {
 }
 
 /// Every subcommand.
-pub(super) fn all() -> [clap::Command; 7] {
+pub(super) fn all() -> [clap::Command; 9] {
     [
         subcommand("healthcheck", "Exit with status 0 if the running node is well"),
         subcommand("status", "Show what the running node does"),
@@ -103,6 +106,8 @@ pub(super) fn all() -> [clap::Command; 7] {
         db(),
         forget(),
         token::description(),
+        outputs::description(),
+        outputs::tail(),
     ]
 }
 

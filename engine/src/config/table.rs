@@ -6,6 +6,8 @@ mod general;
 mod http;
 mod listening;
 mod outputs;
+mod sharing;
+mod webhooks;
 
 use super::setting::{COUNT, Id, Setting};
 
@@ -14,6 +16,8 @@ pub const SETTINGS: &[Setting] = &joined(&[
     listening::SETTINGS,
     collected::SETTINGS,
     outputs::SETTINGS,
+    webhooks::SETTINGS,
+    sharing::SETTINGS,
     http::SETTINGS,
     general::SETTINGS,
 ]);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sentrypeer_storage::Store;
 
+use super::outputs::Watched;
 use crate::guard::Tokens;
 
 /// What orders are carried out on: the parts of a running node, or its files while none runs.
@@ -14,12 +15,14 @@ pub struct Charge {
     pub store: Store,
     /// The API's tokens.
     pub tokens: Arc<Tokens>,
+    /// The outputs.
+    pub outputs: Watched,
 }
 
 impl Charge {
     /// A database whose node does not run.
     #[must_use]
     pub fn alone(store: Store, database: &Path) -> Self {
-        Self { store, tokens: Arc::new(Tokens::beside(database)) }
+        Self { store, tokens: Arc::new(Tokens::beside(database)), outputs: Watched::default() }
     }
 }

@@ -13,6 +13,7 @@ pub mod counts;
 pub mod documents;
 mod native;
 pub mod order;
+pub mod outputs;
 mod serve;
 pub mod tokens;
 

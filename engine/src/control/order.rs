@@ -13,6 +13,7 @@
 //! | `import NAME PLACE BYTES`, and then so many bytes | a [batch](mod@super::batch) is stored | what became of it |
 //! | `events AFTER` | nothing | events of the log, see [`documents::Events`] |
 //! | `token ...` | see [`tokens`](mod@super::tokens) | |
+//! | `output ...` | see [`outputs`](mod@super::outputs) | |
 
 use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -32,6 +33,7 @@ use sentrypeer_storage::query::Subject;
 use serde_json::json;
 
 use super::charge::Charge;
+use super::outputs::OutputOrder;
 use super::tokens::TokenOrder;
 use super::{batch, documents, native};
 use crate::limits::{CONTROL_BATCH_BYTES_MAX, FORGET_PATIENCE_S, IMPORT_PATIENCE_S};
@@ -56,6 +58,8 @@ pub enum Order {
     },
     /// Look after the API's tokens.
     Token(TokenOrder),
+    /// Look after the outputs.
+    Output(OutputOrder),
 }
 
 /// Why an order was not carried out.
@@ -103,8 +107,8 @@ pub(super) fn word(bytes: &[u8]) -> String {
 
 impl Order {
     /// The words of each kind of order, by [`Order::kind`].
-    pub const KINDS: [&'static str; 7] =
-        ["stats", "backup", "forget", "import-place", "import", "events", "token"];
+    pub const KINDS: [&'static str; 8] =
+        ["stats", "backup", "forget", "import-place", "import", "events", "token", "output"];
 
     /// Which kind it is: a place in [`Order::KINDS`].
     #[must_use]
@@ -117,6 +121,7 @@ impl Order {
             Self::Import(_) => 4,
             Self::Events { .. } => 5,
             Self::Token(_) => 6,
+            Self::Output(_) => 7,
         }
     }
 
@@ -145,6 +150,7 @@ impl Order {
             }
             Self::Events { after } => words.push(after.0.to_string()),
             Self::Token(order) => words.extend(order.words()),
+            Self::Output(order) => words.extend(order.words()),
         }
         let mut bytes = words.join(" ").into_bytes();
         bytes.push(b'\n');
@@ -186,6 +192,7 @@ impl Order {
             }
             ["events", after] => Ok(Self::Events { after: Seq(number(after)?) }),
             ["token", ref words @ ..] => TokenOrder::decode(words).map(Self::Token),
+            ["output", ref words @ ..] => OutputOrder::decode(words).map(Self::Output),
             _ => Err(malformed("this version knows no such order")),
         }
     }
@@ -208,6 +215,7 @@ impl Order {
             Self::Import(import) => documents::imported(&take_in(store, import)?),
             Self::Events { after } => return documents::events(store, after).map_err(Into::into),
             Self::Token(order) => order.carry_out(&on.tokens)?,
+            Self::Output(order) => order.carry_out(&on.outputs, store)?,
         };
         Ok(value.to_string().into_bytes())
     }
@@ -252,6 +260,7 @@ pub(super) fn number(word: &str) -> Result<u64, Refusal> {
 #[cfg(test)]
 mod tests {
     use sentrypeer_http::access::{Scope, Scopes};
+    use sentrypeer_storage::cursor::Begin;
     use sentrypeer_storage::event::Time;
 
     use super::*;
@@ -288,13 +297,18 @@ mod tests {
                 expires: Some(Time(7)),
                 requests_per_s: None,
             })),
+            Order::Output(OutputOrder::List),
+            Order::Output(OutputOrder::Pause("webhook.2".to_owned())),
+            Order::Output(OutputOrder::Resume("json-log".to_owned())),
+            Order::Output(OutputOrder::Reset("a b".to_owned(), Begin::Oldest)),
+            Order::Output(OutputOrder::Reset("x".to_owned(), Begin::Newest)),
         ];
         let mut kinds: Vec<usize> = orders.iter().map(Order::kind).collect();
         for order in &orders {
             assert_eq!(format!("{:?}", again(order)), format!("{order:?}"));
         }
         kinds.dedup();
-        assert_eq!(kinds, [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(kinds, [0, 1, 2, 3, 4, 5, 6, 7]);
     }
 
     #[test]
@@ -311,6 +325,8 @@ mod tests {
             "events x",
             "import-place ",
             "import x y 1",
+            "output pause",
+            "output reset x middle",
             "token",
             "token make x",
             "token make x root - -",

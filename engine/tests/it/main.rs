@@ -15,5 +15,6 @@ mod harness;
 mod lifecycle;
 mod many_addresses;
 mod odd;
+mod outputs;
 mod sipp;
 mod streams;

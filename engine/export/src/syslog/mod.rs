@@ -16,6 +16,7 @@ use sentrypeer_storage::log::StoredEvent;
 
 use self::link::{Link, Stream};
 use self::text::Sender;
+pub use self::text::is_order;
 use crate::batch::{Batch, Delivery, Failure};
 use crate::limits::HOST_BYTES_MAX;
 

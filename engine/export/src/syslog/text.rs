@@ -121,8 +121,10 @@ fn agent(bytes: &[u8]) -> String {
     text.chars().map(|letter| if is_order(letter) { '?' } else { letter }).collect()
 }
 
-/// Control characters, line and paragraph separators, and what turns the direction of writing.
-fn is_order(letter: char) -> bool {
+/// Whether a terminal or a log takes a character for an order: control characters, line and paragraph
+/// separators, and what turns the direction of writing.
+#[must_use]
+pub fn is_order(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
         || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

@@ -1,4 +1,4 @@
-//! Who is told of events.
+//! Who is told of events, webhooks aside.
 
 use super::super::setting::{Fallback, Group, Id, Kind, Setting};
 
@@ -16,49 +16,63 @@ pub(super) const SETTINGS: &[Setting] = &[
         .takes(Kind::Value, "FILE")
         .or(Fallback::Text("./sentrypeer_json.log"))
         .help("File of the JSON log"),
+    Setting::new(Id::JsonLogFormat, Group::Outputs, "json-log-format")
+        .key("json_log.format")
+        .env(&["SENTRYPEER_JSON_LOG_FORMAT"])
+        .takes(Kind::Value, "FORMAT")
+        .or(Fallback::Text("sentrypeer"))
+        .help(
+            "What a line of the JSON log is: sentrypeer, tpot (the same with ip:port as source_ip), or \
+             ecs (Elastic Common Schema)",
+        ),
+    Setting::new(Id::LogTime, Group::Outputs, "log-time")
+        .key("log_time")
+        .env(&["SENTRYPEER_LOG_TIME"])
+        .takes(Kind::Value, "ZONE")
+        .or(Fallback::Text("utc"))
+        .help("Times in the JSON log: utc, or local, as SentryPeer 4.x writes them"),
     Setting::new(Id::Syslog, Group::Outputs, "syslog")
-        .key("syslog")
+        .key("syslog.enabled")
         .short('s')
         .env(&["SENTRYPEER_SYSLOG"])
         .help("Write a line to syslog for every event"),
-    Setting::new(Id::Webhook, Group::Outputs, "webhook")
-        .key("webhook")
-        .short('w')
-        .env(&["SENTRYPEER_WEBHOOK_URL", "SENTRYPEER_WEBHOOK"])
-        .takes(Kind::Value, "URL")
-        .secret()
-        .help("POST every event to this URL"),
-    Setting::new(Id::ClientId, Group::Outputs, "oauth2-client-id")
-        .key("oauth2_client_id")
-        .short('i')
-        .env(&["SENTRYPEER_OAUTH2_CLIENT_ID"])
-        .takes(Kind::Value, "ID")
-        .help("OAuth 2 client id for the webhook"),
-    Setting::new(Id::ClientSecret, Group::Outputs, "oauth2-client-secret")
-        .key("oauth2_client_secret")
-        .short('c')
-        .env(&["SENTRYPEER_OAUTH2_CLIENT_SECRET"])
-        .takes(Kind::Value, "SECRET")
-        .secret()
-        .help(
-            "OAuth 2 client secret for the webhook. Other users of this machine can see it on \
-             a command line: prefer the file",
-        ),
-    Setting::new(Id::ClientSecretFile, Group::Outputs, "oauth2-client-secret-file")
-        .key("oauth2_client_secret_file")
-        .env(&["SENTRYPEER_OAUTH2_CLIENT_SECRET_FILE"])
+    Setting::new(Id::SyslogTarget, Group::Outputs, "syslog-target")
+        .key("syslog.target")
+        .env(&["SENTRYPEER_SYSLOG_TARGET"])
+        .takes(Kind::Value, "TARGET")
+        .or(Fallback::Text("local"))
+        .help("Which syslog: local, journald, or a daemon elsewhere by udp, tcp or tls"),
+    Setting::new(Id::SyslogAddress, Group::Outputs, "syslog-address")
+        .key("syslog.address")
+        .env(&["SENTRYPEER_SYSLOG_ADDRESS"])
+        .takes(Kind::Value, "HOST:PORT")
+        .or(Fallback::Computed("/dev/log, journald's own; none for a daemon elsewhere"))
+        .help("Where that daemon is; of a local one the path of its socket"),
+    Setting::new(Id::SyslogFraming, Group::Outputs, "syslog-framing")
+        .key("syslog.framing")
+        .env(&["SENTRYPEER_SYSLOG_FRAMING"])
+        .takes(Kind::Value, "HOW")
+        .or(Fallback::Text("octet-counting"))
+        .help("How messages are told apart over tcp: octet-counting or lines"),
+    Setting::new(Id::SyslogCaFile, Group::Outputs, "syslog-ca-file")
+        .key("syslog.ca_file")
+        .env(&["SENTRYPEER_SYSLOG_CA_FILE"])
         .takes(Kind::Value, "FILE")
-        .help("File that holds the OAuth 2 client secret"),
-    Setting::new(Id::PeerToPeer, Group::Sharing, "peer-to-peer")
-        .key("peer_to_peer")
-        .short('p')
-        .env(&["SENTRYPEER_PEER_TO_PEER"])
-        .help("Share what is seen with other nodes, and take in what they share"),
-    Setting::new(Id::Bootstrap, Group::Sharing, "bootstrap")
-        .key("bootstrap")
-        .short('b')
-        .env(&["SENTRYPEER_BOOTSTRAP_NODE"])
-        .takes(Kind::Value, "HOST[:PORT]")
-        .or(Fallback::Text("bootstrap.sentrypeer.org:4222"))
-        .help("Node through which to find the others"),
+        .or(Fallback::Computed("the system's"))
+        .help("Certificates (PEM) to trust over tls"),
+    Setting::new(Id::SyslogMinVerification, Group::Outputs, "syslog-min-verification")
+        .key("syslog.min_verification")
+        .env(&["SENTRYPEER_SYSLOG_MIN_VERIFICATION"])
+        .takes(Kind::Value, "LEVEL")
+        .or(Fallback::Text("unverified"))
+        .help("Log only sources that are proven so well"),
+    Setting::new(Id::Sqlite, Group::Outputs, "sqlite")
+        .key("sqlite.file")
+        .env(&["SENTRYPEER_SQLITE"])
+        .takes(Kind::Value, "FILE")
+        .help("Keep the table of SentryPeer 4.x up to date in this SQLite file"),
+    Setting::new(Id::SqliteWithPort, Group::Outputs, "sqlite-with-port")
+        .key("sqlite.with_port")
+        .env(&["SENTRYPEER_SQLITE_WITH_PORT"])
+        .help("Write ip:port as source_ip there, as SentryPeer 4.x does"),
 ];

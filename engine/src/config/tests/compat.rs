@@ -4,7 +4,7 @@ use super::*;
 use crate::honeypot::{Calls, Conduct};
 
 /// A setting by its names, a value that is not its default, and where it then shows.
-struct Row {
+pub(super) struct Row {
     short: Option<char>,
     long: &'static str,
     variables: &'static [&'static str],
@@ -17,7 +17,7 @@ struct Row {
     holds: fn(&Config) -> bool,
 }
 
-const fn row(
+pub(super) const fn row(
     short: Option<char>,
     long: &'static str,
     variables: &'static [&'static str],
@@ -28,7 +28,7 @@ const fn row(
     Row { short, long, variables, line, value, with: &[], holds }
 }
 
-const fn with(flags: &'static [&'static str], mut row: Row) -> Row {
+pub(super) const fn with(flags: &'static [&'static str], mut row: Row) -> Row {
     row.with = flags;
     row
 }
@@ -42,7 +42,8 @@ const ROWS: &[Row] = &[
         c.db == Path::new("x.redb")
     }),
     row(Some('j'), "json-log", &["SENTRYPEER_JSON_LOG"], "json_log.enabled = true", "", |c| {
-        c.json_log.as_deref() == Some(Path::new("./sentrypeer_json.log"))
+        c.json_log.as_ref().map(|log| log.path.as_path())
+            == Some(Path::new("./sentrypeer_json.log"))
     }),
     with(
         &["-j"],
@@ -52,7 +53,7 @@ const ROWS: &[Row] = &[
             &["SENTRYPEER_JSON_LOG_FILE"],
             "json_log.file = 'x.log'",
             "x.log",
-            |c| c.json_log.as_deref() == Some(Path::new("x.log")),
+            |c| c.json_log.as_ref().map(|log| log.path.as_path()) == Some(Path::new("x.log")),
         ),
     ),
     row(Some('p'), "peer-to-peer", &["SENTRYPEER_PEER_TO_PEER"], "peer_to_peer = true", "", |c| {
@@ -76,9 +77,9 @@ const ROWS: &[Row] = &[
         Some('w'),
         "webhook",
         &["SENTRYPEER_WEBHOOK_URL", "SENTRYPEER_WEBHOOK"],
-        "webhook = 'https://x.example/y'",
+        "webhook.url = 'https://x.example/y'",
         "https://x.example/y",
-        |c| c.webhook.as_ref().unwrap().url.reveal() == "https://x.example/y",
+        |c| c.webhooks[0].url.reveal() == "https://x.example/y",
     ),
     with(
         &["-w", "https://x.example", "-c", "s"],
@@ -86,9 +87,9 @@ const ROWS: &[Row] = &[
             Some('i'),
             "oauth2-client-id",
             &["SENTRYPEER_OAUTH2_CLIENT_ID"],
-            "oauth2_client_id = 'x'",
+            "webhook.client_id = 'x'",
             "x",
-            |c| c.webhook.as_ref().unwrap().credentials.as_ref().unwrap().id == "x",
+            |c| c.webhooks[0].credentials.as_ref().unwrap().id == "x",
         ),
     ),
     with(
@@ -97,9 +98,9 @@ const ROWS: &[Row] = &[
             Some('c'),
             "oauth2-client-secret",
             &["SENTRYPEER_OAUTH2_CLIENT_SECRET"],
-            "oauth2_client_secret = '-x'",
+            "webhook.client_secret = '-x'",
             "-x",
-            |c| c.webhook.as_ref().unwrap().credentials.as_ref().unwrap().secret.reveal() == "-x",
+            |c| c.webhooks[0].credentials.as_ref().unwrap().secret.reveal() == "-x",
         ),
     ),
     row(Some('r'), "responsive", &["SENTRYPEER_SIP_RESPONSIVE"], "responsive = true", "", |c| {
@@ -131,7 +132,9 @@ const ROWS: &[Row] = &[
         "192.0.2.1:5061",
         |c| is(&c.tls_listen, "192.0.2.1:5061"),
     ),
-    row(Some('s'), "syslog", &["SENTRYPEER_SYSLOG"], "syslog = true", "", |c| c.syslog),
+    row(Some('s'), "syslog", &["SENTRYPEER_SYSLOG"], "syslog.enabled = true", "", |c| {
+        c.syslog.is_some()
+    }),
     row(Some('v'), "verbose", &["SENTRYPEER_VERBOSE"], "verbose = true", "", |c| {
         c.log_level == LevelFilter::Debug
     }),
@@ -323,12 +326,17 @@ const ROWS: &[Row] = &[
     }),
 ];
 
+/// Those of this file, and those of outputs.
+fn rows() -> impl Iterator<Item = &'static Row> {
+    ROWS.iter().chain(compat_outputs::ROWS)
+}
+
 #[test]
 fn every_setting_is_in_this_files_table() {
-    let mut named: Vec<&str> = ROWS.iter().map(|row| row.long).collect();
+    let mut named: Vec<&str> = rows().map(|row| row.long).collect();
     // These are tested on their own.
     named.extend(["config", "check-config", "oauth2-client-secret-file", "allow-file"]);
-    named.push("api-any-origin");
+    named.extend(["api-any-origin", "webhook-url-file", "webhook-signing-secret-file"]);
     named.sort_unstable();
     let mut known: Vec<&str> = SETTINGS.iter().map(|setting| setting.long).collect();
     known.sort_unstable();
@@ -337,7 +345,7 @@ fn every_setting_is_in_this_files_table() {
 
 #[test]
 fn every_setting_works_as_a_flag() {
-    for row in ROWS {
+    for row in rows() {
         let long = format!("--{}", row.long);
         let short = row.short.map(|c| format!("-{c}"));
         for name in short.iter().chain([&long]) {
@@ -354,7 +362,7 @@ fn every_setting_works_as_a_flag() {
 
 #[test]
 fn every_setting_works_as_a_variable() {
-    for row in ROWS {
+    for row in rows() {
         for name in row.variables {
             let value = if row.value.is_empty() { "1" } else { row.value };
             assert!((row.holds)(&flags(row.with).env(name, value).config()), "{name}");
@@ -364,14 +372,14 @@ fn every_setting_works_as_a_variable() {
 
 #[test]
 fn every_setting_works_in_the_file() {
-    for row in ROWS {
+    for row in rows() {
         assert!((row.holds)(&flags(row.with).file(row.line).config()), "{}", row.line);
     }
 }
 
 #[test]
 fn every_row_tests_something_that_is_not_the_default() {
-    for row in ROWS.iter().filter(|row| row.with.is_empty()) {
+    for row in rows().filter(|row| row.with.is_empty()) {
         let holds = std::panic::catch_unwind(|| (row.holds)(&flags(&[]).config()));
         assert!(!holds.unwrap_or(false), "{}", row.long);
     }
@@ -390,9 +398,9 @@ fn without_any_setting_the_defaults_hold() {
     assert_eq!(config.conduct, Conduct::default());
     assert_eq!(config.legacy_min_verification, Verification::Unverified);
     assert_eq!(config.log_level, LevelFilter::Info);
-    assert!(!config.responsive && !config.syslog && !config.test_addresses);
+    assert!(!config.responsive && config.syslog.is_none() && !config.test_addresses);
     assert!(config.api.listen.is_empty() && config.dip_listen.is_none());
-    assert!(config.json_log.is_none() && config.webhook.is_none() && config.bootstrap.is_none());
+    assert!(config.json_log.is_none() && config.webhooks.is_empty() && config.bootstrap.is_none());
     assert!(config.certificate.is_none() && config.config_file.is_none());
 }
 
@@ -423,9 +431,9 @@ fn short_flags_combine() {
     let config = flags(&["-jar"]).config();
     assert!(config.json_log.is_some() && config.responsive && !config.api.listen.is_empty());
     let config = flags(&["-jarlx.log", "-sNfx.redb"]).config();
-    assert_eq!(config.json_log.as_deref(), Some(Path::new("x.log")));
+    assert_eq!(config.json_log.as_ref().map(|log| log.path.as_path()), Some(Path::new("x.log")));
     assert_eq!(config.db, Path::new("x.redb"));
-    assert!(config.syslog && config.responsive && config.tls_listen.is_empty());
+    assert!(config.syslog.is_some() && config.responsive && config.tls_listen.is_empty());
 }
 
 #[test]

@@ -67,6 +67,10 @@ fn wrong_usage_exits_with_status_2() {
         &["db", "vacuum"],
         &["db", "backup"],
         &["db", "stats", "file"],
+        &["outputs", "reset"],
+        &["outputs", "reset", "x", "--to=middle"],
+        &["outputs", "stop", "x"],
+        &["tail", "x"],
         &["token"],
         &["token", "make"],
         &["token", "make", "x", "--scopes", "root"],
@@ -124,6 +128,33 @@ fn token_says_what_it_is_asked_for() {
     assert_eq!(command(&["token", "list"]), Command::Token(Token::List { json: false }));
     let revoke = Token::Revoke { name: "x".to_owned() };
     assert_eq!(command(&["token", "revoke", "x"]), Command::Token(revoke));
+}
+
+#[test]
+fn outputs_and_tail_say_what_they_are_asked_for() {
+    use sentrypeer_storage::cursor::Begin;
+
+    use crate::control::outputs::OutputOrder;
+    let wanted = |order, json| Command::Outputs(OutputsWanted { order, json });
+    let name = || "x".to_owned();
+    for (args, expected) in [
+        (["outputs"].as_slice(), wanted(OutputOrder::List, false)),
+        (&["outputs", "--json"], wanted(OutputOrder::List, true)),
+        (&["outputs", "list", "--json"], wanted(OutputOrder::List, true)),
+        (&["outputs", "--json", "-f", "x", "list"], wanted(OutputOrder::List, true)),
+        (&["outputs", "pause", "x"], wanted(OutputOrder::Pause(name()), false)),
+        (&["outputs", "resume", "x"], wanted(OutputOrder::Resume(name()), false)),
+        (&["outputs", "reset", "x"], wanted(OutputOrder::Reset(name(), Begin::Oldest), false)),
+        (
+            &["outputs", "reset", "x", "--to=newest"],
+            wanted(OutputOrder::Reset(name(), Begin::Newest), false),
+        ),
+        (&["-f", "y", "outputs", "-j"], wanted(OutputOrder::List, false)),
+        (&["tail"], Command::Tail { json: false }),
+        (&["tail", "--json"], Command::Tail { json: true }),
+    ] {
+        assert_eq!(flags(args).load().unwrap().command, expected, "{args:?}");
+    }
 }
 
 #[test]

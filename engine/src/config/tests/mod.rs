@@ -2,6 +2,7 @@
 
 mod anything;
 mod compat;
+mod compat_outputs;
 mod help;
 mod layers;
 mod messages;

@@ -8,13 +8,16 @@ const SECRET: &str = "hunter2";
 fn a_secret_is_in_no_output_of_a_good_configuration() {
     let url = "https://user:hunter2@x.example/hunter2?hunter2";
     let loaded = flags(&["-w", url, "-i", "i", "-c", SECRET]).load().unwrap();
-    let own = loaded.config.webhook.clone().unwrap().credentials.unwrap();
+    let own = loaded.config.webhooks[0].clone().credentials.unwrap();
     assert_eq!(own.secret.reveal(), SECRET);
     assert!(!format!("{loaded:?}").contains(SECRET), "{loaded:?}");
     let text = loaded.config.describe();
     assert!(!text.contains(SECRET), "{text}");
-    assert!(text.contains("# webhook = \"https://x.example/(hidden)\"  # --webhook"), "{text}");
-    assert!(text.contains("# oauth2_client_secret = (hidden)  # --oauth2-client-secret"), "{text}");
+    assert!(text.contains("# webhook.url = \"https://x.example/(hidden)\"  # --webhook"), "{text}");
+    assert!(
+        text.contains("# webhook.client_secret = (hidden)  # --oauth2-client-secret"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -31,11 +34,11 @@ fn a_secret_is_in_no_error() {
         env("SENTRYPEER_OAUTH2_CLIENT_SECRET", SECRET),
         env("SENTRYPEER_OAUTH2_CLIENT_SECRT", SECRET).args(&["-t", "x"]),
         env("SENTRYPEER_WEBHOOK_URL", "ftp://hunter2/"),
-        file("oauth2_client_secret = ['hunter2']"),
-        file("oauth2_client_secret = 'hunter2"),
-        file("oauth2_client_secret = hunter2"),
-        file("oauth2_client_secret = { hunter2 = 'hunter2' }"),
-        file("webhook = 'hunter2'\noauth2_client_secret = 'hunter2'"),
+        file("webhook.client_secret = ['hunter2']"),
+        file("webhook.client_secret = 'hunter2"),
+        file("webhook.client_secret = hunter2"),
+        file("webhook.client_secret = { hunter2 = 'hunter2' }"),
+        file("webhook.url = 'hunter2'\nwebhook.client_secret = 'hunter2'"),
     ];
     for start in &starts {
         let error = start.load().expect_err("this must not load");
@@ -57,14 +60,14 @@ fn a_secret_in_a_file_is_read_without_its_line_end() {
         for start in [
             hook(&["--oauth2-client-secret-file", path]),
             hook(&[]).env("SENTRYPEER_OAUTH2_CLIENT_SECRET_FILE", path),
-            hook(&[]).file(format!("oauth2_client_secret_file = '{path}'")),
+            hook(&[]).file(format!("webhook.client_secret_file = '{path}'")),
         ] {
             let config = start.config();
-            let own = config.webhook.as_ref().unwrap().credentials.as_ref().unwrap();
+            let own = config.webhooks[0].credentials.as_ref().unwrap();
             assert_eq!(own.secret.reveal(), expected);
             let text = config.describe();
             assert!(!text.contains(expected), "{text}");
-            assert!(text.contains(&format!("oauth2_client_secret_file = \"{path}\"")), "{text}");
+            assert!(text.contains(&format!("webhook.client_secret_file = \"{path}\"")), "{text}");
         }
     }
 }
@@ -88,26 +91,26 @@ fn a_secret_file_that_gives_no_secret_is_refused() {
 
 #[test]
 fn the_secret_comes_from_one_place_only() {
-    let both = file("oauth2_client_secret = 's'").env("SENTRYPEER_OAUTH2_CLIENT_SECRET_FILE", "x");
+    let both = file("webhook.client_secret = 's'").env("SENTRYPEER_OAUTH2_CLIENT_SECRET_FILE", "x");
     assert_eq!(
         both.error(),
-        "SENTRYPEER_OAUTH2_CLIENT_SECRET_FILE: both this and config.toml:1:24 give the secret; \
+        "SENTRYPEER_OAUTH2_CLIENT_SECRET_FILE: both this and config.toml:1:25 give it; \
          leave one out, or set it to nothing"
     );
     let start = both.args(&["--oauth2-client-secret-file=", "-i", "i", "-w", "https://x.example"]);
-    assert!(start.config().webhook.unwrap().credentials.is_some());
+    assert!(start.config().webhooks[0].credentials.is_some());
 }
 
 #[test]
 fn credentials_come_in_pairs() {
     assert_eq!(
         flags(&["-c", "s"]).error(),
-        "--oauth2-client-secret: has no effect alone; set oauth2_client_id (--oauth2-client-id) \
+        "--oauth2-client-secret: has no effect alone; set webhook.client_id (--oauth2-client-id) \
          too, or neither"
     );
     assert_eq!(
         flags(&["-i", "i"]).error(),
-        "--oauth2-client-id: has no effect alone; set oauth2_client_secret or a file with it too, \
+        "--oauth2-client-id: has no effect alone; set webhook.client_secret or a file with it too, \
          or neither"
     );
 }
