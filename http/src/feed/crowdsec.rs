@@ -82,7 +82,7 @@ pub(crate) fn stream(view: &View, request: &Request<'_>) -> Response {
     let now = request.now;
     let (mut new, mut deleted) = (Vec::new(), Vec::new());
     if wants("origins", OWN) && wants("type", "ban") {
-        deleted = taken_back(view, now);
+        deleted = taken_back(view, None, now);
         deleted.retain(|(ip, _)| wants("scopes", if ip.is_ipv4() { "Ip" } else { "Range" }));
         let list = List::of(view, &Choice::of_all(None), now);
         let entries = list

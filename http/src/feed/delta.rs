@@ -21,7 +21,7 @@ pub(super) fn document(view: &View, options: Options, now: Time) -> Response {
         ..Choice::of_all(Some(options.family))
     };
     let list = List::of(view, &chosen, now);
-    let mut gone = taken_back(view, now);
+    let mut gone = taken_back(view, options.min_verification, now);
     gone.retain(|(ip, _)| sentrypeer_storage::blocklist::Family::of(*ip) == options.family);
     let (added, removed) = (list.len(), gone.len());
     let generation = view.snapshot.generation;

@@ -127,14 +127,16 @@ impl List {
 }
 
 /// What would be on the list if it were not for the allow-list or its like: who took it from an earlier
-/// list should let it go.
-pub(super) fn taken_back(view: &View, now: Time) -> Vec<(IpAddr, u8)> {
+/// list should let it go. `min` is the proof that was demanded there; `None`: what the policy demands.
+pub(super) fn taken_back(view: &View, min: Option<Verification>, now: Time) -> Vec<(IpAddr, u8)> {
     let View { snapshot, policy } = view;
-    let (min, threshold) = (policy.min_verification, policy.score_threshold);
+    let min = min.unwrap_or(policy.min_verification);
+    let (selection, threshold) =
+        (Selection { min_verification: min, family: None }, policy.score_threshold);
     let rows = snapshot.sources.iter().filter(|(key, row)| {
         let until = policy::expires(row, min, threshold, policy.retention_ns);
         until.is_some_and(|until| until > now)
-            && blocked(key, row, policy, Selection::of(policy), now).is_none()
+            && blocked(key, row, policy, selection, now).is_none()
     });
     let mut found: Vec<SourceKey> = rows.map(|(key, _)| *key).collect();
     found.sort_unstable();
