@@ -8,7 +8,9 @@
 //! core; it owns its sockets ([`net`]), reads messages ([`sip`]), decides about answers
 //! ([`honeypot`]) and appends events to its *arena* ([`recorder`]). Full arenas go over a bounded channel to the
 //! one writer (the crate `sentrypeer-storage`), which commits them and publishes snapshots. The
-//! fronts (`sentrypeer-http`) and the control socket ([`control`]) answer from snapshots.
+//! fronts (`sentrypeer-http`) and the control socket ([`control`]) answer from snapshots; [`outputs`]
+//! (`sentrypeer-export`) read the log. Subcommands ([`command`]) and the [`firewall`] agent ask over the
+//! control socket.
 //!
 //! # Invariants
 //!
@@ -31,6 +33,7 @@ pub mod config;
 pub mod context;
 pub mod control;
 pub mod counters;
+pub mod firewall;
 pub mod fronts;
 pub mod guard;
 pub mod honeypot;

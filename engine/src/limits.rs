@@ -229,6 +229,23 @@ pub const BINDINGS_BYTES_MAX: usize = 1_024;
 /// quarter of it.
 pub const PEM_BYTES_MAX: u64 = 1 << 20;
 
+/// Longest document that the firewall agent takes, in bytes: the million entries of a full set take 45 MB.
+pub const FIREWALL_DOCUMENT_BYTES_MAX: usize = 128 << 20;
+
+/// How often the firewall agent loads the whole list, in s: who else changed the set, and what fell out of
+/// the list without being taken back, is noticed then.
+pub const FIREWALL_FULL_S: u64 = 3_600;
+
+/// By how much the times of two deltas overlap, in s: an event is known by the time at which it came, and
+/// a slow disk may commit it this much later.
+pub const FIREWALL_OVERLAP_S: u64 = 60;
+
+/// Most that the firewall agent takes out of a set at once if nothing else is said, in hundredths of the set.
+pub const FIREWALL_SHRINK_PERCENT: u32 = 50;
+
+/// So many entries may always go: half of a small set is soon gone.
+pub const FIREWALL_SHRINK_ENTRIES: usize = 10;
+
 /// How often `sentrypeer tail` asks for new events: five commits a second make some visible.
 pub const TAIL_LOOK_MS: u64 = 200;
 

@@ -1,10 +1,11 @@
 //! `export ipset` and the other feeds: from the running node, else from its database.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use sentrypeer_storage::event::Verification;
 
 use super::opened::Opened;
 use super::{Failure, pass_on, print, refusal_text};
-use crate::config::{Config, ExportFeed, ExportIpset};
+use crate::config::{Config, ExportFeed, ExportIpset, IpsetFamily};
 use crate::{context, control};
 
 pub(super) fn ipset(config: &Config, wanted: &ExportIpset) -> Result<(), Failure> {
@@ -31,18 +32,18 @@ fn document(config: &Config, target: &str) -> Result<(), Failure> {
 fn ipset_target(wanted: &ExportIpset) -> String {
     let mut target =
         Target::new(format!("/ip-addresses/ipset?document={}", wanted.document.name()));
-    target.add("family", wanted.family.map(|family| family.name()));
+    target.add("family", wanted.family.map(IpsetFamily::name));
     target.add("set", wanted.set.as_deref());
     target.add("timeout", wanted.timeout_s);
-    target.add("min_verification", wanted.min_verification.map(|level| level.name()));
+    target.add("min_verification", wanted.min_verification.map(Verification::name));
     target.add("allow_empty", wanted.allow_empty.then_some(1));
     target.0
 }
 
 fn feed_target(wanted: &ExportFeed) -> String {
     let mut target = Target::new(format!("/api/v1/feeds/{}?", wanted.format));
-    target.add("family", wanted.family.map(|family| family.name()));
-    target.add("min_verification", wanted.min_verification.map(|level| level.name()));
+    target.add("family", wanted.family.map(IpsetFamily::name));
+    target.add("min_verification", wanted.min_verification.map(Verification::name));
     target.add("min_count", wanted.min_count);
     target.add("max_age", wanted.max_age_s);
     target.add("limit", wanted.limit);

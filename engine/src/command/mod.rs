@@ -2,9 +2,9 @@
 
 mod database;
 mod export;
+mod feed;
 mod forget;
 mod import;
-mod ipset;
 mod keeper;
 mod opened;
 mod outputs;
@@ -19,7 +19,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::config::{Command, Config, ConfigError};
-use crate::control;
+use crate::{control, firewall};
 
 /// Prints what is wrong with the configuration, or the help that was asked for.
 #[must_use]
@@ -40,11 +40,13 @@ pub fn run(command: &Command, config: &Config) -> ExitCode {
         Command::CheckConfig => print(config.describe().as_bytes()),
         Command::Healthcheck => from_node(&config.db, "/readyz"),
         Command::Status => from_node(&config.db, "/api/v1/status"),
-        Command::ExportIpset(wanted) => ipset::export(config, wanted),
+        Command::ExportIpset(wanted) => feed::ipset(config, wanted),
+        Command::ExportFeed(wanted) => feed::export(config, wanted),
         Command::ExportEvents(wanted) => export::run(config, wanted),
         Command::Import(wanted) => import::run(config, wanted),
         Command::Db(wanted) => database::run(config, wanted),
         Command::Token(order) => token::run(config, order),
+        Command::Firewall(wanted) => firewall::run(&config.db, wanted).map_err(Failure::from),
         Command::Outputs(wanted) => outputs::run(config, wanted),
         Command::Tail { json } => tail::run(config, *json),
         Command::Forget(subject) => forget::run(config, subject),
@@ -74,6 +76,15 @@ enum Failure {
     Refused(String),
     #[error("{0}: something is wrong with this database; it stands above")]
     Unsound(String),
+}
+
+impl From<firewall::FirewallError> for Failure {
+    fn from(error: firewall::FirewallError) -> Self {
+        match error {
+            firewall::FirewallError::Output(error) => Self::Output(error),
+            other => Self::refused(other),
+        }
+    }
 }
 
 impl Failure {
@@ -114,10 +125,9 @@ fn pass_on(mut answer: control::Answer) -> Result<(), Failure> {
     if last == b'\n' { Ok(()) } else { print(b"\n") }
 }
 
-/// The words of an error document of the API, with the command line's name for the way out.
+/// The words of an error document, with the command line's names for the ways out.
 fn refusal_text(document: &[u8]) -> String {
-    let text = String::from_utf8_lossy(document);
-    let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-    let words = ["detail", "error", "message"].iter().find_map(|key| value.get(key)?.as_str());
-    words.unwrap_or(text.trim_end()).replace("allow_empty=1", "--allow-empty")
+    control::refusal_text(&String::from_utf8_lossy(document))
+        .replace("allow_empty=1", "--allow-empty")
+        .replace("min_verification=", "--min-verification=")
 }

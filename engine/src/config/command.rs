@@ -10,6 +10,7 @@ use sentrypeer_storage::query::Subject;
 
 use super::when::When;
 use crate::control::outputs::OutputOrder;
+use crate::firewall;
 
 /// What the process is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,10 @@ pub enum Command {
     Status,
     /// Print the blocklist for `ipset restore`.
     ExportIpset(ExportIpset),
+    /// Print the blocklist in another format.
+    ExportFeed(ExportFeed),
+    /// Keep a set of the firewall up to date.
+    Firewall(firewall::Wanted),
     /// Write events into a file.
     ExportEvents(ExportEvents),
     /// Take in events from a file.
@@ -91,6 +96,53 @@ pub struct ExportEvents {
     pub until: Option<When>,
     /// Into this file; `None`: to standard output.
     pub output: Option<PathBuf>,
+}
+
+/// The formats of `export` that the API has as feeds, beside ipset, and what each is for.
+pub const FEEDS: [(&str, &str); 12] = [
+    ("plain", "Print what to block, an address a line"),
+    ("csv", "Print what to block as a table"),
+    ("jsonl", "Print what to block, a JSON object a line"),
+    ("pf", "Print a table for \"pfctl -T replace -f\""),
+    ("nft", "Print a document for \"nft -f\""),
+    ("nft-json", "Print a document for \"nft -j -f\""),
+    ("mikrotik", "Print a script for RouterOS"),
+    ("firewalld", "Print an ipset of firewalld"),
+    ("rpz", "Print a response policy zone"),
+    ("dnsbl", "Print a zone of a blocklist in the DNS"),
+    ("stix", "Print a bundle of STIX 2.1"),
+    ("misp", "Print an event of MISP"),
+];
+
+/// What `export` prints as a feed of the API.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExportFeed {
+    /// Its name, one of [`FEEDS`].
+    pub format: &'static str,
+    /// Only addresses of this family.
+    pub family: Option<IpsetFamily>,
+    /// The weakest proof of an address that counts; `None`: the node's policy.
+    pub min_verification: Option<Verification>,
+    /// Seen at least so often.
+    pub min_count: Option<u64>,
+    /// Seen within so many seconds.
+    pub max_age_s: Option<u64>,
+    /// At most so many entries.
+    pub limit: Option<u32>,
+    /// Longest timeout of an entry, in s.
+    pub timeout_s: Option<u32>,
+    /// What the table, the list or the set is called.
+    pub name: Option<String>,
+    /// Print the document although it has no entry.
+    pub allow_empty: bool,
+}
+
+impl ExportFeed {
+    /// All of it.
+    #[must_use]
+    pub fn of(format: &'static str) -> Self {
+        Self { format, ..Self::default() }
+    }
 }
 
 /// What `import` reads.

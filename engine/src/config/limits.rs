@@ -78,5 +78,8 @@ pub(super) const SIMILAR_BYTES_MAX: usize = 64;
 /// refuses more (ipset(8), "timeout").
 pub(super) const IPSET_TIMEOUT_S_MAX: u32 = 2_147_483;
 
+/// Longest pause of the firewall agent between two looks, in seconds: who wants one a day wants `--once`.
+pub(super) const FIREWALL_INTERVAL_S_MAX: u64 = 3_600;
+
 const _: () = assert!(HOURS_KEEP_DAYS_MAX * 24 <= ROLLUP_HOURS_MAX as usize);
 const _: () = assert!(SECRET_BYTES_MAX < FILE_BYTES_MAX);

@@ -52,8 +52,8 @@ pub use allowed::Allowed;
 pub use api::Api;
 pub use bootstrap::Bootstrap;
 pub use command::{
-    Command, Db, ExportEvents, ExportIpset, Import, IpsetDocument, IpsetFamily, OutputsWanted,
-    Token,
+    Command, Db, ExportEvents, ExportFeed, ExportIpset, FEEDS, Import, IpsetDocument, IpsetFamily,
+    OutputsWanted, Token,
 };
 pub use error::{ConfigError, Fault, Problem, Problems, Shown, Warning};
 pub use flags::command_line;

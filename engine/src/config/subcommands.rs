@@ -1,5 +1,6 @@
 //! The subcommands: clap's description of them, and what each asks for.
 
+mod feeds;
 mod outputs;
 mod token;
 
@@ -32,6 +33,9 @@ pub(super) fn command(matches: &ArgMatches) -> Command {
         Some(("status", _)) => Command::Status,
         Some(("db", wanted)) => database(wanted).map_or(Command::Run, Command::Db),
         Some(("import", wanted)) => import_of(wanted).map_or(Command::Run, Command::Import),
+        Some(("firewall", wanted)) => {
+            feeds::firewall_wanted(wanted).map_or(Command::Run, Command::Firewall)
+        }
         Some(("outputs", wanted)) => Command::Outputs(outputs::wanted(wanted)),
         Some(("tail", wanted)) => Command::Tail { json: wanted.get_flag("json") },
         Some(("token", wanted)) => token::wanted(wanted).map_or(Command::Run, Command::Token),
@@ -44,7 +48,10 @@ pub(super) fn command(matches: &ArgMatches) -> Command {
             Some(("events", events)) => {
                 export_events(events).map_or(Command::Run, Command::ExportEvents)
             }
-            Some((_, ipset)) => Command::ExportIpset(export_ipset(ipset)),
+            Some(("ipset", ipset)) => Command::ExportIpset(export_ipset(ipset)),
+            Some((name, feed)) => {
+                feeds::wanted(name, feed).map_or(Command::Run, Command::ExportFeed)
+            }
             // clap demands a format.
             None => Command::Run,
         },
@@ -97,7 +104,7 @@ fn database(matches: &ArgMatches) -> Option<Db> {
 }
 
 /// Every subcommand.
-pub(super) fn all() -> [clap::Command; 9] {
+pub(super) fn all() -> [clap::Command; 10] {
     [
         subcommand("healthcheck", "Exit with status 0 if the running node is well"),
         subcommand("status", "Show what the running node does"),
@@ -105,6 +112,7 @@ pub(super) fn all() -> [clap::Command; 9] {
         import(),
         db(),
         forget(),
+        feeds::firewall(),
         token::description(),
         outputs::description(),
         outputs::tail(),
@@ -129,6 +137,7 @@ fn export() -> clap::Command {
         .subcommand_value_name("FORMAT")
         .subcommand_help_heading("Formats")
         .subcommand(ipset())
+        .subcommands(feeds::formats())
         .subcommand(events())
 }
 

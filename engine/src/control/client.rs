@@ -54,6 +54,14 @@ impl Answer {
     }
 }
 
+/// The words of an error document of the node's router or of an order.
+#[must_use]
+pub fn refusal_text(document: &str) -> String {
+    let value: serde_json::Value = serde_json::from_str(document).unwrap_or_default();
+    let words = ["detail", "error", "message"].iter().find_map(|key| value.get(key)?.as_str());
+    words.unwrap_or(document.trim_end()).to_owned()
+}
+
 /// Whether a node runs on `database`.
 ///
 /// # Errors

@@ -27,7 +27,7 @@ use sentrypeer_http::context::Context;
 use sentrypeer_storage::identity::beside;
 
 use charge::Charge;
-pub use client::{Answer, is_served, order, request};
+pub use client::{Answer, is_served, order, refusal_text, request};
 use counts::OrderCounts;
 pub use serve::ask;
 

@@ -7,10 +7,10 @@ use std::process::{Command, Output, Stdio};
 use crate::harness::{has, plan, program, request};
 
 /// A network namespace that goes when this is dropped.
-struct Namespace(String);
+pub struct Namespace(String);
 
 impl Namespace {
-    fn new(name: &str) -> Option<Self> {
+    pub fn new(name: &str) -> Option<Self> {
         if !has("ip") || !has("ipset") {
             return None;
         }
@@ -23,7 +23,11 @@ impl Namespace {
         Some(Self(name))
     }
 
-    fn run(&self, words: &[&str], input: &[u8]) -> Output {
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+
+    pub fn run(&self, words: &[&str], input: &[u8]) -> Output {
         let mut child = Command::new("ip")
             .args(["netns", "exec", &self.0])
             .args(words)

@@ -8,6 +8,7 @@ mod crowd;
 mod database;
 mod drivers;
 mod export;
+mod firewall;
 mod forged;
 mod front_ends;
 mod guarded;

@@ -51,7 +51,13 @@ fn wrong_usage_exits_with_status_2() {
         &["--no-such-flag"],
         &["frobnicate"],
         &["export"],
-        &["export", "csv"],
+        &["export", "xml"],
+        &["export", "csv", "--family", "5"],
+        &["firewall"],
+        &["firewall", "pf"],
+        &["firewall", "nft", "--name", "a;b"],
+        &["firewall", "ipset", "--shrink-max", "101"],
+        &["firewall", "ipset", "--interval", "0"],
         &["--db"],
         &["-jx"],
         &["--set", "x"],
@@ -155,6 +161,35 @@ fn outputs_and_tail_say_what_they_are_asked_for() {
     ] {
         assert_eq!(flags(args).load().unwrap().command, expected, "{args:?}");
     }
+}
+
+#[test]
+fn feeds_and_firewall_say_what_they_are_asked_for() {
+    use crate::firewall::{Family, Tool, Wanted};
+    let command = |args: &[&str]| flags(args).load().unwrap().command;
+    for (name, _) in FEEDS {
+        assert_eq!(command(&["export", name]), Command::ExportFeed(ExportFeed::of(name)));
+    }
+    let some = ExportFeed {
+        family: Some(IpsetFamily::V6),
+        min_count: Some(3),
+        limit: Some(9),
+        ..ExportFeed::of("csv")
+    };
+    let words = ["export", "csv", "--family=6", "--min-count=3", "--limit=9"];
+    assert_eq!(command(&words), Command::ExportFeed(some));
+    assert_eq!(command(&["firewall", "nft"]), Command::Firewall(Wanted::new(Tool::Nft)));
+    let wanted = Wanted {
+        family: Some(Family::V6),
+        name: "bad".to_owned(),
+        interval_s: 60,
+        shrink_percent_max: 10,
+        once: true,
+        ..Wanted::new(Tool::Ipset)
+    };
+    let words = "firewall ipset --family 6 --name bad --interval 60 --shrink-max 10 --once";
+    let words: Vec<&str> = words.split(' ').collect();
+    assert_eq!(command(&words), Command::Firewall(wanted));
 }
 
 #[test]

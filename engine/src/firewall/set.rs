@@ -1,0 +1,191 @@
+//! One set of the kernel.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::document::{self, Changes};
+use super::{Family, FirewallError, Tool, Wanted, tool};
+use crate::control;
+use crate::limits::{FIREWALL_DOCUMENT_BYTES_MAX, FIREWALL_FULL_S, FIREWALL_OVERLAP_S};
+
+/// One set, and what is known of it.
+pub(super) struct Set {
+    database: PathBuf,
+    wanted: Wanted,
+    family: Family,
+    name: String,
+    /// What we have loaded; `None` until the whole list was.
+    loaded: Option<Loaded>,
+    /// What was last said of it, so that it is not said again and again.
+    complained: Option<String>,
+}
+
+/// What is in a set, as far as we have done it.
+struct Loaded {
+    members: HashSet<IpAddr>,
+    /// When the node was asked for what was loaded last.
+    asked: Timestamp,
+    /// When the whole list was loaded.
+    whole: Instant,
+}
+
+impl Set {
+    pub(super) fn new(database: &Path, wanted: &Wanted, family: Family) -> Self {
+        let name = match (wanted.tool, family) {
+            (Tool::Ipset, Family::V4) => wanted.name.clone(),
+            _ => format!("{}{}", wanted.name, family.digit()),
+        };
+        let (database, wanted) = (database.to_owned(), wanted.clone());
+        Self { database, wanted, family, name, loaded: None, complained: None }
+    }
+
+    /// Brings it up to date; what was done, if it is worth a line.
+    pub(super) fn round(&mut self) -> Result<Option<String>, FirewallError> {
+        let fresh = Duration::from_secs(FIREWALL_FULL_S);
+        let done = match self.loaded.take() {
+            Some(loaded) if loaded.whole.elapsed() < fresh => self.change(loaded)?,
+            _ => self.load_whole()?,
+        };
+        if self.complained.take().is_some() {
+            log::info!("set {}: up to date again", self.name);
+        }
+        Ok(done)
+    }
+
+    /// Says what went wrong, unless that was just said. The whole list is loaded next.
+    pub(super) fn complain(&mut self, error: &FirewallError) {
+        let said = error.to_string();
+        if self.complained.as_ref() != Some(&said) {
+            log::error!("set {} stays as it is: {said}", self.name);
+            self.complained = Some(said);
+        }
+    }
+
+    fn load_whole(&mut self) -> Result<Option<String>, FirewallError> {
+        let asked = Timestamp::now();
+        let live = self.live();
+        let Some(list) = self.ask("document=full", "")? else { return self.init() };
+        let members: HashSet<IpAddr> =
+            Changes::read(&list)?.added.into_iter().map(|(ip, _)| ip).collect();
+        let live = live.unwrap_or_default();
+        self.check(live.difference(&members).count(), live.len())?;
+        let document = match self.wanted.tool {
+            Tool::Ipset => list,
+            Tool::Nft => match self.ask_feed()? {
+                Some(feed) => feed,
+                None => return self.init(),
+            },
+        };
+        let count = members.len();
+        self.apply(&document)?;
+        self.loaded = Some(Loaded { members, asked, whole: Instant::now() });
+        Ok(Some(format!("set {}: {count} entries loaded", self.name)))
+    }
+
+    /// The node has nothing to block: there is a set for rules to name, and what is in it stays until
+    /// its time is over.
+    fn init(&mut self) -> Result<Option<String>, FirewallError> {
+        let document = match self.wanted.tool {
+            Tool::Ipset => self.ask("document=init", "")?.unwrap_or_default(),
+            Tool::Nft => document::nft_init(&self.wanted.name, self.family),
+        };
+        self.apply(&document)?;
+        Ok(None)
+    }
+
+    fn change(&mut self, mut loaded: Loaded) -> Result<Option<String>, FirewallError> {
+        let asked = Timestamp::now();
+        let overlap = Duration::from_secs(FIREWALL_OVERLAP_S);
+        let since = loaded.asked.saturating_sub(overlap).unwrap_or(loaded.asked);
+        let delta = self.ask("document=delta", &format!("&since={since}"))?.unwrap_or_default();
+        let changes = Changes::read(&delta)?;
+        let gone = changes.removed.iter().filter(|ip| loaded.members.contains(ip)).count();
+        self.check(gone, loaded.members.len())?;
+        if !changes.is_empty() {
+            match self.wanted.tool {
+                Tool::Ipset => self.apply(&delta)?,
+                Tool::Nft => {
+                    let name = &self.wanted.name;
+                    self.apply(&document::nft_changes(name, self.family, &changes))?;
+                }
+            }
+        }
+        let before = loaded.members.len();
+        loaded.members.extend(changes.added.iter().map(|(ip, _)| ip));
+        let come = loaded.members.len() - before;
+        for ip in &changes.removed {
+            loaded.members.remove(ip);
+        }
+        loaded.asked = asked;
+        self.loaded = Some(loaded);
+        let worth_a_line = come + gone > 0;
+        Ok(worth_a_line.then(|| format!("set {}: {come} added, {gone} taken back", self.name)))
+    }
+
+    fn check(&self, gone: usize, of: usize) -> Result<(), FirewallError> {
+        if self.wanted.may_go(gone, of) {
+            return Ok(());
+        }
+        let percent = self.wanted.shrink_percent_max;
+        Err(FirewallError::Shrinks { set: self.name.clone(), gone, of, percent })
+    }
+
+    /// What is in the set; `None` if there is none.
+    fn live(&self) -> Option<HashSet<IpAddr>> {
+        let (wanted, name) = (&self.wanted, self.name.as_str());
+        match wanted.tool {
+            Tool::Ipset => {
+                tool::run(wanted.tool, &["save", name], "").ok().map(|text| document::saved(&text))
+            }
+            Tool::Nft => {
+                let arguments = ["-j", "list", "set", "inet", &wanted.name, name];
+                tool::run(wanted.tool, &arguments, "").ok().map(|text| document::listed(&text))
+            }
+        }
+    }
+
+    fn apply(&self, document: &str) -> Result<(), FirewallError> {
+        if self.wanted.dry_run {
+            let mut stdout = std::io::stdout().lock();
+            let written = stdout.write_all(document.as_bytes()).and_then(|()| stdout.flush());
+            return written.map_err(FirewallError::Output);
+        }
+        tool::load(self.wanted.tool, document)
+    }
+
+    /// A document for `ipset`, which is read whatever the tool is; `None` if it would be empty.
+    fn ask(&self, document: &str, more: &str) -> Result<Option<String>, FirewallError> {
+        let (digit, name, level) = (self.family.digit(), &self.name, self.level());
+        let path = format!("/ip-addresses/ipset?{document}&family={digit}&set={name}{level}{more}");
+        self.request(&path)
+    }
+
+    fn ask_feed(&self) -> Result<Option<String>, FirewallError> {
+        let (digit, name, level) = (self.family.digit(), &self.wanted.name, self.level());
+        self.request(&format!("/api/v1/feeds/nft?family={digit}&name={name}{level}"))
+    }
+
+    fn level(&self) -> String {
+        let level = self.wanted.min_verification;
+        level.map(|level| format!("&min_verification={}", level.name())).unwrap_or_default()
+    }
+
+    /// The node's whole answer: one that was cut is an error.
+    fn request(&self, path: &str) -> Result<Option<String>, FirewallError> {
+        let answer = control::request(&self.database, path).map_err(FirewallError::Node)?;
+        let answer = answer.ok_or_else(|| FirewallError::NoNode(self.database.clone()))?;
+        let status = answer.status;
+        let bytes = answer.whole(FIREWALL_DOCUMENT_BYTES_MAX).map_err(FirewallError::Node)?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        match status {
+            200 => Ok(Some(text)),
+            409 => Ok(None),
+            _ => Err(FirewallError::Refused(control::refusal_text(&text))),
+        }
+    }
+}
