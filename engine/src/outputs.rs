@@ -15,6 +15,8 @@ use sentrypeer_storage::event_json::Producer;
 use sentrypeer_storage::identity::Identity;
 use sentrypeer_storage::policy::Policy;
 
+#[cfg(not(feature = "sqlite"))]
+use crate::config::Id;
 use crate::config::{Config, Webhook};
 use crate::context::VERSION;
 
@@ -30,7 +32,7 @@ pub fn start(
     policy: Arc<ArcSwap<Policy>>,
 ) -> Result<Outputs, StartError> {
     let producer = producer(identity.node_id);
-    let settings = settings(config, identity);
+    let settings = settings(config, identity)?;
     Outputs::start(store, producer, move || policy.load_full(), settings)
 }
 
@@ -40,7 +42,7 @@ pub fn producer(node_id: uuid::Uuid) -> Producer {
     Producer { app_name: "sentrypeer".into(), app_version: VERSION.into(), node_id }
 }
 
-fn settings(config: &Config, identity: &Identity) -> Vec<Settings> {
+fn settings(config: &Config, identity: &Identity) -> Result<Vec<Settings>, StartError> {
     let json_log = config
         .json_log
         .iter()
@@ -53,7 +55,8 @@ fn settings(config: &Config, identity: &Identity) -> Vec<Settings> {
         let receiver = Receiver::Webhook(webhook_settings(config, webhook));
         output(&webhook.name, webhook.filter.clone(), receiver)
     });
-    json_log.chain(syslog).chain(webhooks).chain(sqlite(config, identity)).collect()
+    let sqlite = sqlite(config, identity)?;
+    Ok(json_log.chain(syslog).chain(webhooks).chain(sqlite).collect())
 }
 
 /// Where there is no cursor yet, the log begins with what an output has not had: an event that came
@@ -89,18 +92,24 @@ fn dead_letters(config: &Config, name: &str) -> PathBuf {
 }
 
 #[cfg(feature = "sqlite")]
-fn sqlite(config: &Config, identity: &Identity) -> Option<Settings> {
-    let sqlite = config.sqlite.as_ref()?;
-    let receiver = Receiver::Sqlite(sentrypeer_export::sqlite::Settings {
+#[expect(clippy::unnecessary_wraps, reason = "without SQLite it is an error")]
+fn sqlite(config: &Config, identity: &Identity) -> Result<Option<Settings>, StartError> {
+    let settings = config.sqlite.as_ref().map(|sqlite| sentrypeer_export::sqlite::Settings {
         path: sqlite.file.clone(),
         node_id: identity.node_id,
         with_port: sqlite.with_port,
     });
-    Some(output("sqlite", Filter::default(), receiver))
+    Ok(settings.map(|settings| output("sqlite", Filter::default(), Receiver::Sqlite(settings))))
 }
 
-/// The configuration refuses it already.
 #[cfg(not(feature = "sqlite"))]
-fn sqlite(_: &Config, _: &Identity) -> Option<Settings> {
-    None
+fn sqlite(config: &Config, _: &Identity) -> Result<Option<Settings>, StartError> {
+    let refused = |_| StartError::Settings {
+        name: "sqlite".to_owned(),
+        reason: format!(
+            "{}: this program was built without SQLite; leave sqlite.file out, or take a build that has it",
+            config.origin(Id::Sqlite)
+        ),
+    };
+    config.sqlite.as_ref().map_or(Ok(None), |sqlite| Err(refused(sqlite)))
 }

@@ -101,3 +101,49 @@ fn shown(bytes: &[u8]) -> String {
     }
     text.chars().map(|c| if is_order(c) { '?' } else { c }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use sentrypeer_storage::event::{
+        Anomalies, Collected, NumberKind, Seq, Time, Transport, Verification,
+    };
+
+    use super::*;
+
+    fn event(verification: Verification, agent: &[u8]) -> StoredEvent {
+        StoredEvent {
+            seq: Seq(1),
+            id: uuid::Uuid::nil(),
+            time: Time(1_795_509_330_000_000_000),
+            source: "198.18.0.7:5061".parse().unwrap(),
+            destination: "192.0.2.1:5060".parse().unwrap(),
+            transport: Transport::Tcp,
+            verification,
+            collected: Collected::Passive,
+            number_kind: NumberKind::Called,
+            anomalies: Anomalies::default(),
+            method: b"INVITE".as_slice().into(),
+            number: Box::default(),
+            user_agent: agent.into(),
+            message: Box::default(),
+        }
+    }
+
+    #[test]
+    fn an_event_is_a_line_and_colours_are_for_terminals() {
+        let proven = event(Verification::Connected, b"sipsak");
+        assert_eq!(
+            line(&proven, false),
+            "2026-11-24 08:35:30.000000000 TCP 198.18.0.7:5061       connected   INVITE    - sipsak"
+        );
+        assert!(line(&proven, true).contains("\u{1b}[31m198.18.0.7:5061"));
+        let forged = event(Verification::Unverified, b"sipsak");
+        assert!(line(&forged, true).contains("\u{1b}[33m198.18.0.7:5061"));
+    }
+
+    #[test]
+    fn what_an_attacker_sent_cannot_write_to_the_terminal() {
+        let hostile = event(Verification::Unverified, "\u{1b}[2Ja\nb\u{202e}c\u{9b}".as_bytes());
+        assert!(line(&hostile, false).ends_with(" - ?[2Ja?b?c?"), "{:?}", line(&hostile, false));
+    }
+}

@@ -141,8 +141,6 @@ pub enum Fault {
     NotOneOf { text: Shown, words: String },
     #[error("{0} is not a name for a webhook; write 1 to 32 letters a-z, digits, \"-\" and \"_\"")]
     NotAnOutput(Shown),
-    #[error("this program was built without SQLite; leave it out, or take a build that has it")]
-    NoSqlite,
     #[error("{0} is not a method; write one like INVITE")]
     NotAMethod(Shown),
     #[error("has no URL; set webhook.url or webhook.url_file in it")]

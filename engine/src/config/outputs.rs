@@ -111,11 +111,8 @@ impl Checker<'_> {
         Some(text)
     }
 
-    pub(super) fn sqlite(&mut self) -> Option<Sqlite> {
+    pub(super) fn sqlite(&self) -> Option<Sqlite> {
         let file = self.path(Id::Sqlite)?;
-        if !cfg!(feature = "sqlite") {
-            self.at(Id::Sqlite, Fault::NoSqlite);
-        }
         Some(Sqlite { file, with_port: self.layer.is_on(Id::SqliteWithPort) })
     }
 }

@@ -232,6 +232,7 @@ fn a_probe_is_posted_as_4_x_does_and_each_webhook_has_its_own_filter() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "sqlite"), ignore = "this build has no SQLite")]
 fn a_probe_is_in_the_table_of_4_x() {
     let plan = plan(&[]);
     let path = plan.folder.path().join("sentrypeer.db");
@@ -257,6 +258,7 @@ fn a_probe_is_in_the_table_of_4_x() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "sqlite"), ignore = "this build has no SQLite")]
 fn after_kill_9_in_the_middle_every_output_has_every_event() {
     let receiver = Receiver::new();
     let folder = Arc::new(tempfile::tempdir().unwrap());
@@ -410,6 +412,18 @@ fn a_receiver_that_is_away_holds_up_neither_the_node_nor_its_end() {
     let node = plan_in(&folder, &["-w", &receiver.url]).start();
     await_that(|| receiver.ids().len() == 1, "the event");
     assert_all(&recorded(&node.database()), &receiver.ids(), "webhook");
+}
+
+#[test]
+fn an_output_that_cannot_work_ends_the_start_and_is_named() {
+    let url = "https://user:hunter2@hook.example/hunter2";
+    let (status, said) = plan(&["-w", url, "--webhook-ca-file=/nonexistent/ca.pem"]).run_to_end();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("output \"webhook\"") && said.contains("/nonexistent/ca.pem"), "{said}");
+    let token = ["-w", url, "-i", "i", "-c", "hunter2", "--oauth2-token-url=http://t.example"];
+    let (status, said) = plan(&token).run_to_end();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("must be https") && !said.contains("hunter2"), "{said}");
 }
 
 /// As T-Pot runs it: no root, a file system that cannot be written but for its own folder, the short flags.
