@@ -3,11 +3,12 @@
 //! bytes.
 //!
 //! ```text
-//! cargo run --release -p sentrypeer-storage --example ingest -- [SECONDS] [RATE] [FOLDER] [SOURCES] [RETENTION_S]
+//! cargo run --release -p sentrypeer-storage --example ingest -- [SECONDS] [RATE] [FOLDER] [SOURCES] [RETENTION_S] [SCANS]
 //! ```
 //!
 //! `RATE` is events a second, 0 for as many as possible. With a retention of some seconds the size of the
-//! file is printed as it goes, to see that space is used again.
+//! file is printed as it goes, to see that space is used again. With `SCANS` a reader goes through the whole
+//! log again and again meanwhile, so many thousand events a second.
 
 #[path = "../pack/examples/mix/mod.rs"]
 #[allow(dead_code, reason = "what the bench of the crate beside it prints is not needed here")]
@@ -19,11 +20,12 @@ use std::io::Write;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mix::{Message, Mix};
 use sentrypeer_storage::event::{
-    Anomalies, Collected, EventRef, NumberKind, Time, Transport, Verification,
+    Anomalies, Collected, EventRef, NumberKind, Seq, Time, Transport, Verification,
 };
 use sentrypeer_storage::intake::{self, ShardIntake};
 use sentrypeer_storage::{Options, Phase, Store};
@@ -42,12 +44,13 @@ fn main() -> Result<(), Failure> {
     let folder = args.next().unwrap_or_else(|| ".".to_owned());
     let only: Option<u32> = args.next().map(|arg| arg.parse()).transpose()?;
     let retention_s: Option<u64> = args.next().map(|arg| arg.parse()).transpose()?;
+    let scans: u64 = args.next().map_or(Ok(0), |arg| arg.parse())?;
     for sources in only.map_or(vec![10_000, 1_000_000], |only| vec![only]) {
         let messages = mix::messages(Mix::Short, sources.max(200_000) as usize, sources);
         let messages: Vec<Parsed> = messages.into_iter().map(Parsed::of).collect();
         let folder = tempfile::tempdir_in(&folder)?;
         let path = folder.path().join("ingest.redb");
-        Load { seconds, rate, sources, retention_s }.run(&messages, &path)?;
+        Load { seconds, rate, sources, retention_s, scans }.run(&messages, &path)?;
         reopen(&path)?;
     }
     Ok(())
@@ -58,6 +61,7 @@ struct Load {
     rate: u64,
     sources: u32,
     retention_s: Option<u64>,
+    scans: u64,
 }
 
 impl Load {
@@ -84,7 +88,13 @@ impl Load {
             due: VecDeque::new(),
             seen_ms: Vec::new(),
         };
-        feeder.send(self, messages, &mut intake, path);
+        let ends = AtomicBool::new(false);
+        let scanned = std::thread::scope(|scope| {
+            let scanner = scope.spawn(|| scan(&store, self.scans, &ends));
+            feeder.send(self, messages, &mut intake, path);
+            ends.store(true, Ordering::Relaxed);
+            scanner.join()
+        });
         let cpu = ["writer", "packer", "ingest"].map(|name| (name, cpu_ns(name)));
         drop(intake);
         let (sent, waits, mut seen_ms) = (feeder.sent, feeder.waits, feeder.seen_ms);
@@ -92,6 +102,9 @@ impl Load {
         let elapsed = begin.elapsed();
         println!("{} sources: {sent} sent, {waits} waits for an arena", self.sources);
         report(&store, path, elapsed, &cpu)?;
+        if self.scans > 0 {
+            println!("  {} events scanned meanwhile", scanned.unwrap_or(0));
+        }
         seen_ms.sort_unstable();
         if let [.., longest] = seen_ms[..] {
             let at = |part: usize| seen_ms[seen_ms.len() * part / 100];
@@ -103,6 +116,19 @@ impl Load {
         }
         floor(&store, path, elapsed)
     }
+}
+
+/// Reads the log from its begin to its end, again and again, `scans` thousand events a second. How many
+/// it were.
+fn scan(store: &Store, scans: u64, ends: &AtomicBool) -> u64 {
+    let (mut after, mut scanned) = (Seq(0), 0);
+    while scans > 0 && !ends.load(Ordering::Relaxed) {
+        let read = store.log().and_then(|log| log.since(after, 1000).ok()).unwrap_or_default();
+        scanned += read.len() as u64;
+        after = read.last().map_or(Seq(0), |event| event.seq);
+        std::thread::sleep(Duration::from_micros(1_000_000 / scans));
+    }
+    scanned
 }
 
 struct Feeder<'a> {

@@ -135,7 +135,9 @@ fn look(path: &Path, sources: u64) -> Result<(), Failure> {
     println!("opened after a kill in {:?}, {replayed} events replayed", begin.elapsed());
     let snapshot = store.snapshot().ok_or("not open")?;
     println!("{} sources, {} numbers", snapshot.sources.len(), snapshot.numbers.len());
-    println!("resident: {} MB", resident_mb());
+    let at_once = resident_mb();
+    std::thread::sleep(Duration::from_secs(3));
+    println!("resident: {at_once} MB, three seconds later {} MB", resident_mb());
     let mut random = 88_172_645_463_325_252u64;
     let keys: Vec<_> = (0..1_000_000)
         .map(|_| {

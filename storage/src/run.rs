@@ -331,7 +331,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::event::Seq;
+    use crate::event::{EventRef, Seq};
     use crate::intake::{self, ShardIntake};
     use crate::recount::recount;
     use crate::repeat::Repeats;
@@ -342,6 +342,7 @@ mod tests {
     struct Flaky {
         file: FileBackend,
         is_full: Arc<AtomicBool>,
+        stalls: Arc<AtomicBool>,
     }
 
     impl Flaky {
@@ -364,6 +365,9 @@ mod tests {
             self.file.set_len(len)
         }
         fn sync_data(&self) -> io::Result<()> {
+            while self.stalls.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             self.check()?;
             self.file.sync_data()
         }
@@ -386,6 +390,7 @@ mod tests {
         folder: tempfile::TempDir,
         options: Options,
         is_full: Arc<AtomicBool>,
+        stalls: Arc<AtomicBool>,
         shards: Vec<ShardIntake>,
         store: Store,
         thread: WriterThread,
@@ -396,20 +401,24 @@ mod tests {
         fn start() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let options = Options::new(folder.path().join("test.redb"), Uuid::from_u128(1));
-            let is_full = Arc::new(AtomicBool::new(false));
-            let flag = is_full.clone();
+            let [is_full, stalls] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+            let (full, stall) = (is_full.clone(), stalls.clone());
             let opener = move |options: &Options, opening| {
                 drop(open::open(options, opening)?);
                 let file =
                     fs::OpenOptions::new().read(true).write(true).open(&options.path).unwrap();
                 let file = FileBackend::new(file).unwrap();
                 Builder::new()
-                    .create_with_backend(Flaky { file, is_full: flag.clone() })
+                    .create_with_backend(Flaky {
+                        file,
+                        is_full: full.clone(),
+                        stalls: stall.clone(),
+                    })
                     .map_err(|error| open::open_error(&options.path, error.into()))
             };
             let (shards, writer) = intake::channel(2);
             let (store, thread) = start_with(options.clone(), writer, Box::new(opener));
-            let bench = Self { folder, options, is_full, shards, store, thread, sent: 0 };
+            let bench = Self { folder, options, is_full, stalls, shards, store, thread, sent: 0 };
             bench.wait(|store| store.phase() == Phase::Ready);
             bench
         }
@@ -510,6 +519,35 @@ mod tests {
         assert_eq!(bench.store.log().unwrap().since(Seq(0), 100).unwrap().len(), 30);
         let (_folder, options, store, sent) = bench.stop();
         assert_eq!(store.stats().events_lost.get(), 0);
+        let recount = recount(&options.path).unwrap();
+        assert!(recount.is_exact() && recount.events == sent, "{recount:?}");
+    }
+
+    /// What comes in 800 ms at 100,000 events a second waits in memory, whole.
+    #[test]
+    fn a_disk_that_stalls_for_a_while_loses_nothing() {
+        let mut bench = Bench::start();
+        bench.send();
+        bench.wait_until_all_is_seen();
+        bench.stalls.store(true, Ordering::SeqCst);
+        let message = [b'x'; 500];
+        let mut arena = bench.shards[0].take().unwrap();
+        for n in 0..80_000u64 {
+            let event = EventRef { message: &message, ..event(n as u8) };
+            if arena.push(&event).is_err() {
+                let empty = bench.shards[0].take().expect("there is room");
+                let full = std::mem::replace(&mut arena, empty);
+                assert_eq!(bench.shards[0].hand_over(full), 0);
+                arena.push(&event).unwrap();
+            }
+        }
+        assert_eq!(bench.shards[0].hand_over(arena), 0);
+        bench.sent += 80_000;
+        bench.stalls.store(false, Ordering::SeqCst);
+        bench.wait_until_all_is_seen();
+        let stats = bench.store.stats();
+        assert_eq!((stats.messages_shed.get(), stats.events_repeated.get()), (0, 0));
+        let (_folder, options, _, sent) = bench.stop();
         let recount = recount(&options.path).unwrap();
         assert!(recount.is_exact() && recount.events == sent, "{recount:?}");
     }
