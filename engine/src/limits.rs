@@ -175,8 +175,8 @@ pub const DRAIN_MS: u64 = 1_500;
 pub const STOP_MS: u64 = 5_000;
 
 /// Descriptors that are not for SIP connections: the API's and the dip lane's connections, the
-/// database, sockets and rings.
-pub const DESCRIPTORS_RESERVED: u64 = 1_400;
+/// database, sockets and rings, and six for each output that there may be.
+pub const DESCRIPTORS_RESERVED: u64 = 1_600;
 
 /// Fewest connections of a shard, however few descriptors there are.
 pub const STREAMS_PER_SHARD_MIN: usize = 16;
