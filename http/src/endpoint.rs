@@ -63,6 +63,10 @@ pub enum Endpoint {
     V1EventStream,
     /// One event with its message.
     V1Event,
+    /// The operator's allow-list.
+    AllowList,
+    /// One entry of it.
+    AllowEntry,
     /// A document for what blocks, in one of many formats.
     Feed,
     /// The files that a MISP server fetches.
@@ -176,15 +180,15 @@ impl Spec {
     }
 
     const fn stream(self) -> Self {
-        Self { work: Work::Stream, methods: "GET", ..self }
+        Self { work: Work::Stream, ..self.with("GET") }
+    }
+
+    const fn with(self, methods: &'static str) -> Self {
+        Self { methods, ..self }
     }
 
     const fn needs(self, need: Need) -> Self {
         Self { need, ..self }
-    }
-
-    const fn post(self) -> Self {
-        Self { methods: "POST", ..self }
     }
 }
 
@@ -218,13 +222,15 @@ pub const SPECS: [Spec; Endpoint::Unknown as usize + 1] = [
     spec(Endpoint::V1Events, "/api/v1/events").list(),
     spec(Endpoint::V1EventStream, "/api/v1/events/stream").stream(),
     spec(Endpoint::V1Event, "/api/v1/events/{id}").list(),
+    spec(Endpoint::AllowList, "/api/v1/allow-list").with("GET, HEAD, POST"),
+    spec(Endpoint::AllowEntry, "/api/v1/allow-list/{entry}").with("DELETE"),
     spec(Endpoint::Feed, "/api/v1/feeds/{format}").feed(),
     spec(Endpoint::FeedMisp, "/api/v1/feeds/misp/{file}").feed(),
     spec(Endpoint::CrowdSec, "/v1/decisions/stream").feed(),
     spec(Endpoint::ApiBan, "/api/{key}/banned").feed(),
     spec(Endpoint::ApiBanAfter, "/api/{key}/banned/{id}").feed(),
     spec(Endpoint::OpenApi, "/openapi.json").needs(Need::Nothing),
-    spec(Endpoint::OauthToken, "/oauth2/token").needs(Need::Nothing).post(),
+    spec(Endpoint::OauthToken, "/oauth2/token").needs(Need::Nothing).with("POST"),
     spec(Endpoint::V1Unknown, "/api/v1/{other}"),
     spec(Endpoint::Unknown, "other"),
 ];
@@ -271,6 +277,12 @@ impl<'a> Route<'a> {
     #[must_use]
     pub fn has(self, method: &str) -> bool {
         self.spec().methods.split(", ").any(|has| has == method)
+    }
+
+    /// Whether a request by this method has a body that is read. Every other is refused with one.
+    #[must_use]
+    pub fn takes_body(self, method: &str) -> bool {
+        method == "POST" && self.has(method)
     }
 
     /// Whether there is no such path.

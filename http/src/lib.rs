@@ -15,6 +15,7 @@
 //!                                           ├─ check.rs     /api/v1/check
 //!                                           ├─ v1/          the rest of /api/v1: what is known
 //!                                           ├─ feed/        what to block, in many formats
+//!                                           ├─ allow/       /api/v1/allow-list
 //!                                           ├─ metrics.rs   /metrics
 //!                                           └─ openapi/     /openapi.json
 //! ```
@@ -26,7 +27,8 @@
 //! - A request sees one generation from its first byte to its last.
 //! - There is one table of paths, [`endpoint`]: router, access, `/metrics` and the OpenAPI document
 //!   read it, and nothing else knows a path.
-//! - Nothing here changes what is known. The one request with a body is that for a token.
+//! - Nothing here changes what is known but the allow-list, which is changed where it is kept. The
+//!   only requests with a body are that for a token, and that for an entry of the allow-list.
 //! - What is acted on is decided by `storage`'s blocklist, never here.
 //! - Documents print typed addresses. Text from the network appears in JSON strings and nowhere
 //!   else.
@@ -43,6 +45,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod allow;
 mod check;
 mod coding;
 pub mod context;

@@ -55,6 +55,9 @@ pub const ISSUED_TIME_MAX: Duration = Duration::from_secs(3_600);
 /// Longest body of a request, in bytes. What is sent here are credentials and single entries.
 pub const REQUEST_BODY_BYTES_MAX: usize = 16 * 1024;
 
+/// Longest reason of an entry of the allow-list, in bytes: it stands in a line of the log.
+pub const ALLOW_REASON_BYTES_MAX: usize = 256;
+
 /// How long a request's body may take.
 pub const REQUEST_BODY_TIME_MAX: Duration = Duration::from_secs(5);
 

@@ -100,7 +100,10 @@ fn get(ctx: &Context, route: Route<'_>, request: &Request<'_>) -> Response {
         Endpoint::OpenApi => return openapi::document(ctx),
         Endpoint::HealthCheck => return health::check(ctx, request),
         // Only the API front knows who asks, and can wait.
-        Endpoint::OauthToken | Endpoint::V1EventStream => return unknown(),
+        Endpoint::OauthToken
+        | Endpoint::V1EventStream
+        | Endpoint::AllowList
+        | Endpoint::AllowEntry => return unknown(),
         _ => {}
     }
     let Some(snapshot) = ctx.store.snapshot() else { return starting(ctx) };
@@ -148,6 +151,8 @@ fn known(ctx: &Context, view: &View, route: Route<'_>, request: &Request<'_>) ->
         | Endpoint::OpenApi
         | Endpoint::OauthToken
         | Endpoint::V1EventStream
+        | Endpoint::AllowList
+        | Endpoint::AllowEntry
         | Endpoint::V1Unknown
         | Endpoint::Unknown => unknown(),
     }

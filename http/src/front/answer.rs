@@ -8,7 +8,6 @@ use http::header::{self, HeaderMap, HeaderName};
 use http::request::Parts;
 use http::{HeaderValue, Method, Version};
 use http_body::Body as _;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use sentrypeer_storage::event::Time;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -20,24 +19,24 @@ use super::body::{FrontBody, Kept, into_http};
 use super::live::{Live, Streams};
 use super::pulse::{Beat, Pulse};
 use super::roster::Seat;
-use crate::access::{Access, Denial, Head, Line, oauth_answer};
+use crate::access::{Access, Denial, Grant, Head, Line};
+use crate::allow::AllowBook;
 use crate::context::Context;
 use crate::counters::Incident;
 use crate::endpoint::{Endpoint, Route, Work};
 use crate::exchange::{EVENT_STREAM, Lane, Request, Response};
 use crate::limits::{
-    API_DOCUMENT_WAIT_MAX, API_FEEDS_MAX, API_LISTS_MAX, API_STREAMS_MAX, REQUEST_BODY_BYTES_MAX,
-    REQUEST_BODY_TIME_MAX, RETRY_AFTER_S,
+    API_DOCUMENT_WAIT_MAX, API_FEEDS_MAX, API_LISTS_MAX, API_STREAMS_MAX, RETRY_AFTER_S,
 };
 use crate::routes::{finished, handle};
-use crate::token_file;
 use crate::v1::stream::Tail;
 
 /// What all connections share to answer from.
 #[derive(Clone)]
 pub(super) struct Answering {
     pub(super) ctx: Arc<Context>,
-    access: Arc<Access>,
+    pub(super) access: Arc<Access>,
+    pub(super) allow: Option<Arc<dyn AllowBook>>,
     lists: Arc<Semaphore>,
     feeds: Arc<Semaphore>,
     seats: Arc<Semaphore>,
@@ -58,18 +57,20 @@ pub(super) struct Caller {
 }
 
 /// A refusal, or what else ends a request early.
-type Early = Box<Response>;
+pub(super) type Early = Box<Response>;
 
 impl Answering {
     pub(super) fn new(
         ctx: Arc<Context>,
         access: Arc<Access>,
+        allow: Option<Arc<dyn AllowBook>>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
         Self {
             ctx,
             access,
+            allow,
             lists: semaphore(API_LISTS_MAX),
             feeds: semaphore(API_FEEDS_MAX),
             seats: semaphore(API_STREAMS_MAX),
@@ -102,7 +103,7 @@ impl Answering {
         Ok(response)
     }
 
-    /// What is answered without the router: refusals, and requests for tokens.
+    /// What is answered without the router: refusals, requests for tokens, and the allow-list.
     async fn early(&self, caller: &Caller, parts: &Parts, body: Incoming) -> Option<Early> {
         let now = Time::now();
         if let Err(wait_s) = caller.place.request(now) {
@@ -110,26 +111,37 @@ impl Answering {
             return Some(Box::new(too_many_requests(wait_s)));
         }
         let head = head_of(parts);
-        if let Err(denial) = self.judge(caller, &head, parts, now) {
-            self.happened(incident_of(&denial));
-            return Some(Box::new(denied(&denial)));
-        }
+        let grant = match self.judge(caller, &head, parts, now) {
+            Ok(grant) => grant,
+            Err(denial) => {
+                self.happened(incident_of(&denial));
+                return Some(Box::new(denied(&denial)));
+            }
+        };
         let route = Route::of(parts.uri.path());
-        let takes_token = route.endpoint == Endpoint::OauthToken;
-        if !route.has(head.method) || !body.is_end_stream() && !takes_token {
+        let takes_body = route.takes_body(head.method);
+        if !route.has(head.method) || !body.is_end_stream() && !takes_body {
             return self.refuse_body(parts, &body);
         }
-        if !takes_token {
-            return None;
-        }
-        let bytes = match self.whole(body).await {
+        let bytes = match takes_body {
+            true => self.whole(body).await,
+            false => Ok(Bytes::new()),
+        };
+        let bytes = match bytes {
             Ok(bytes) => bytes,
             Err(refused) => return Some(refused),
         };
-        Some(Box::new(self.token(caller, &head, &bytes, now)))
+        match route.endpoint {
+            Endpoint::OauthToken => Some(Box::new(self.token(caller, &head, &bytes, now))),
+            Endpoint::AllowList | Endpoint::AllowEntry => {
+                let from = format!("{} ({})", caller.place.peer(), grant.who);
+                Some(Box::new(self.allow_list(from, parts, bytes, now).await))
+            }
+            _ => None,
+        }
     }
 
-    fn happened(&self, what: Incident) {
+    pub(super) fn happened(&self, what: Incident) {
         self.ctx.counters.happened(Lane::Api, what);
     }
 
@@ -141,7 +153,7 @@ impl Answering {
         head: &Head<'_>,
         parts: &Parts,
         now: Time,
-    ) -> Result<(), Denial> {
+    ) -> Result<Grant, Denial> {
         let route = Route::of(parts.uri.path());
         // HTTP/1.0 need not name a host, and no browser speaks it.
         if head.host.is_some() || parts.version > Version::HTTP_10 {
@@ -149,7 +161,10 @@ impl Answering {
         }
         let need = route.spec().need;
         let grant = self.access.who(&caller.line, head, need, now)?;
-        if route.has(head.method) { self.access.allows(&grant, head, need) } else { Ok(()) }
+        if route.has(head.method) {
+            self.access.allows(&grant, head, need)?;
+        }
+        Ok(grant)
     }
 
     /// Refuses a request because of its body, if it has one that nobody takes. Where the method does
@@ -159,37 +174,9 @@ impl Answering {
             return None;
         }
         self.happened(Incident::RequestBody);
-        let refuses = parts.method == Method::GET || parts.method == Method::HEAD;
+        let reads = parts.method == Method::GET || parts.method == Method::HEAD;
+        let refuses = reads || Route::of(parts.uri.path()).has(parts.method.as_str());
         refuses.then(|| Box::new(Response::error(413, "Requests have no body here.")))
-    }
-
-    /// The whole body of a request, within its bounds.
-    async fn whole(&self, body: Incoming) -> Result<Bytes, Early> {
-        let limited = Limited::new(body, REQUEST_BODY_BYTES_MAX).collect();
-        let (status, reason) = match timeout(REQUEST_BODY_TIME_MAX, limited).await {
-            Ok(Ok(body)) => return Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => (413, "The body is too long."),
-            Ok(Err(_)) => (400, "The body broke off."),
-            Err(_) => (408, "The body did not come in time."),
-        };
-        self.happened(Incident::BadBody);
-        Err(Box::new(Response::error(status, reason)))
-    }
-
-    /// Answers a client that asks for a token.
-    fn token(&self, caller: &Caller, head: &Head<'_>, body: &[u8], now: Time) -> Response {
-        let Ok(random) = token_file::random() else {
-            return Response::error(503, "The system gives no random bytes.");
-        };
-        let (response, client) = oauth_answer(&self.access, head, body, &random, now);
-        match client {
-            Some(client) => {
-                let from = caller.place.peer();
-                log::info!(target: "audit", "{from}: a token for an hour issued to client {client}");
-            }
-            None => self.happened(Incident::Unauthorized),
-        }
-        response
     }
 
     /// What the router answers.

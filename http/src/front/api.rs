@@ -68,7 +68,7 @@ pub fn serve_with(setup: Setup, ctx: Arc<Context>) -> Result<Front, FrontError> 
     let runtime = runtime()?;
     let (stopping, stop_seen) = watch::channel(false);
     let connections = Arc::new(Semaphore::new(API_CONNECTIONS_MAX));
-    let answering = Answering::new(Arc::clone(&ctx), setup.access, stop_seen.clone());
+    let answering = Answering::new(Arc::clone(&ctx), setup.access, setup.allow, stop_seen.clone());
     let shared = Shared {
         ctx,
         connections: Arc::clone(&connections),

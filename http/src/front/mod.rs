@@ -3,13 +3,14 @@
 //!
 //! The API: `setup` says where it listens and whether that is safe, `api` accepts, `admission` says
 //! who has had enough, `roster` who has to go, `connection` speaks TLS, HTTP/1 and HTTP/2 within the limits, `paced` and
-//! `pulse` end what stalls, `answer` asks the router, `body` hands its answer to hyper, `live` waits for what a
+//! `pulse` end what stalls, `answer` asks the router, `change` does what it cannot, `body` hands its answer to hyper, `live` waits for what a
 //! live stream has next.
 
 mod admission;
 mod answer;
 pub mod api;
 mod body;
+mod change;
 mod connection;
 pub mod dip;
 mod live;

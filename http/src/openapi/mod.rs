@@ -86,35 +86,40 @@ fn path(spec: &Spec, operation: &Operation) -> Value {
 
 fn described(spec: &Spec, operation: &Operation, method: &str) -> Value {
     let refer = |name: &&str| json!({"$ref": format!("#/components/parameters/{name}")});
-    let id = match method {
-        "HEAD" => format!("head{}", operation.id),
-        "GET" => format!("get{}", operation.id),
-        _ => operation.id.to_owned(),
-    };
+    let query = if is_change(method) { &[] } else { operation.query };
     let mut described = json!({
-        "operationId": id,
+        "operationId": format!("{}{}", method.to_lowercase(), operation.id),
         "summary": operation.summary,
-        "parameters": operation.query.iter().map(refer).collect::<Vec<_>>(),
+        "parameters": query.iter().map(refer).collect::<Vec<_>>(),
         "responses": responses(spec, operation, method),
-        "security": security(spec.need),
+        "security": security(spec.need, is_change(method)),
     });
-    if spec.endpoint == Endpoint::OauthToken {
-        let schema = json!({"$ref": "#/components/schemas/Credentials"});
-        described["requestBody"] = json!({
-            "required": true,
-            "content": {
-                "application/json": {"schema": schema},
-                "application/x-www-form-urlencoded": {"schema": schema}
-            }
-        });
+    let body = operation.change.filter(|_| is_change(method)).and_then(|(body, _)| body);
+    if let Some(body) = body {
+        let schema = json!({"schema": {"$ref": format!("#/components/schemas/{body}")}});
+        let mut content = json!({"application/json": schema});
+        if spec.endpoint == Endpoint::OauthToken {
+            content["application/x-www-form-urlencoded"] = schema;
+        }
+        described["requestBody"] = json!({"required": true, "content": content});
     }
     described
 }
 
-/// Who comes from this machine needs none of these.
-fn security(need: Need) -> Value {
+fn is_change(method: &str) -> bool {
+    !matches!(method, "GET" | "HEAD")
+}
+
+/// Who comes from this machine needs none of these to read.
+fn security(need: Need, is_change: bool) -> Value {
     match need {
         Need::Nothing => json!([]),
+        Need::Scope(_) if is_change => json!([
+            {"bearer": []},
+            {"apiKey": []},
+            {"oauth2": [Scope::Write.name()]},
+            {"certificate": []}
+        ]),
         Need::Scope(scope) => json!([
             {},
             {"bearer": []},
@@ -141,7 +146,12 @@ fn responses(spec: &Spec, operation: &Operation, method: &str) -> Value {
     };
     let refer = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
     let mut responses = Map::new();
-    let schema = operation.schema.map_or_else(|| json!({"type": "string"}), refer);
+    let changed = operation.change.filter(|_| is_change(method)).map(|(_, changed)| changed);
+    let schema = changed.or(operation.schema).map_or_else(|| json!({"type": "string"}), refer);
+    if spec.endpoint == Endpoint::AllowList && is_change(method) {
+        let added = with("It was added.", operation.media, schema.clone());
+        responses.insert("201".to_owned(), added);
+    }
     responses.insert("200".to_owned(), with(operation.summary, operation.media, schema));
     if operation.has_nothing {
         let nothing = with("There is nothing.", "application/json", refer("Nothing"));

@@ -21,6 +21,8 @@ pub(super) struct Operation {
     /// Whether 404 means that there is nothing, in the form of 4.x.
     pub(super) has_nothing: bool,
     pub(super) has_etag: bool,
+    /// The schemas of a change's body, if it has one, and of its answer.
+    pub(super) change: Option<(Option<&'static str>, &'static str)>,
 }
 
 const fn json(id: &'static str, schema: &'static str, summary: &'static str) -> Operation {
@@ -33,6 +35,7 @@ const fn json(id: &'static str, schema: &'static str, summary: &'static str) -> 
         schema: Some(schema),
         has_nothing: false,
         has_etag: false,
+        change: None,
     }
 }
 
@@ -78,6 +81,8 @@ pub(super) fn operation(endpoint: Endpoint) -> Option<Operation> {
         | Endpoint::Status
         | Endpoint::Version
         | Endpoint::OpenApi
+        | Endpoint::AllowList
+        | Endpoint::AllowEntry
         | Endpoint::OauthToken => of_the_node(endpoint)?,
         Endpoint::Ipset
         | Endpoint::Feed
@@ -110,7 +115,20 @@ fn of_the_node(endpoint: Endpoint) -> Option<Operation> {
         Endpoint::Status => json("Status", "Status", "How the node does."),
         Endpoint::Version => json("Version", "Version", "The program and its version."),
         Endpoint::OpenApi => json("OpenApi", "Any", "This document."),
-        Endpoint::OauthToken => json("requestToken", "Issued", "A short-lived token for a client."),
+        Endpoint::OauthToken => Operation {
+            change: Some((Some("Credentials"), "Issued")),
+            ..json("Token", "Issued", "A short-lived token for a client.")
+        },
+        Endpoint::AllowList => Operation {
+            query: &[PAGE[0], PAGE[1]],
+            change: Some((Some("NewAllowed"), "Allowed")),
+            ..json("Allowed", "AllowList", "What nothing may act on, by page; POST adds an entry.")
+        },
+        Endpoint::AllowEntry => Operation {
+            in_path: &[("entry", "An entry as the list shows it; its / is %2F.")],
+            change: Some((None, "Removed")),
+            ..json("Allowed", "Removed", "Removes an entry that was added.")
+        },
         _ => return None,
     })
 }

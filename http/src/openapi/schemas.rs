@@ -95,8 +95,25 @@ fn of_the_node() -> Vec<(&'static str, Value)> {
                 ("scope", text()),
             ]),
         ),
+        ("Allowed", allowed()),
+        (
+            "AllowList",
+            object(&[("total", count()), ("entries", list(refer("Allowed"))), ("next?", text())]),
+        ),
+        ("NewAllowed", object(&[("entry", text()), ("reason", text()), ("expires?", time())])),
+        ("Removed", object(&[("removed", text())])),
         ("OauthError", object(&[("error", text()), ("error_description?", text())])),
     ]
+}
+
+fn allowed() -> Value {
+    object(&[
+        ("entry", text()),
+        ("kind", text()),
+        ("reason", text()),
+        ("origin", text()),
+        ("expires?", time()),
+    ])
 }
 
 fn of_4x() -> Vec<(&'static str, Value)> {

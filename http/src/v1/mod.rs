@@ -11,6 +11,7 @@ pub(crate) mod sources;
 pub(crate) mod stream;
 pub(crate) mod totals;
 
+pub(crate) use page::limit;
 use sentrypeer_storage::aggregate::Seen;
 use sentrypeer_storage::event::{Anomaly, Time, Verification};
 use sentrypeer_storage::log::LogError;

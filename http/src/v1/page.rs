@@ -229,7 +229,7 @@ impl Page {
 }
 
 /// The parameter `limit`: most rows of a page.
-pub(super) fn limit(parameters: &Parameters<'_>) -> Result<usize, QueryError> {
+pub(crate) fn limit(parameters: &Parameters<'_>) -> Result<usize, QueryError> {
     let form = format!("a number from 1 to {PAGE_ROWS_MAX}");
     let read = |text: &str| text.parse().ok().filter(|n| (1..=PAGE_ROWS_MAX).contains(n));
     Ok(parameters.value("limit", &form, read)?.unwrap_or(PAGE_ROWS))

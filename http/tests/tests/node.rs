@@ -24,7 +24,7 @@ pub fn at(seconds: u64) -> Time {
 
 pub struct Node {
     pub ctx: Arc<Context>,
-    policy: Arc<Mutex<Arc<Policy>>>,
+    pub policy: Arc<Mutex<Arc<Policy>>>,
     intakes: Vec<ShardIntake>,
     thread: Option<WriterThread>,
     pushed: u64,

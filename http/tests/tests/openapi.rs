@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::node::{Node, at, event, proven};
 
-fn document(node: &Node) -> Value {
+pub fn document(node: &Node) -> Value {
     let answer = node.get("/openapi.json", at(60));
     assert_eq!(answer.status, 200);
     serde_json::from_str(&answer.body).unwrap()
@@ -144,7 +144,7 @@ fn real(pattern: &str) -> String {
 
 /// Whether a value is as its schema says. Members that the schema does not name are no breach of it in
 /// JSON Schema, but of our promise to name them all.
-fn fits(document: &Value, schema: &Value, value: &Value, place: &str) {
+pub fn fits(document: &Value, schema: &Value, value: &Value, place: &str) {
     if let Some(reference) = schema["$ref"].as_str() {
         let schema = document.pointer(reference.strip_prefix('#').unwrap()).unwrap();
         return fits(document, schema, value, place);
@@ -189,7 +189,8 @@ fn answers_are_as_their_schemas_say() {
     let id = event["events"][0]["id"].as_str().unwrap();
     for (pattern, described) in document["paths"].as_object().unwrap() {
         let success = &described["get"]["responses"]["200"]["content"]["application/json"];
-        if success.is_null() || pattern == "/health-check" {
+        // The router does not know the allow-list: its answers are looked at in `allow`.
+        if success.is_null() || ["/health-check", "/api/v1/allow-list"].contains(&&**pattern) {
             continue;
         }
         for target in targets(pattern, id) {
