@@ -38,17 +38,29 @@ fn cpu() -> Result<Duration, Failure> {
 
 fn measure(node: &Node, target: &str) -> Result<(), Failure> {
     for _ in 0..3 {
+        let before = resident_kib()?;
         let (begun, cpu_begun) = (Instant::now(), cpu()?);
         let response = handle(&node.ctx, &request(target));
-        let (prepared, cpu_prepared) = (begun.elapsed(), cpu()? - cpu_begun);
-        let bytes: usize = match response.body {
-            sentrypeer_http::Body::Chunks(chunks) => chunks.map(|chunk| chunk.len()).sum(),
-            other => other.into_bytes().len(),
-        };
+        let (mut first, mut bytes, mut most) = (begun.elapsed(), 0, before);
+        match response.body {
+            sentrypeer_http::Body::Chunks(chunks) => {
+                for (n, chunk) in chunks.enumerate() {
+                    bytes += chunk.len();
+                    if n == 0 {
+                        first = begun.elapsed();
+                    }
+                    if n % 64 == 0 {
+                        most = most.max(resident_kib()?);
+                    }
+                }
+            }
+            other => bytes = other.into_bytes().len(),
+        }
         let (all, cpu_all) = (begun.elapsed(), cpu()? - cpu_begun);
         println!(
-            "{target}: {bytes} B, prepared in {prepared:?} ({cpu_prepared:?} of CPU), whole in \
-             {all:?} ({cpu_all:?} of CPU)"
+            "{target}: {bytes} B, first in {first:?}, whole in {all:?} ({cpu_all:?} of CPU), {} KiB \
+             more at most",
+            most - before
         );
     }
     Ok(())

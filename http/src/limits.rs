@@ -275,6 +275,13 @@ pub const IPSET_NAME_BYTES_MAX: usize = 31;
 /// Largest timeout of an entry, in seconds: the kernel keeps it in milliseconds in 31 bits.
 pub const IPSET_TIMEOUT_S_MAX: u64 = 2_147_483;
 
+/// Rows that are looked at to tell how large a set should be: they take about 2 ms, and are within 2 %
+/// of the truth.
+pub const IPSET_SAMPLE_ROWS: usize = 16 * 1024;
+
+/// How long a document for ipset has the same name at most, in seconds, when nothing changes.
+pub const IPSET_NAME_TIME_S_MAX: u64 = 3_600;
+
 /// Smallest and largest `hashsize` that a document asks for. The kernel grows a set by itself;
 /// starting near the right size saves it from rehashing while it fills.
 pub const IPSET_HASHSIZE: std::ops::RangeInclusive<usize> = 1_024..=(1 << 19);

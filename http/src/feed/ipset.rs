@@ -8,7 +8,7 @@
 use std::fmt::{self, Display, Write as _};
 use std::sync::Arc;
 
-use sentrypeer_storage::blocklist::{Blocked, Family, Selection, blocklist};
+use sentrypeer_storage::blocklist::{Blocked, Family, Selection, blocked, blocklist};
 use sentrypeer_storage::event::{Time, Verification};
 
 use super::cut::Cut;
@@ -16,8 +16,8 @@ use super::delta;
 use crate::etag;
 use crate::exchange::{Request, Response, TEXT};
 use crate::limits::{
-    CHUNK_BYTES, IPSET_ENTRIES_MAX, IPSET_HASHSIZE, IPSET_NAME_BYTES_MAX, IPSET_TIMEOUT_S_MAX,
-    ROW_BYTES_MAX,
+    CHUNK_BYTES, IPSET_ENTRIES_MAX, IPSET_HASHSIZE, IPSET_NAME_BYTES_MAX, IPSET_NAME_TIME_S_MAX,
+    IPSET_SAMPLE_ROWS, IPSET_TIMEOUT_S_MAX, ROW_BYTES_MAX,
 };
 use crate::query::{Parameters, QueryError};
 use crate::routes::View;
@@ -77,6 +77,13 @@ impl Options {
             allow_empty: parameters.value("allow_empty", "0 or 1", flag)?.unwrap_or(false),
             since: parameters.value("since", SINCE, timestamp::read)?.unwrap_or(Time(0)),
         })
+    }
+}
+
+impl Options {
+    fn selection(&self, view: &View) -> Selection {
+        let min_verification = self.min_verification.unwrap_or(view.policy.min_verification);
+        Selection { min_verification, family: Some(self.family) }
     }
 }
 
@@ -153,21 +160,51 @@ pub(crate) fn document(view: &View, request: &Request<'_>) -> Response {
     if options.document == Document::Delta {
         return delta::document(view, options, request.now);
     }
-    let scores = || entries(view, &options, request.now).map(|blocked| blocked.score);
-    let cut = Cut::at(IPSET_ENTRIES_MAX, scores);
-    if cut.kept == 0 && !options.allow_empty {
-        return empty(&options);
-    }
+    let size = match Size::of(view, &options, request.now) {
+        None if !options.allow_empty => return empty(&options),
+        size => size.unwrap_or(Size { about: 0, cut: None }),
+    };
     let selected = Selected { options: &options, now: request.now };
-    let changed = view.snapshot.sources_changed;
-    let etag = etag::of(view, request, "ipset", changed, cut.kept + cut.left_out, &selected);
+    // The entries are not counted for it, for that takes a walk over all of them: see `Selected`.
+    let etag = etag::of(view, request, "ipset", view.snapshot.sources_changed, 0, &selected);
     etag::respond(request, etag::weak(&etag), || {
         let entries = Box::new(entries(view, &options, request.now));
         let generation = view.snapshot.generation;
         let now = request.now;
-        let lines = Lines { entries, now, cut, options, generation, state: State::Head };
+        let lines =
+            Lines { entries, now, size, written: 0, options, generation, state: State::Head };
         Response::chunks(TEXT, Box::new(lines)).with_last_modified(view.snapshot.time)
     })
+}
+
+/// What must be known before the first line.
+struct Size {
+    /// How many entries there are, about: the set is made to fit them, and the kernel makes it larger if
+    /// need be.
+    about: usize,
+    /// Which of them are in, where there may be too many.
+    cut: Option<Cut>,
+}
+
+impl Size {
+    /// `None` if there is no entry. A firewall waits for the first line, so as long as no set can be too
+    /// small only a sample is looked at: the rows are in the order of a keyed hash.
+    fn of(view: &View, options: &Options, now: Time) -> Option<Self> {
+        let all = || entries(view, options, now);
+        let rows = view.snapshot.sources.len();
+        if rows > IPSET_ENTRIES_MAX {
+            let cut = Cut::at(IPSET_ENTRIES_MAX, || all().map(|blocked| blocked.score));
+            return (cut.kept > 0).then_some(Self { about: cut.kept, cut: Some(cut) });
+        }
+        let selection = options.selection(view);
+        let sample = view.snapshot.sources.iter().take(IPSET_SAMPLE_ROWS);
+        let found = sample.filter(|(key, row)| {
+            blocked(key, row, &view.policy, selection, now).is_some_and(|entry| can_hold(&entry))
+        });
+        let found = found.count();
+        let about = found * rows / rows.clamp(1, IPSET_SAMPLE_ROWS);
+        (found > 0 || all().next().is_some()).then_some(Self { about, cut: None })
+    }
 }
 
 fn init_text(options: &Options) -> String {
@@ -199,11 +236,13 @@ fn entries(
     options: &Options,
     now: Time,
 ) -> impl Iterator<Item = Blocked> + Send + use<> {
-    let min_verification = options.min_verification.unwrap_or(view.policy.min_verification);
-    let selection = Selection { min_verification, family: Some(options.family) };
     let (snapshot, policy) = (Arc::clone(&view.snapshot), Arc::clone(&view.policy));
-    // The kernel keeps no unspecified address; ::1 is one under its /64.
-    blocklist(snapshot, policy, selection, now).filter(|blocked| !blocked.ip.is_unspecified())
+    blocklist(snapshot, policy, options.selection(view), now).filter(can_hold)
+}
+
+/// The kernel keeps no unspecified address; ::1 is one under its /64.
+fn can_hold(entry: &Blocked) -> bool {
+    !entry.ip.is_unspecified()
 }
 
 /// What chooses the document, for its `ETag`.
@@ -212,7 +251,9 @@ fn entries(
 /// again is to be blocked for longer, and who keeps the old document lets it go too soon. For the
 /// same reason the name changes, even on a quiet node, whenever half of the longest timeout has
 /// passed: entries loaded with `timeout=600` are gone from the kernel after 600 seconds, and a
-/// client that is told "not modified" until then would stand there with an empty set.
+/// client that is told "not modified" until then would stand there with an empty set. Entries whose time
+/// is over need no new name: the kernel lets them go by itself. What is left of the document changes its
+/// name once an hour all the same, so that none is kept for ever.
 struct Selected<'a> {
     options: &'a Options,
     now: Time,
@@ -223,7 +264,7 @@ impl Display for Selected<'_> {
         let Options { document, family, set, timeout_s_max, min_verification, .. } = self.options;
         let family = if *family == Family::V4 { 4 } else { 6 };
         let level = min_verification.map_or("policy", Verification::name);
-        let period = self.now.0 / NS_PER_S / (timeout_s_max / 2).max(1);
+        let period = self.now.0 / NS_PER_S / (timeout_s_max / 2).clamp(1, IPSET_NAME_TIME_S_MAX);
         let document = document.name();
         write!(f, "{document}.{family}.{set}.{timeout_s_max}.{level}.{period}")
     }
@@ -235,7 +276,9 @@ const NS_PER_S: u64 = 1_000_000_000;
 struct Lines {
     entries: Box<dyn Iterator<Item = Blocked> + Send>,
     now: Time,
-    cut: Cut,
+    size: Size,
+    /// Entries so far.
+    written: usize,
     options: Options,
     generation: u64,
     state: State,
@@ -267,8 +310,9 @@ impl Iterator for Lines {
                 self.state = State::End;
                 break;
             };
-            if self.cut.takes(blocked.score) {
+            if self.size.cut.as_mut().is_none_or(|cut| cut.takes(blocked.score)) {
                 self.entry(&mut out, &blocked);
+                self.written += 1;
             }
         }
         Some(out.into_bytes())
@@ -279,7 +323,7 @@ impl Iterator for Lines {
 impl Lines {
     fn head(&self, out: &mut String) {
         let Options { set, family, document, .. } = &self.options;
-        let hashsize = hashsize(self.cut.kept);
+        let hashsize = hashsize(self.size.about);
         if *document == Document::Full {
             create(out, set, *family, hashsize);
         }
@@ -297,7 +341,7 @@ impl Lines {
 
     fn tail(&self, out: &mut String) {
         let set = &self.options.set;
-        let Cut { kept, left_out, .. } = self.cut;
+        let (kept, left_out) = (self.written, self.size.cut.map_or(0, |cut| cut.left_out));
         let _ = writeln!(out, "swap {set}{NEW_SUFFIX} {set}\ndestroy {set}{NEW_SUFFIX}");
         let entries = if kept == 1 { "entry" } else { "entries" };
         let _ = write!(out, "# {kept} {entries}, generation {}", self.generation);

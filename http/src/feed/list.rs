@@ -87,7 +87,9 @@ impl List {
         };
         let rows = snapshot.sources.iter();
         let found = rows.filter_map(|(key, row)| Some((*key, chosen(key, row)?.expires)));
-        let mut entries: Vec<(SourceKey, Time)> = found.collect();
+        // Room for all at once: while a list grows it is in memory twice. What is not used costs nothing.
+        let mut entries: Vec<(SourceKey, Time)> = Vec::with_capacity(snapshot.sources.len());
+        entries.extend(found);
         let all = entries.len();
         if all > choice.limit {
             let score = |key: &SourceKey| Some(chosen(key, snapshot.sources.get(key)?)?.score);
