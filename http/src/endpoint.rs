@@ -79,6 +79,8 @@ pub enum Endpoint {
     ApiBanAfter,
     /// What the API is, for programs.
     OpenApi,
+    /// The same, for people.
+    Docs,
     /// A short-lived token for a client.
     OauthToken,
     /// A path under `/api/v1` that there is not.
@@ -230,6 +232,7 @@ pub const SPECS: [Spec; Endpoint::Unknown as usize + 1] = [
     spec(Endpoint::ApiBan, "/api/{key}/banned").feed(),
     spec(Endpoint::ApiBanAfter, "/api/{key}/banned/{id}").feed(),
     spec(Endpoint::OpenApi, "/openapi.json").needs(Need::Nothing),
+    spec(Endpoint::Docs, "/docs").needs(Need::Nothing),
     spec(Endpoint::OauthToken, "/oauth2/token").needs(Need::Nothing).with("POST"),
     spec(Endpoint::V1Unknown, "/api/v1/{other}"),
     spec(Endpoint::Unknown, "other"),

@@ -17,7 +17,7 @@
 //!                                           ├─ feed/        what to block, in many formats
 //!                                           ├─ allow/       /api/v1/allow-list
 //!                                           ├─ metrics.rs   /metrics
-//!                                           └─ openapi/     /openapi.json
+//!                                           └─ openapi/     /openapi.json  /docs
 //! ```
 //!
 //! # What holds everywhere

@@ -98,6 +98,7 @@ fn get(ctx: &Context, route: Route<'_>, request: &Request<'_>) -> Response {
         Endpoint::Status => return Response::json(200, &(ctx.status)()),
         Endpoint::Version => return v1::version(ctx),
         Endpoint::OpenApi => return openapi::document(ctx),
+        Endpoint::Docs => return openapi::page(ctx),
         Endpoint::HealthCheck => return health::check(ctx, request),
         // Only the API front knows who asks, and can wait.
         Endpoint::OauthToken
@@ -149,6 +150,7 @@ fn known(ctx: &Context, view: &View, route: Route<'_>, request: &Request<'_>) ->
         | Endpoint::Status
         | Endpoint::Version
         | Endpoint::OpenApi
+        | Endpoint::Docs
         | Endpoint::OauthToken
         | Endpoint::V1EventStream
         | Endpoint::AllowList

@@ -1,12 +1,16 @@
 //! `/openapi.json`: what the API is, for programs (OpenAPI 3.1.0).
 //!
 //! Paths, methods, scopes and errors come from the table that the router itself uses; what is said
-//! beside them stands in `operations` and `schemas`, and a test holds it against real answers.
+//! beside them stands in `operations` and `schemas`, and a test holds it against real answers. `page`
+//! shows it to people.
 
 mod operations;
+mod page;
 mod schemas;
 
 use serde_json::{Map, Value, json};
+
+pub(crate) use self::page::page;
 
 use self::operations::{Operation, operation};
 use crate::access::{Need, Scope};
@@ -152,7 +156,12 @@ fn responses(spec: &Spec, operation: &Operation, method: &str) -> Value {
         let added = with("It was added.", operation.media, schema.clone());
         responses.insert("201".to_owned(), added);
     }
-    responses.insert("200".to_owned(), with(operation.summary, operation.media, schema));
+    let mut found = with(operation.summary, operation.media, schema);
+    if spec.endpoint == Endpoint::HealthCheck && method == "GET" {
+        // What it is depends on the request's header.
+        found["content"]["text/html"] = json!({"schema": {"type": "string"}});
+    }
+    responses.insert("200".to_owned(), found);
     if operation.has_nothing {
         let nothing = with("There is nothing.", "application/json", refer("Nothing"));
         responses.insert("404".to_owned(), nothing);

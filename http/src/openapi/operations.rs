@@ -81,6 +81,7 @@ pub(super) fn operation(endpoint: Endpoint) -> Option<Operation> {
         | Endpoint::Status
         | Endpoint::Version
         | Endpoint::OpenApi
+        | Endpoint::Docs
         | Endpoint::AllowList
         | Endpoint::AllowEntry
         | Endpoint::OauthToken => of_the_node(endpoint)?,
@@ -115,6 +116,7 @@ fn of_the_node(endpoint: Endpoint) -> Option<Operation> {
         Endpoint::Status => json("Status", "Status", "How the node does."),
         Endpoint::Version => json("Version", "Version", "The program and its version."),
         Endpoint::OpenApi => json("OpenApi", "Any", "This document."),
+        Endpoint::Docs => text("Docs", "text/html", "This document as a page."),
         Endpoint::OauthToken => Operation {
             change: Some((Some("Credentials"), "Issued")),
             ..json("Token", "Issued", "A short-lived token for a client.")

@@ -16,6 +16,7 @@ mod ipset;
 mod limits;
 mod node;
 mod openapi;
+mod python;
 mod rollups;
 mod starting;
 mod stream;

@@ -136,6 +136,25 @@ fn every_parameter_that_it_names_is_known_and_none_is_left_out() {
     }
 }
 
+#[test]
+fn the_page_for_people_is_allowed_its_own_style_and_nothing_else() {
+    let node = Node::with(&[]);
+    let answer = node.get("/docs", at(60));
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, Some("text/html; charset=utf-8"))
+    );
+    let style = answer.body.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
+    let hash = ring::digest::digest(&ring::digest::SHA256, style.as_bytes());
+    let hash = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, hash);
+    let policy = answer.header("content-security-policy").unwrap();
+    assert!(
+        policy.starts_with(&format!("default-src 'none'; style-src 'sha256-{hash}';")),
+        "{policy}"
+    );
+    assert!(!policy.contains("unsafe"), "{policy}");
+}
+
 /// A path that a pattern fits and that finds something.
 fn real(pattern: &str) -> String {
     let pattern = pattern.replace("{ip}", "198.18.0.7").replace("{number}", "+442071234567");
