@@ -7,6 +7,7 @@ mod allow;
 mod api;
 mod certificate;
 mod client;
+mod described;
 mod dip;
 mod etag;
 mod feeds;
