@@ -19,6 +19,7 @@ use super::connection::{Open, Serving};
 use super::peer::Peer;
 use super::roster::Roster;
 use super::setup::{Bound, Setup, SocketFile, UnixSocket};
+use crate::allow::AllowBook;
 use crate::context::Context;
 use crate::counters::Incident;
 use crate::exchange::Lane;
@@ -59,16 +60,37 @@ pub fn serve(listeners: Vec<TcpListener>, ctx: Arc<Context>) -> Result<Front, Fr
     serve_with(Setup { bound, insecure: true, ..Setup::default() }, ctx)
 }
 
-/// Serves the API as `setup` says, until it is stopped.
+/// Serves the API as `setup` says, until it is stopped. The allow-list can be neither read nor changed.
 ///
 /// # Errors
 ///
 /// Where the threads or a listener's registration are refused by the kernel.
 pub fn serve_with(setup: Setup, ctx: Arc<Context>) -> Result<Front, FrontError> {
+    serve_all(setup, None, ctx)
+}
+
+/// The same, with the allow-list, which is read and changed in `book`.
+///
+/// # Errors
+///
+/// Where the threads or a listener's registration are refused by the kernel.
+pub fn serve_with_allow_list(
+    setup: Setup,
+    book: Arc<dyn AllowBook>,
+    ctx: Arc<Context>,
+) -> Result<Front, FrontError> {
+    serve_all(setup, Some(book), ctx)
+}
+
+fn serve_all(
+    setup: Setup,
+    allow: Option<Arc<dyn AllowBook>>,
+    ctx: Arc<Context>,
+) -> Result<Front, FrontError> {
     let runtime = runtime()?;
     let (stopping, stop_seen) = watch::channel(false);
     let connections = Arc::new(Semaphore::new(API_CONNECTIONS_MAX));
-    let answering = Answering::new(Arc::clone(&ctx), setup.access, setup.allow, stop_seen.clone());
+    let answering = Answering::new(Arc::clone(&ctx), setup.access, allow, stop_seen.clone());
     let shared = Shared {
         ctx,
         connections: Arc::clone(&connections),

@@ -12,7 +12,6 @@ use super::FrontError;
 use super::admission::AddressLimits;
 use super::tls::Tls;
 use crate::access::Access;
-use crate::allow::AllowBook;
 
 /// What keeps strangers out of a front.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -149,8 +148,6 @@ pub struct Setup {
     pub insecure: bool,
     /// Who may ask for what.
     pub access: Arc<Access>,
-    /// The allow-list, if it can be read and changed here.
-    pub allow: Option<Arc<dyn AllowBook>>,
     /// What one address may have.
     pub limits: AddressLimits,
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use sentrypeer_http::access::{Access, Scope, Scopes, Settings};
 use sentrypeer_http::allow::{Added, AllowBook, AllowError, Entry, Origin, Subject};
-use sentrypeer_http::front::api::{Front, serve_with};
+use sentrypeer_http::front::api::{Front, serve_with, serve_with_allow_list};
 use sentrypeer_http::front::setup::{Bound, Setup};
 use sentrypeer_http::limits::{ALLOW_REASON_BYTES_MAX, REQUEST_BODY_BYTES_MAX};
 use sentrypeer_http::token_file;
@@ -109,8 +109,8 @@ fn served() -> Served {
     let access = Arc::new(Access::new(Settings::default(), token_file::load(&tokens).unwrap()));
     let tcp = vec![TcpListener::bind("127.0.0.1:0").unwrap()];
     let bound = Bound { tcp, unix: Vec::new() };
-    let setup = Setup { bound, access, allow: Some(book), ..Setup::default() };
-    let front = serve_with(setup, Arc::clone(&node.ctx)).unwrap();
+    let setup = Setup { bound, access, ..Setup::default() };
+    let front = serve_with_allow_list(setup, book, Arc::clone(&node.ctx)).unwrap();
     Served { node, front, read, write, _folder: folder }
 }
 
