@@ -232,9 +232,9 @@ pub const PEM_BYTES_MAX: u64 = 1 << 20;
 /// Longest document that the firewall agent takes, in bytes: the million entries of a full set take 45 MB.
 pub const FIREWALL_DOCUMENT_BYTES_MAX: usize = 128 << 20;
 
-/// How often the firewall agent loads the whole list, in s: who else changed the set, and what fell out of
+/// How often the firewall agent holds its sets against the whole list if nothing else is said, in s: who else changed the set, and what fell out of
 /// the list without being taken back, is noticed then.
-pub const FIREWALL_FULL_S: u64 = 3_600;
+pub const FIREWALL_WHOLE_S: u64 = 3_600;
 
 /// By how much the times of two deltas overlap, in s: an event is known by the time at which it came, and
 /// a slow disk may commit it this much later.

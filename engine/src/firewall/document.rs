@@ -4,8 +4,6 @@ use std::collections::HashSet;
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use serde_json::Value;
-
 use super::{Family, FirewallError};
 
 /// What is to change in a set.
@@ -38,6 +36,16 @@ impl Changes {
         Ok(changes)
     }
 
+    /// What makes `members` of `live`; `entries` are the members with their seconds.
+    pub(super) fn between(
+        live: &HashSet<IpAddr>,
+        members: &HashSet<IpAddr>,
+        mut entries: Vec<(IpAddr, u32)>,
+    ) -> Self {
+        entries.retain(|(ip, _)| !live.contains(ip));
+        Self { added: entries, removed: live.difference(members).copied().collect() }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty()
     }
@@ -49,17 +57,11 @@ pub(super) fn saved(text: &str) -> HashSet<IpAddr> {
     words.filter(|words| words[0] == "add").filter_map(|words| words.get(2)?.parse().ok()).collect()
 }
 
-/// The addresses in what `nft -j list set` prints.
+/// The addresses in what `nft list set` prints. As JSON a million of them would take a gigabyte to read.
 pub(super) fn listed(text: &str) -> HashSet<IpAddr> {
-    let document: Value = serde_json::from_str(text).unwrap_or_default();
-    let objects = document["nftables"].as_array().into_iter().flatten();
-    let elements =
-        objects.flat_map(|object| object["set"]["elem"].as_array().into_iter().flatten());
-    let value = |element: &Value| match element {
-        Value::String(ip) => ip.parse().ok(),
-        other => other["elem"]["val"].as_str()?.parse().ok(),
-    };
-    elements.filter_map(value).collect()
+    let elements = text.split_once("elements").map_or("", |(_, elements)| elements);
+    let words = elements.split(|c: char| c.is_ascii_whitespace() || matches!(c, ',' | '{' | '}'));
+    words.filter_map(|word| word.parse().ok()).collect()
 }
 
 /// A table with an empty set, if they are not there yet.
@@ -162,9 +164,11 @@ mod tests {
     fn what_tools_print_is_understood() {
         let text = "create s hash:ip family inet\nadd s 192.0.2.7 timeout 5\nadd s 192.0.2.8\n";
         assert_eq!(saved(text).len(), 2);
-        let text = r#"{"nftables": [{"metainfo": {}}, {"set": {"elem": ["192.0.2.7",
-            {"elem": {"val": "192.0.2.8", "timeout": 5, "expires": 4}}]}}]}"#;
-        assert_eq!(listed(text).len(), 2);
+        let text = "table inet t {\n\tset t4 {\n\t\ttype ipv4_addr\n\t\tflags timeout\n\
+                    \t\telements = { 192.0.2.7 timeout 5s expires 4s, 192.0.2.8 timeout 1d,\n\
+                    \t\t\t     192.0.2.9 }\n\t}\n}\n";
+        assert_eq!(listed(text).len(), 3);
+        assert!(listed("table inet t {\n\tset t6 {\n\t\ttype ipv6_addr\n\t}\n}\n").is_empty());
         assert!(listed("nonsense").is_empty() && saved("\n\nx").is_empty());
     }
 }

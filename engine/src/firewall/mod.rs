@@ -1,7 +1,7 @@
 //! `firewall`: keeps a set of the kernel up to date with what the running node would block.
 //!
-//! The first time the whole list is loaded, then only what has changed, and from time to time the whole
-//! list again, whoever changed the set meanwhile. On any error the set stays as it is: what blocks
+//! The first time the whole list is loaded, then only what has changed, and from time to time the set is
+//! held against the whole list, for somebody else may have changed it. On any error the set stays as it is: what blocks
 //! goes on blocking, and its entries end by themselves. What would take away more than a share of
 //! the set at once is not loaded at all.
 //!
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use sentrypeer_storage::event::Verification;
 
-use crate::limits::{FIREWALL_SHRINK_ENTRIES, FIREWALL_SHRINK_PERCENT};
+use crate::limits::{FIREWALL_SHRINK_ENTRIES, FIREWALL_SHRINK_PERCENT, FIREWALL_WHOLE_S};
 use set::Set;
 
 /// With which tool sets are loaded.
@@ -59,6 +59,8 @@ pub struct Wanted {
     pub name: String,
     /// Pause between two looks, in s.
     pub interval_s: u64,
+    /// How often the set is held against the whole list, in s.
+    pub whole_s: u64,
     /// The weakest proof of an address that counts; `None`: the node's policy.
     pub min_verification: Option<Verification>,
     /// Most that may go from a set at once, in hundredths of it.
@@ -78,6 +80,7 @@ impl Wanted {
             family: None,
             name: "sentrypeer".to_owned(),
             interval_s: 10,
+            whole_s: FIREWALL_WHOLE_S,
             min_verification: None,
             shrink_percent_max: FIREWALL_SHRINK_PERCENT,
             once: false,

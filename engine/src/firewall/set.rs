@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::document::{self, Changes};
 use super::{Family, FirewallError, Tool, Wanted, tool};
 use crate::control;
-use crate::limits::{FIREWALL_DOCUMENT_BYTES_MAX, FIREWALL_FULL_S, FIREWALL_OVERLAP_S};
+use crate::limits::{FIREWALL_DOCUMENT_BYTES_MAX, FIREWALL_OVERLAP_S};
 
 /// One set, and what is known of it.
 pub(super) struct Set {
@@ -34,6 +34,15 @@ struct Loaded {
     whole: Instant,
 }
 
+/// Whose timeouts the entries of a set have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    /// Ours, and they are right: what differs is enough. `nft` takes a minute to replace a million elements.
+    ByUs,
+    /// Perhaps those of another day.
+    Unknown,
+}
+
 impl Set {
     pub(super) fn new(database: &Path, wanted: &Wanted, family: Family) -> Self {
         let name = match (wanted.tool, family) {
@@ -46,10 +55,11 @@ impl Set {
 
     /// Brings it up to date; what was done, if it is worth a line.
     pub(super) fn round(&mut self) -> Result<Option<String>, FirewallError> {
-        let fresh = Duration::from_secs(FIREWALL_FULL_S);
+        let fresh = Duration::from_secs(self.wanted.whole_s);
         let done = match self.loaded.take() {
             Some(loaded) if loaded.whole.elapsed() < fresh => self.change(loaded)?,
-            _ => self.load_whole()?,
+            Some(_) => self.load_whole(Kept::ByUs)?,
+            None => self.load_whole(Kept::Unknown)?,
         };
         if self.complained.take().is_some() {
             log::info!("set {}: up to date again", self.name);
@@ -66,17 +76,22 @@ impl Set {
         }
     }
 
-    fn load_whole(&mut self) -> Result<Option<String>, FirewallError> {
+    fn load_whole(&mut self, kept: Kept) -> Result<Option<String>, FirewallError> {
         let asked = Timestamp::now();
         let live = self.live();
         let Some(list) = self.ask("document=full", "")? else { return self.init() };
-        let members: HashSet<IpAddr> =
-            Changes::read(&list)?.added.into_iter().map(|(ip, _)| ip).collect();
+        let entries = Changes::read(&list)?.added;
+        let members: HashSet<IpAddr> = entries.iter().map(|(ip, _)| *ip).collect();
+        let is_there = live.is_some();
         let live = live.unwrap_or_default();
         self.check(live.difference(&members).count(), live.len())?;
-        let document = match self.wanted.tool {
-            Tool::Ipset => list,
-            Tool::Nft => match self.ask_feed()? {
+        let document = match (self.wanted.tool, kept) {
+            (Tool::Ipset, _) => list,
+            (Tool::Nft, Kept::ByUs) if is_there => {
+                let changes = Changes::between(&live, &members, entries);
+                document::nft_changes(&self.wanted.name, self.family, &changes)
+            }
+            (Tool::Nft, _) => match self.ask_feed()? {
                 Some(feed) => feed,
                 None => return self.init(),
             },
@@ -84,7 +99,8 @@ impl Set {
         let count = members.len();
         self.apply(&document)?;
         self.loaded = Some(Loaded { members, asked, whole: Instant::now() });
-        Ok(Some(format!("set {}: {count} entries loaded", self.name)))
+        let line = format!("set {}: {count} entries loaded", self.name);
+        Ok((kept == Kept::Unknown).then_some(line))
     }
 
     /// The node has nothing to block: there is a set for rules to name, and what is in it stays until
@@ -143,7 +159,7 @@ impl Set {
                 tool::run(wanted.tool, &["save", name], "").ok().map(|text| document::saved(&text))
             }
             Tool::Nft => {
-                let arguments = ["-j", "list", "set", "inet", &wanted.name, name];
+                let arguments = ["list", "set", "inet", &wanted.name, name];
                 tool::run(wanted.tool, &arguments, "").ok().map(|text| document::listed(&text))
             }
         }

@@ -41,7 +41,7 @@ pub(super) fn run(tool: Tool, arguments: &[&str], input: &str) -> Result<String,
         let first = said.lines().next().unwrap_or("it says nothing");
         return Err(failed(format!("{} ({})", first.trim_end(), output.status)));
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    String::from_utf8(output.stdout).map_err(|_| failed("it prints no text".to_owned()))
 }
 
 fn output(tool: Tool, arguments: &[&str], input: &str) -> io::Result<Output> {

@@ -229,6 +229,40 @@ fn without_a_node_the_set_stays_and_afterwards_it_is_kept_again() {
 }
 
 #[test]
+fn what_others_did_to_a_set_is_undone_when_it_is_held_against_the_list() {
+    for tool in ["ipset", "nft"] {
+        let Some(namespace) = namespace("whole", tool) else { return };
+        let node = node("");
+        seen(&node, 1..4);
+        let more = ["--family=4", "--whole-every=1"];
+        let _agent = Agent::start(firewall(&namespace, &node, tool, &more));
+        await_that(|| members(&namespace, tool) == 3, "the list");
+        let meddle = |verb: &str, address: &str| {
+            let element = format!("{{ {address} timeout 1h }}");
+            let words: Vec<&str> = match (tool, verb) {
+                ("ipset", "delete") => vec!["ipset", "del", "sentrypeer", address],
+                ("ipset", _) => vec!["ipset", "add", "sentrypeer", address, "timeout", "3600"],
+                _ => vec!["nft", verb, "element", "inet", "sentrypeer", "sentrypeer4", &element],
+            };
+            let done = namespace.run(&words, b"");
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        };
+        let holds = |address: &str| {
+            let words: &[&str] = match tool {
+                "ipset" => &["ipset", "save", "sentrypeer"],
+                _ => &["nft", "list", "set", "inet", "sentrypeer", "sentrypeer4"],
+            };
+            String::from_utf8(namespace.run(words, b"").stdout).unwrap().contains(address)
+        };
+        meddle("delete", "127.0.0.2");
+        await_that(|| holds("127.0.0.2"), "what was taken out");
+        meddle("add", "127.0.0.99");
+        await_that(|| !holds("127.0.0.99"), "what was put in to go");
+        assert_eq!(members(&namespace, tool), 3);
+    }
+}
+
+#[test]
 fn a_dry_run_prints_what_would_be_loaded_and_loads_nothing() {
     for tool in ["ipset", "nft"] {
         let Some(namespace) = namespace("dry", tool) else { return };

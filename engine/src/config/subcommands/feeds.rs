@@ -85,6 +85,10 @@ fn tool(name: &'static str, about: &'static str) -> clap::Command {
         level(),
         option("interval", "SECONDS", interval.into())
             .help("How often the node is asked for what has changed\nDefault: 10"),
+        option("whole-every", "SECONDS", value_parser!(u64).range(1..).into()).help(
+            "How often the set is held against the whole list, for somebody else may have changed \
+             it\nDefault: 3600",
+        ),
         option("shrink-max", "PERCENT", percent.into()).help(
             "Most that may go from a set at once, in hundredths of it; if more would, nothing is \
              changed\nDefault: 50",
@@ -117,6 +121,7 @@ pub(super) fn firewall_wanted(matches: &ArgMatches) -> Option<Wanted> {
         family,
         name: matches.get_one("name").cloned().unwrap_or(usual.name),
         interval_s: matches.get_one("interval").copied().unwrap_or(usual.interval_s),
+        whole_s: matches.get_one("whole-every").copied().unwrap_or(usual.whole_s),
         min_verification: matches.get_one("min-verification").copied(),
         shrink_percent_max: matches
             .get_one("shrink-max")

@@ -183,11 +183,13 @@ fn feeds_and_firewall_say_what_they_are_asked_for() {
         family: Some(Family::V6),
         name: "bad".to_owned(),
         interval_s: 60,
+        whole_s: 7,
         shrink_percent_max: 10,
         once: true,
         ..Wanted::new(Tool::Ipset)
     };
-    let words = "firewall ipset --family 6 --name bad --interval 60 --shrink-max 10 --once";
+    let words =
+        "firewall ipset --family 6 --name bad --interval 60 --whole-every 7 --shrink-max 10 --once";
     let words: Vec<&str> = words.split(' ').collect();
     assert_eq!(command(&words), Command::Firewall(wanted));
 }
