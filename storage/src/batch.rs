@@ -1,5 +1,7 @@
 //! What one commit changes, and how it is stored.
 
+use std::sync::Arc;
+
 use redb::{Database, Error, ReadableTable, WriteTransaction};
 use uuid::Uuid;
 
@@ -8,6 +10,7 @@ use crate::block::Packed;
 use crate::cursor::{Cursor, CursorName};
 use crate::event::{Seq, Time};
 use crate::limits::{BLOCK_PARTS_MAX, DELETE_BLOCKS_MAX, IMPORT_DELETES_MAX, ROLLUP_DELETES_MAX};
+use crate::peers::{self, Peers};
 use crate::row_bytes::Encoder;
 use crate::tables::{
     CURSORS, FILTERS, FLOORS, HEADS, IMPORTED, IMPORTED_AT, IMPORTS, META, PARTS, ROLLUPS, ROWS,
@@ -42,6 +45,8 @@ pub(crate) struct Batch {
     pub(crate) import: Option<(String, u64)>,
     /// Readers that have moved, and those that are gone.
     pub(crate) cursors: Vec<(CursorName, Option<Cursor>)>,
+    /// What other nodes say, if that has changed.
+    pub(crate) peers: Option<Arc<Peers>>,
     pub(crate) state: State,
     pub(crate) totals: Totals,
     /// Up to which event no event has a message any more, if that has changed.
@@ -59,6 +64,7 @@ impl Batch {
             && self.cursors.is_empty()
             && self.rollups.is_empty()
             && self.import.is_none()
+            && self.peers.is_none()
             && self.stripped.is_none()
     }
 }
@@ -86,6 +92,9 @@ pub(crate) fn store(db: &Database, batch: &Batch) -> Result<Stored, Error> {
     write_rollups(&write, batch)?;
     write_imports(&write, batch)?;
     write_cursors(&write, batch)?;
+    if let Some(peers) = &batch.peers {
+        peers::write(&write, peers)?;
+    }
     {
         let mut meta = write.open_table(META)?;
         meta.insert("state", &batch.state.encode()[..])?;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::aggregate::{NumberRow, Row, SourceRow};
 use crate::event::{SourceKey, Time, Verification};
 use crate::key::{Key, NumberKey};
+use crate::peers::PeerRow;
 use crate::policy::{self, Policy, is_private};
 use crate::snapshot::{Place, Snapshot, Table};
 
@@ -23,6 +24,28 @@ pub struct Blocked {
     pub expires: Time,
     /// How bad it is now.
     pub score: f64,
+    /// Who says so.
+    pub origin: Origin,
+}
+
+/// Who saw what an entry is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// This node; others may have, too.
+    Own,
+    /// Other nodes only.
+    Peer,
+}
+
+impl Origin {
+    /// One word for people and programs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Peer => "peer",
+        }
+    }
 }
 
 /// An address family.
@@ -59,21 +82,29 @@ impl Selection {
     }
 }
 
-/// The blocklist, in no useful order. It owns what it needs, so it can be streamed.
+/// The blocklist, in no useful order: what this node saw, and then what only others did. It owns what it
+/// needs, so it can be streamed.
 pub fn blocklist(
     snapshot: Arc<Snapshot>,
     policy: Arc<Policy>,
     selection: Selection,
     now: Time,
 ) -> impl Iterator<Item = Blocked> + Send + 'static {
-    let mut place = Place::default();
+    let (mut place, mut next) = (Place::default(), 0);
     std::iter::from_fn(move || {
-        loop {
-            let (key, row) = snapshot.sources.step(&mut place)?;
+        while let Some((key, row)) = snapshot.sources.step(&mut place) {
             if let Some(entry) = blocked(key, row, &policy, selection, now) {
                 return Some(entry);
             }
         }
+        while let Some((key, row)) = snapshot.peers.sources().get(next) {
+            next += 1;
+            let entry = blocked_by_peers(&snapshot, key, row, &policy, selection, now);
+            if entry.is_some() {
+                return entry;
+            }
+        }
+        None
     })
 }
 
@@ -97,7 +128,70 @@ pub fn blocked(
         return None;
     }
     let prefix_len = if family == Family::V4 { 32 } else { 64 };
-    Some(Blocked { ip, prefix_len, expires, score: policy::score_at(row, min, now) })
+    let score = policy::score_at(row, min, now);
+    Some(Blocked { ip, prefix_len, expires, score, origin: Origin::Own })
+}
+
+/// The entry that the blocklist has for this source because of what peers say, if they block it and this node
+/// does not. Their word is that it has shown its return path, and no more than that; what is inside a
+/// private network is no business of theirs.
+#[must_use]
+pub fn blocked_by_peers(
+    snapshot: &Snapshot,
+    key: &SourceKey,
+    row: &PeerRow,
+    policy: &Policy,
+    selection: Selection,
+    now: Time,
+) -> Option<Blocked> {
+    let ip = key.ip();
+    let family = Family::of(ip);
+    if selection.family.is_some_and(|wanted| wanted != family)
+        || selection.min_verification > Verification::ReturnPath
+        || !peers_name(key, row, policy, now)
+    {
+        return None;
+    }
+    let own = snapshot.sources.get(key);
+    if own.is_some_and(|own| blocked(key, own, policy, selection, now).is_some()) {
+        return None;
+    }
+    let prefix_len = if family == Family::V4 { 32 } else { 64 };
+    let score = policy::faded(f64::from(row.weight), row.last, now);
+    Some(Blocked { ip, prefix_len, expires: row.until, score, origin: Origin::Peer })
+}
+
+/// Whether what peers say of a source holds, and may be said.
+fn peers_name(key: &SourceKey, row: &PeerRow, policy: &Policy, now: Time) -> bool {
+    let ip = key.ip();
+    let is_private = is_private(ip) && !policy.allow.test_addresses();
+    row.until > now && !is_private && policy.allow.reason(ip).is_none()
+}
+
+/// What peers say of this address, if enough of them do for the lists that SentryPeer 4.x has.
+#[must_use]
+pub fn named_by_peers<'a>(
+    snapshot: &'a Snapshot,
+    policy: &Policy,
+    ip: IpAddr,
+    now: Time,
+) -> Option<&'a PeerRow> {
+    let key = SourceKey::of(ip);
+    let row = snapshot.peers.source(&key)?;
+    peers_name(&key, row, policy, now).then_some(row)
+}
+
+/// What peers say of this number, if enough of them do.
+#[must_use]
+pub fn number_named_by_peers<'a>(
+    snapshot: &'a Snapshot,
+    policy: &Policy,
+    number: &[u8],
+    now: Time,
+) -> Option<&'a PeerRow> {
+    let key = NumberKey::of(number);
+    let row = snapshot.peers.number(&key)?;
+    (row.until > now && policy.allow.number_reason(key.as_bytes()).is_none()).then_some(row)
 }
 
 /// Whether a private address is kept out because the operator did not ask for it.
@@ -261,6 +355,49 @@ mod tests {
         let policy = Policy { allow: AllowList::new([], true), ..Policy::default() };
         let snapshot = snapshot(&SOURCES);
         assert_eq!(ips(&snapshot, &policy, Selection::of(&policy), START).len(), 5);
+    }
+
+    #[test]
+    fn peers_add_what_is_not_known_here_but_nothing_private_allowed_or_expired() {
+        let ip = |text: &str| -> SourceKey { SourceKey::of(text.parse().unwrap()) };
+        let until = Time(START.0 + DAY);
+        let row = PeerRow { until, last: START, voters: 3, by_trusted: false, weight: 2.0 };
+        let old = PeerRow { until: START, ..row };
+        let named = [
+            ("144.21.55.36", row),
+            ("144.21.55.37", row),
+            ("150.1.1.1", row),
+            ("150.1.1.2", old),
+            ("150.1.1.3", row),
+            ("10.1.1.1", row),
+            ("192.0.2.44", row),
+        ];
+        let named = named.map(|(text, row)| (ip(text), row)).to_vec();
+        let number = (NumberKey::of(b"+44123"), row);
+        let peers = Arc::new(crate::peers::Peers::new(named, vec![number]));
+        let snapshot = Arc::new(Snapshot { peers, ..(*snapshot(&SOURCES)).clone() });
+        let allowed = vec!["150.1.1.3".parse().unwrap()];
+        let policy = Policy { allow: AllowList::new(allowed, false), ..Policy::default() };
+        let all = Selection::of(&policy);
+        let list: Vec<_> =
+            blocklist(snapshot.clone(), Arc::new(policy.clone()), all, START).collect();
+        let origin = |text: &str| {
+            let found = list.iter().filter(|entry| entry.ip.to_string() == text);
+            found.map(|entry| entry.origin).collect::<Vec<_>>()
+        };
+        assert_eq!(origin("144.21.55.36"), [Origin::Own], "once, and as seen here");
+        assert_eq!(origin("144.21.55.37"), [Origin::Peer], "proven there, and not here");
+        assert_eq!(origin("150.1.1.1"), [Origin::Peer]);
+        for none in ["150.1.1.2", "150.1.1.3", "10.1.1.1", "192.0.2.44"] {
+            assert_eq!(origin(none), [], "{none}");
+        }
+        let strict = Selection { min_verification: Verification::Connected, ..all };
+        assert_eq!(ips(&snapshot, &policy, strict, START), ["144.21.55.36/32"]);
+        let found =
+            |text: &str, now| named_by_peers(&snapshot, &policy, text.parse().unwrap(), now);
+        assert!(found("150.1.1.1", START).is_some() && found("150.1.1.1", until).is_none());
+        assert!(number_named_by_peers(&snapshot, &policy, b"+44 123", START).is_some());
+        assert!(number_named_by_peers(&snapshot, &policy, b"+44 123", until).is_none());
     }
 
     #[test]

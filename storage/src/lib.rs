@@ -67,6 +67,7 @@ pub mod order;
 mod overlay;
 mod pack;
 mod packing;
+pub mod peers;
 mod places;
 pub mod policy;
 #[cfg(test)]

@@ -180,6 +180,9 @@ pub const IMPORT_NAME_BYTES_MAX: usize = 128;
 /// Names of imported events that one commit forgets, at most.
 pub const IMPORT_DELETES_MAX: usize = 4096;
 
+/// Sources, and numbers, that other nodes say are bad and that are acted on, at most: some 8 MiB each.
+pub const PEER_ENTRIES_MAX: usize = 200_000;
+
 /// Orders to the writer that wait, at most.
 pub const ORDERS_MAX: usize = 16;
 

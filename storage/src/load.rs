@@ -19,6 +19,7 @@ use crate::evict::Floors;
 use crate::key::{AgentKey, Key, NumberKey};
 use crate::limits::REPLAY_EVENTS_MAX;
 use crate::method::Method;
+use crate::peers::Peers;
 use crate::repeat::Record;
 use crate::rollup::Keys;
 use crate::row_bytes::decode_row;
@@ -33,6 +34,7 @@ pub(crate) struct Loaded {
     pub(crate) state: State,
     pub(crate) counts: Counts,
     pub(crate) cursors: Vec<(CursorName, Cursor)>,
+    pub(crate) peers: Peers,
     /// Up to which event messages were taken out.
     pub(crate) stripped: Seq,
     /// What the blocks take in the file, in bytes, and those of them that have expired.
@@ -87,10 +89,10 @@ pub(crate) fn load(db: &Database) -> Result<Loaded, Error> {
     expire_again(&view, &mut counts, state)?;
     // They are stored with every commit, so all that was counted again is in them already.
     counts.totals = view.totals()?;
-    let cursors = view.cursors()?;
+    let (cursors, peers) = (view.cursors()?, view.peers()?);
     let (time, stripped, log_bytes) =
         (view.time()?, view.stripped()?, view.log_bytes(state.expired)?);
-    Ok(Loaded { stripped, log_bytes, time, origin, state, counts, cursors, replayed })
+    Ok(Loaded { stripped, log_bytes, time, origin, state, counts, cursors, peers, replayed })
 }
 
 impl<K: Key> Ahead<K> {

@@ -259,6 +259,7 @@ fn copy_into(from: &Database, file: std::fs::File) -> Result<(), MaintainError> 
     copy.table(tables::FLOORS)?;
     copy.table(tables::ROLLUPS)?;
     copy.table(tables::CURSORS)?;
+    copy.table(tables::PEERS)?;
     copy.table(tables::IMPORTED)?;
     copy.table(tables::IMPORTED_AT)?;
     copy.table(tables::IMPORTS)?;

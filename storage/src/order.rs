@@ -1,11 +1,13 @@
 //! What readers ask the writer to do.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
 use crate::filter::Subject;
 use crate::import::{Import, Imported};
+use crate::peers::Peers;
 use crate::store::{Phase, Store};
 
 pub use crate::forget::Forgotten;
@@ -17,6 +19,8 @@ pub(crate) enum Order {
     Forget(Subject, Sender<Forgotten>),
     /// Take these events in.
     Import(Import, Sender<Imported>),
+    /// Keep this instead of what other nodes said before. Nobody waits for it.
+    Peers(Arc<Peers>),
 }
 
 /// Why an order was not carried out.

@@ -57,8 +57,13 @@ impl Default for Policy {
 #[must_use]
 pub fn score_at(row: &SourceRow, min: Verification, now: Time) -> f64 {
     let Some(at) = row.verified_at(min) else { return 0.0 };
+    faded(weight(row), at, now)
+}
+
+/// What is left now of a score that was `score` at `at`.
+pub(crate) fn faded(score: f64, at: Time, now: Time) -> f64 {
     let age = now.0.saturating_sub(at.0) as f64 / HALF_LIFE_NS as f64;
-    weight(row) * (-age).exp2()
+    score * (-age).exp2()
 }
 
 /// The score without its decay.

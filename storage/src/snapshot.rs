@@ -24,6 +24,7 @@ use crate::event::{EventRef, Seq, SourceKey, Time};
 use crate::filter::Hashes;
 use crate::key::{AgentKey, Key, NumberKey};
 use crate::limits::BUCKETS;
+use crate::peers::Peers;
 use crate::sorted::Sorted;
 
 /// Everything that is known at one moment.
@@ -45,11 +46,13 @@ pub struct Snapshot {
     pub numbers: Table<NumberKey, NumberRow>,
     /// User agents.
     pub agents: Table<AgentKey, CountRow>,
+    /// What other nodes say.
+    pub peers: Arc<Peers>,
     /// Counts in all.
     pub totals: Totals,
-    /// The generation in which a source's row last changed.
+    /// The generation in which a source's row, or what peers say, last changed.
     pub sources_changed: u64,
-    /// The generation in which a number's row last changed.
+    /// The generation in which a number's row, or what peers say, last changed.
     pub numbers_changed: u64,
 }
 
@@ -84,6 +87,7 @@ impl Snapshot {
             sources: counts.sources.table,
             numbers: counts.numbers.table,
             agents: counts.agents.table,
+            peers: Arc::default(),
             totals: counts.totals,
             sources_changed: 1,
             numbers_changed: 1,

@@ -41,6 +41,8 @@ pub(crate) const IMPORTED: TableDefinition<'_, u128, u64> = TableDefinition::new
 pub(crate) const IMPORTED_AT: TableDefinition<'_, u64, u128> = TableDefinition::new("imported_at");
 /// How far imports have got, by their names.
 pub(crate) const IMPORTS: TableDefinition<'_, &str, u64> = TableDefinition::new("imports");
+/// What other nodes say, in parts: see `peers.rs`.
+pub(crate) const PEERS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("peers");
 /// Where the readers of the log are, by their names.
 pub(crate) const CURSORS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("cursors");
 
@@ -167,6 +169,7 @@ fn open_since_1(write: &WriteTransaction) -> Result<(), Error> {
     write.open_table(IMPORTS)?;
     write.open_table(FILTERS)?;
     write.open_table(ROLLUPS)?;
+    write.open_table(PEERS)?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use redb::{
     Database, Error, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    TableError,
 };
 use uuid::Uuid;
 
@@ -10,9 +11,10 @@ use crate::block::{Block, Damaged, Head};
 use crate::cursor::{Cursor, CursorName};
 use crate::event::{EventRef, Seq, Time};
 use crate::limits::{BUCKETS, PAGE_SLACK, VALUE_BYTES_MAX};
+use crate::peers::{self, Peers};
 use crate::tables::{
-    CURSORS, FILTERS, FLOORS, HEADS, IMPORTED, IMPORTS, META, PARTS, ROLLUPS, ROWS, RowTable,
-    State, corrupted,
+    CURSORS, FILTERS, FLOORS, HEADS, IMPORTED, IMPORTS, META, PARTS, PEERS, ROLLUPS, ROWS,
+    RowTable, State, corrupted,
 };
 
 /// A view of one moment of the database.
@@ -115,6 +117,15 @@ impl View {
     /// How far an import has got.
     pub(crate) fn import_place(&self, name: &str) -> Result<u64, Error> {
         Ok(self.0.open_table(IMPORTS)?.get(name)?.map_or(0, |place| place.value()))
+    }
+
+    /// What other nodes say. A database in which nothing was ever written for it has no table.
+    pub(crate) fn peers(&self) -> Result<Peers, Error> {
+        match self.0.open_table(PEERS) {
+            Ok(table) => peers::read(&table),
+            Err(TableError::TableDoesNotExist(_)) => Ok(Peers::default()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Where each reader is.

@@ -25,6 +25,7 @@ use crate::import::Importing;
 use crate::limits::ROLLUP_HOURS_MAX;
 use crate::load::{Loaded, REPLAYED};
 use crate::packing::{Open, Packing};
+use crate::peers::Peers;
 use crate::repeat::Repeats;
 use crate::retain::{AgeOut, Expiry};
 use crate::rollup::Hour;
@@ -75,6 +76,9 @@ pub(crate) struct Writer {
     /// The order that is being carried out.
     forgetting: Option<Forgetting>,
     importing: Option<Importing>,
+    /// What other nodes say, and whether that is yet to be published and stored.
+    peers: Arc<Peers>,
+    has_new_peers: bool,
     /// Whether there are more blocks to delete than the last commit did.
     deletes_more: bool,
     prepared: Option<Prepared>,
@@ -103,6 +107,7 @@ impl Writer {
             state,
             counts,
             cursors,
+            peers,
             stripped,
             log_bytes: (log_bytes, expired_bytes),
             ..
@@ -139,6 +144,8 @@ impl Writer {
             rollup_hours: options.rollup_hours.min(ROLLUP_HOURS_MAX),
             forgetting: None,
             importing: None,
+            peers: Arc::new(peers),
+            has_new_peers: false,
             deletes_more: false,
             prepared: None,
         };
@@ -158,6 +165,7 @@ impl Writer {
             || self.deletes_more
             || self.forgetting.is_some()
             || self.importing.is_some()
+            || self.has_new_peers
             || self.stripper.is_active()
             || self.shared.cursors.has_changed()
     }
@@ -287,14 +295,18 @@ impl Writer {
         let has_left = forgot || left != [Left::default(); 3];
         let publishes =
             changed.any() || aged.any() || has_left || state.expired > self.state.expired;
+        let publishes = publishes || self.has_new_peers;
         if publishes {
             self.publication = publication;
             state.generation += 1;
             self.generation = state.generation;
             self.note(changed, aged, &left, state.generation);
-            if forgot {
+            if forgot || self.has_new_peers {
                 (self.changed.sources, self.changed.numbers) = (state.generation, state.generation);
             }
+        }
+        if std::mem::take(&mut self.has_new_peers) {
+            batch.peers = Some(self.peers.clone());
         }
         let rows = &mut batch.rows;
         let swept = self.sweeper.slice(&self.counts, self.publication, state, rows, now.time);
@@ -315,6 +327,7 @@ impl Writer {
             sources: self.counts.sources.table.clone(),
             numbers: self.counts.numbers.table.clone(),
             agents: self.counts.agents.table.clone(),
+            peers: self.peers.clone(),
             totals: self.counts.totals.clone(),
             sources_changed: self.changed.sources,
             numbers_changed: self.changed.numbers,

@@ -1,5 +1,7 @@
 //! What a commit does beside storing what has come: old messages, an order to forget, full tables.
 
+use std::sync::Arc;
+
 use redb::{Database, Error};
 
 use crate::batch::{Batch, Stored};
@@ -12,6 +14,7 @@ use crate::forget::{Forgetting, Touched};
 use crate::import::Importing;
 use crate::limits::CLOCK_JUMP_NS;
 use crate::order::Order;
+use crate::peers::Peers;
 use crate::retain::Aged;
 use crate::tables::State;
 use crate::view::View;
@@ -22,10 +25,19 @@ impl Writer {
     pub(crate) fn take_order(&mut self, order: Order) {
         match order {
             Order::Forget(subject, done) => {
+                if let Some(rest) = self.peers.without(&subject) {
+                    self.set_peers(Arc::new(rest));
+                }
                 self.forgetting = Some(Forgetting::new(subject, done));
             }
             Order::Import(import, done) => self.importing = Some(Importing::new(import, done)),
+            Order::Peers(peers) => self.set_peers(peers),
         }
+    }
+
+    fn set_peers(&mut self, peers: Arc<Peers>) {
+        self.has_new_peers |= *peers != *self.peers;
+        self.peers = peers;
     }
 
     /// Whether the next order can be taken on.
