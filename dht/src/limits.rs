@@ -347,6 +347,9 @@ pub const BOOTSTRAP_MAX: usize = 64;
 /// Batches of peers that wait for whoever takes them.
 pub const OUTPUT_MAX: usize = 256;
 
+/// How often it is looked for what peers agree on now, where an epoch is not shorter.
+pub const AGREED_PAUSE: Duration = Duration::from_secs(60);
+
 /// With no peer for so long the operator is told.
 pub const LONELY_AFTER: Duration = Duration::from_secs(300);
 

@@ -6,20 +6,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
+use sentrypeer_storage::event::Time;
 use sentrypeer_storage::policy::Policy;
 
+use super::agreed::Agreed;
 use super::{Config, Inputs, now_s, random};
 use crate::epoch::Epoch;
 use crate::keys::Place;
 use crate::legacy::USER_TYPE;
 use crate::limits::{
-    GET_TIMEOUT_S, GETS_AT_ONCE_MAX, GETS_PER_S_MAX, LONELY_AFTER, OWN_EVENTS_MAX, PUT_TIMEOUT_S,
-    PUTS_PER_S_MAX, RESTART_PAUSE, RESTART_PAUSE_MAX, SHUTDOWN_PATIENCE,
+    AGREED_PAUSE, GET_TIMEOUT_S, GETS_AT_ONCE_MAX, GETS_PER_S_MAX, LONELY_AFTER, OWN_EVENTS_MAX,
+    PUT_TIMEOUT_S, PUTS_PER_S_MAX, RESTART_PAUSE, RESTART_PAUSE_MAX, SHUTDOWN_PATIENCE,
 };
 use crate::node::{Event, Kept, Node, Operation};
 use crate::saved;
-use crate::session::{Action, PeerData, Session, Tag, View};
+use crate::session::{Action, Session, Tag, View};
 use crate::state::{Item, StateStore};
 use crate::status::{self, Status};
 use crate::wire::NodeKey;
@@ -61,7 +63,6 @@ struct InFlight {
 
 /// Where the agent's results go, and what it is told meanwhile.
 pub(super) struct Outlets {
-    pub(super) output: Sender<PeerData>,
     pub(super) status: Arc<ArcSwap<Status>>,
     pub(super) pardoned: Receiver<NodeKey>,
 }
@@ -80,6 +81,7 @@ pub(super) struct Agent {
     gets: usize,
     second: Second,
     retry: Retry,
+    agreed: Agreed,
     output_dropped: u64,
     alone_since: Instant,
     is_lonely: bool,
@@ -100,7 +102,9 @@ impl Agent {
         session: Session,
         node: Node,
     ) -> Self {
+        let epoch = Duration::from_secs(u64::from(config.settings.calendar.epoch_s()));
         Self {
+            agreed: Agreed::new(epoch.min(AGREED_PAUSE)),
             config,
             inputs,
             store,
@@ -129,7 +133,8 @@ impl Agent {
                 self.every_second(&policy);
             }
             while let Some(data) = self.session.next_output() {
-                self.output_dropped += u64::from(self.outlets.output.try_send(data).is_err());
+                let sent = self.inputs.heard.as_ref().map(|heard| heard.try_send(data));
+                self.output_dropped += u64::from(sent.is_some_and(|sent| sent.is_err()));
             }
         }
         let ledger = saved::encode(&self.session.book.ledger, &self.session.book.trust);
@@ -329,6 +334,10 @@ impl Agent {
         for node in self.outlets.pardoned.try_iter() {
             self.session.book.trust.pardon(node);
         }
+        let snapshot = (self.inputs.snapshot)();
+        let before = snapshot.as_ref().map(|snapshot| &snapshot.peers);
+        let book = &self.session.book;
+        self.agreed.tell(book, before, Time::now(), &mut self.inputs.peers);
         self.look_around();
         self.outlets.status.store(Arc::new(self.report()));
     }

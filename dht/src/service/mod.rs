@@ -1,10 +1,10 @@
 //! The thread that shares: it does what [`crate::session`] decides, with a real clock, OpenDHT and a
 //! disk.
 //!
-//! It never holds anybody up: it reads snapshots, its output is a bounded channel that it does not wait
-//! for, and what does not fit is counted.
+//! It never holds anybody up: it reads snapshots, and what comes of others is handed on without waiting.
 
 mod agent;
+mod agreed;
 
 use std::io;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Sender, bounded};
 use sentrypeer_storage::event_json::Producer;
 use sentrypeer_storage::log::StoredEvent;
+use sentrypeer_storage::peers::Peers;
 use sentrypeer_storage::policy::Policy;
 use sentrypeer_storage::snapshot::Snapshot;
 
@@ -58,6 +59,12 @@ pub struct Inputs {
     pub events: Box<dyn FnMut(usize) -> Vec<StoredEvent> + Send>,
     /// Who says so, in the old format.
     pub producer: Producer,
+    /// Takes all that enough peers agree on, whenever that has changed, at most once a minute. Where it
+    /// is not taken it is offered again.
+    pub peers: Box<dyn FnMut(Arc<Peers>) -> bool + Send>,
+    /// Where each thing that comes goes as well, for those who want to see it. It is never waited for; what
+    /// does not fit is counted.
+    pub heard: Option<Sender<PeerData>>,
 }
 
 /// Why the service did not start.
@@ -88,7 +95,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// Starts sharing. What comes of others goes to `output`, which is never waited for.
+    /// Starts sharing.
     ///
     /// # Errors
     ///
@@ -97,7 +104,6 @@ impl Service {
         config: Config,
         inputs: Inputs,
         store: Box<dyn StateStore>,
-        output: Sender<PeerData>,
     ) -> Result<Self, ServiceError> {
         let now_s = now_s();
         let begin = load(&config, &inputs, store.as_ref(), now_s)?;
@@ -106,7 +112,7 @@ impl Service {
         let session = Session::new(config.settings.clone(), begin);
         let (stop, status) = (Arc::new(AtomicBool::new(false)), Arc::new(ArcSwap::default()));
         let (pardons, pardoned) = bounded(16);
-        let outlets = Outlets { output, status: status.clone(), pardoned };
+        let outlets = Outlets { status: status.clone(), pardoned };
         let agent = Agent::new(config, inputs, store, outlets, session, node);
         let stopped = stop.clone();
         let thread = std::thread::Builder::new()

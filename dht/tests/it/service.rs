@@ -21,6 +21,7 @@ use sentrypeer_storage::event::{
 };
 use sentrypeer_storage::event_json::Producer;
 use sentrypeer_storage::log::StoredEvent;
+use sentrypeer_storage::peers::Peers;
 use sentrypeer_storage::policy::Policy;
 use sentrypeer_storage::snapshot::Snapshot;
 use tempfile::TempDir;
@@ -37,6 +38,8 @@ struct Peer {
     seen: Arc<Mutex<Vec<(&'static str, Verification)>>>,
     events: Arc<Mutex<Vec<StoredEvent>>>,
     received: Receiver<PeerData>,
+    /// What it would act on.
+    agreed: Arc<Mutex<Arc<Peers>>>,
 }
 
 fn identity(database: &Path) -> NodeKey {
@@ -47,16 +50,24 @@ fn identity(database: &Path) -> NodeKey {
 impl Peer {
     fn start(folder: &TempDir, name: &str, config: Config) -> Self {
         let database = folder.path().join(name);
-        let (seen, events) = (Arc::default(), Arc::default());
         let (_, received) = bounded(1);
-        let mut peer = Self { service: None, config, database, seen, events, received };
+        let mut peer = Self {
+            service: None,
+            config,
+            database,
+            seen: Arc::default(),
+            events: Arc::default(),
+            received,
+            agreed: Arc::default(),
+        };
         peer.run();
         peer
     }
 
     fn run(&mut self) {
-        let (output, received) = bounded(256);
+        let (heard, received) = bounded(256);
         let (seen, events) = (self.seen.clone(), self.events.clone());
+        let agreed = self.agreed.clone();
         let producer = Producer {
             app_name: Cow::Borrowed("sentrypeer"),
             app_version: Cow::Borrowed("0.1.0"),
@@ -67,9 +78,14 @@ impl Peer {
             policy: Box::new(|| Arc::new(Policy::default())),
             events: Box::new(move |_| std::mem::take(&mut events.lock().unwrap())),
             producer,
+            peers: Box::new(move |peers| {
+                *agreed.lock().unwrap() = peers;
+                true
+            }),
+            heard: Some(heard),
         };
         let store = Box::new(Files::new(&self.database));
-        self.service = Some(Service::start(self.config.clone(), inputs, store, output).unwrap());
+        self.service = Some(Service::start(self.config.clone(), inputs, store).unwrap());
         self.received = received;
     }
 
@@ -100,6 +116,16 @@ impl Peer {
             if is_wanted(&batch) {
                 return batch;
             }
+        }
+    }
+
+    /// Waits until it would act on this address.
+    fn acts_on(&self, address: &str) {
+        let key = SourceKey::of(address.parse().unwrap());
+        let deadline = Instant::now() + PATIENCE;
+        while self.agreed.lock().unwrap().source(&key).is_none() {
+            assert!(Instant::now() < deadline, "{address}: {:?}", self.service().status());
+            std::thread::sleep(Duration::from_millis(100));
         }
     }
 
@@ -192,6 +218,8 @@ fn a_trusted_node_is_believed_and_a_pool_trusts_its_members_and_is_closed_to_oth
     outside.sees("144.21.55.40", Verification::Tls);
     assert!(two.hears_of("144.21.55.36").entries[0].listing.unwrap().by_trusted);
     assert!(one.hears_of("144.21.55.38").entries[0].listing.unwrap().by_trusted);
+    two.acts_on("144.21.55.36");
+    one.acts_on("144.21.55.38");
     outside.waits_for("to have published", |status| status.counts.batches_given > 0);
     assert!(outside.service().status().peers.is_empty());
 }

@@ -1,0 +1,122 @@
+//! What enough peers agree on, as the rest of the program has it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sentrypeer_storage::event::Time;
+use sentrypeer_storage::peers::{PeerRow, Peers};
+
+use crate::book::Book;
+use crate::quorum::Listing;
+
+const NS_PER_MINUTE: u64 = 60_000_000_000;
+
+/// Hands on what is agreed on, when it has changed.
+pub(super) struct Agreed {
+    /// What was agreed on before this process, until it lapses: votes are in memory only, and are not
+    /// cast again for what is known. `None` until the database is open.
+    before: Option<Arc<Peers>>,
+    told: Option<Arc<Peers>>,
+    looked: Option<Instant>,
+    pause: Duration,
+}
+
+impl Agreed {
+    /// It looks once in so long.
+    pub(super) fn new(pause: Duration) -> Self {
+        Self { before: None, told: None, looked: None, pause }
+    }
+
+    /// Tells what is agreed on now, if it is time and that is news. `before` is what the database has.
+    pub(super) fn tell(
+        &mut self,
+        book: &Book,
+        before: Option<&Arc<Peers>>,
+        now: Time,
+        tell: &mut dyn FnMut(Arc<Peers>) -> bool,
+    ) {
+        let Some(before) = before else { return };
+        if self.looked.is_some_and(|looked| looked.elapsed() < self.pause) {
+            return;
+        }
+        self.looked = Some(Instant::now());
+        let first = self.before.get_or_insert_with(|| before.clone());
+        let told = self.told.as_ref().unwrap_or(before);
+        let peers = Arc::new(together(book, first, now));
+        if peers != *told && tell(peers.clone()) {
+            self.told = Some(peers);
+        }
+    }
+}
+
+/// What is listed now, and what was before and has not lapsed.
+fn together(book: &Book, before: &Peers, now: Time) -> Peers {
+    let holds = |row: &PeerRow| row.until > now;
+    let mut sources: Vec<_> =
+        book.sources.iter_listed().map(|(key, listing)| (*key, row(listing))).collect();
+    let old = before.sources().iter().filter(|(key, _)| book.sources.listing(key).is_none());
+    sources.extend(old.copied());
+    let mut numbers: Vec<_> =
+        book.numbers.iter_listed().map(|(key, listing)| (key.clone(), row(listing))).collect();
+    let old = before.numbers().iter().filter(|(key, _)| book.numbers.listing(key).is_none());
+    numbers.extend(old.cloned());
+    sources.retain(|(_, row)| holds(row));
+    numbers.retain(|(_, row)| holds(row));
+    Peers::new(sources, numbers)
+}
+
+fn row(listing: &Listing) -> PeerRow {
+    let time = |minute: u32| Time(u64::from(minute) * NS_PER_MINUTE);
+    PeerRow {
+        until: time(listing.until_minute),
+        last: time(listing.last_minute),
+        voters: listing.voters,
+        by_trusted: listing.by_trusted,
+        weight: listing.weight as f32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sentrypeer_storage::event::SourceKey;
+
+    use super::*;
+    use crate::rules::Rules;
+    use crate::trust::Trust;
+
+    fn key(n: u32) -> SourceKey {
+        SourceKey::of(std::net::IpAddr::V4(n.into()))
+    }
+
+    #[test]
+    fn what_was_agreed_on_before_stays_until_it_lapses_and_is_told_once() {
+        let book = Book::new(Rules::default(), Trust::default());
+        let minute = |n| Time(n * NS_PER_MINUTE);
+        let row = |until| PeerRow {
+            until: minute(until),
+            last: minute(1),
+            voters: 3,
+            by_trusted: false,
+            weight: 1.0,
+        };
+        let before = Arc::new(Peers::new(vec![(key(1), row(10)), (key(2), row(20))], Vec::new()));
+        let mut agreed = Agreed::new(Duration::ZERO);
+        let mut told = Vec::new();
+        let mut takes = true;
+        let mut tell = |agreed: &mut Agreed, before: Option<&Arc<Peers>>, at, takes| {
+            agreed.tell(&book, before, minute(at), &mut |peers| {
+                told.push(peers);
+                takes
+            });
+            told.len()
+        };
+        assert_eq!(tell(&mut agreed, None, 5, takes), 0, "the database is not open");
+        assert_eq!(tell(&mut agreed, Some(&before), 5, takes), 0, "it has all of that");
+        takes = false;
+        assert_eq!(tell(&mut agreed, Some(&before), 10, takes), 1);
+        takes = true;
+        assert_eq!(tell(&mut agreed, Some(&before), 10, takes), 2, "it was not taken");
+        assert_eq!(tell(&mut agreed, Some(&before), 11, takes), 2);
+        assert_eq!(told[1].sources(), [(key(2), row(20))]);
+    }
+}
