@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use sentrypeer_storage::aggregate;
 use sentrypeer_storage::blocklist::{self, Selection};
 use sentrypeer_storage::event::{SourceKey, Time, Verification};
+use sentrypeer_storage::peers::PeerRow;
 use sentrypeer_storage::policy;
 use serde::Serialize;
 
@@ -42,6 +43,22 @@ struct Source {
     seen: Option<Seen>,
     #[serde(skip_serializing_if = "Option::is_none")]
     score: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peers: Option<PeersSay>,
+}
+
+/// What other nodes say, where enough of them do.
+#[derive(Serialize)]
+struct PeersSay {
+    voters: u8,
+    seen_last: Rfc3339,
+    until: Rfc3339,
+}
+
+impl PeersSay {
+    fn of(row: &PeerRow) -> Self {
+        Self { voters: row.voters, seen_last: Rfc3339(row.last), until: Rfc3339(row.until) }
+    }
 }
 
 /// One number. It says nothing of blocking yet: that takes how many proven sources called it.
@@ -58,6 +75,8 @@ struct Number {
     kinds: Option<&'static [&'static str]>,
     #[serde(flatten)]
     reading: Option<Reading>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peers: Option<PeersSay>,
 }
 
 /// What both have when they were seen at all.
@@ -99,17 +118,22 @@ fn source(view: &View, ip: IpAddr, now: Time) -> Source {
     let listed = row.is_some_and(|row| blocklist::is_listed(&key, row, policy, now));
     let selection = Selection::of(policy);
     let entry = row.and_then(|row| blocklist::blocked(&key, row, policy, selection, now));
+    let peers = blocklist::named_by_peers(snapshot, policy, ip, now);
+    let is_blocked_by_peers = peers.is_some_and(|row| {
+        blocklist::blocked_by_peers(snapshot, &key, row, policy, selection, now).is_some()
+    });
     // A row that has expired is as good as none: it goes when the writer comes to it.
     let row = row.filter(|_| listed || entry.is_some());
     let oldest = now.minus_ns(policy.retention_ns);
     Source {
         address: ip,
         prefix: ip.is_ipv6().then(|| format!("{}/64", key.ip())),
-        listed,
-        blocked: entry.is_some(),
+        listed: listed || peers.is_some(),
+        blocked: entry.is_some() || is_blocked_by_peers,
         allowed: allowed.map(|reason| reason.to_string()),
         score: row.map(|row| rounded(policy::score_at(row, policy.min_verification, now))),
         seen: row.map(|row| Seen::of(&row.seen, row.verification(oldest))),
+        peers: peers.map(PeersSay::of),
     }
 }
 
@@ -117,14 +141,16 @@ fn source(view: &View, ip: IpAddr, now: Time) -> Source {
 fn number(view: &View, asked: &[u8], now: Time) -> Number {
     let View { snapshot, policy } = view;
     let row = blocklist::listed_number(snapshot, policy, asked, now);
+    let peers = blocklist::number_named_by_peers(snapshot, policy, asked, now);
     let oldest = now.minus_ns(policy.retention_ns);
     Number {
         number: String::from_utf8_lossy(asked).into_owned(),
-        listed: row.is_some(),
+        listed: row.is_some() || peers.is_some(),
         allowed: policy.allow.number_reason(asked).map(|reason| reason.to_string()),
         kinds: row.map(kinds),
         reading: Reading::of(asked),
         seen: row.map(|row| Seen::of(&row.seen, row.verification(oldest))),
+        peers: peers.map(PeersSay::of),
     }
 }
 

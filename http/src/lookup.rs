@@ -28,7 +28,10 @@ pub(crate) fn source(view: &View, segment: &str, now: Time) -> Response {
     let Some(ip) = address(&decoded(segment)) else {
         return Response::error(400, "The request data was invalid");
     };
-    if blocklist::listed(&view.snapshot, &view.policy, ip, now).is_some() {
+    let View { snapshot, policy } = view;
+    if blocklist::listed(snapshot, policy, ip, now).is_some()
+        || blocklist::named_by_peers(snapshot, policy, ip, now).is_some()
+    {
         Response::json(200, &Found { bad_actor_found: ip })
     } else {
         Response::nothing("No bad actor found")
@@ -44,7 +47,10 @@ pub(crate) fn number(view: &View, segment: &str, now: Time) -> Response {
         reading: Option<Reading>,
     }
     let asked = decoded(segment);
-    if blocklist::listed_number(&view.snapshot, &view.policy, &asked, now).is_some() {
+    let View { snapshot, policy } = view;
+    if blocklist::listed_number(snapshot, policy, &asked, now).is_some()
+        || blocklist::number_named_by_peers(snapshot, policy, &asked, now).is_some()
+    {
         let phone_number_found = &*String::from_utf8_lossy(&asked);
         Response::json(200, &Found { phone_number_found, reading: Reading::of(&asked) })
     } else {

@@ -7,6 +7,7 @@
 
 use std::net::IpAddr;
 
+use sentrypeer_storage::blocklist::Origin;
 use serde::Serialize;
 
 use super::choice::Choice;
@@ -14,7 +15,6 @@ use super::list::{List, taken_back};
 use super::tabular::push_json;
 use crate::exchange::{JSON, Request, Response};
 use crate::limits::{CHUNK_BYTES, IPSET_TIMEOUT_S_MAX, ROW_BYTES_MAX};
-use crate::listing::OWN;
 use crate::query::Parameters;
 use crate::routes::View;
 
@@ -42,14 +42,14 @@ struct Decision {
 }
 
 impl Decision {
-    fn new(ip: IpAddr, prefix_len: u8, left_s: i64) -> Self {
+    fn new(ip: IpAddr, prefix_len: u8, left_s: i64, origin: Origin) -> Self {
         let (scope, value) = match ip {
             IpAddr::V4(v4) => ("Ip", v4.to_string()),
             IpAddr::V6(v6) => ("Range", format!("{v6}/{prefix_len}")),
         };
         Self {
             id: id_of(ip),
-            origin: OWN,
+            origin: origin.name(),
             r#type: "ban",
             scope,
             value,
@@ -81,15 +81,22 @@ pub(crate) fn stream(view: &View, request: &Request<'_>) -> Response {
     };
     let now = request.now;
     let (mut new, mut deleted) = (Vec::new(), Vec::new());
-    if wants("origins", OWN) && wants("type", "ban") {
-        deleted = taken_back(view, None, now);
-        deleted.retain(|(ip, _)| wants("scopes", if ip.is_ipv4() { "Ip" } else { "Range" }));
+    if wants("type", "ban") {
+        let wants_scope = |ip: IpAddr| wants("scopes", if ip.is_ipv4() { "Ip" } else { "Range" });
+        if wants("origins", Origin::Own.name()) {
+            deleted = taken_back(view, None, now);
+            deleted.retain(|(ip, _)| wants_scope(*ip));
+        }
         let list = List::of(view, &Choice::of_all(None), now);
-        let entries = list
+        new = list
             .iter()
-            .map(|entry| (entry.ip, entry.prefix_len, entry.left_s(now, IPSET_TIMEOUT_S_MAX)));
-        new = entries.collect();
-        new.retain(|(ip, ..)| wants("scopes", if ip.is_ipv4() { "Ip" } else { "Range" }));
+            .enumerate()
+            .map(|(place, entry)| {
+                let left_s = entry.left_s(now, IPSET_TIMEOUT_S_MAX);
+                (entry.ip, entry.prefix_len, left_s, list.origin(place))
+            })
+            .filter(|(ip, .., origin)| wants_scope(*ip) && wants("origins", origin.name()))
+            .collect();
     }
     let chunks =
         Decisions { new: new.into_iter(), deleted: deleted.into_iter(), state: State::New };
@@ -98,7 +105,7 @@ pub(crate) fn stream(view: &View, request: &Request<'_>) -> Response {
 
 /// The answer, slice by slice.
 struct Decisions {
-    new: std::vec::IntoIter<(IpAddr, u8, u64)>,
+    new: std::vec::IntoIter<(IpAddr, u8, u64, Origin)>,
     deleted: std::vec::IntoIter<(IpAddr, u8)>,
     state: State,
 }
@@ -118,7 +125,7 @@ impl Decisions {
         match self.state {
             State::New | State::NewFollows => {
                 out.push_str(if self.state == State::New { "{\"new\": [" } else { "" });
-                let Some((ip, prefix_len, left_s)) = self.new.next() else {
+                let Some((ip, prefix_len, left_s, origin)) = self.new.next() else {
                     out.push_str("], \"deleted\": [");
                     self.state = State::Deleted;
                     return true;
@@ -126,7 +133,7 @@ impl Decisions {
                 out.push_str(if self.state == State::New { "" } else { ", " });
                 self.state = State::NewFollows;
                 let left_s = i64::try_from(left_s).unwrap_or(i64::MAX);
-                push_json(out, &Decision::new(ip, prefix_len, left_s));
+                push_json(out, &Decision::new(ip, prefix_len, left_s, origin));
             }
             State::Deleted | State::DeletedFollows => {
                 let Some((ip, prefix_len)) = self.deleted.next() else {
@@ -137,7 +144,7 @@ impl Decisions {
                 out.push_str(if self.state == State::Deleted { "" } else { ", " });
                 self.state = State::DeletedFollows;
                 // Its time is over.
-                push_json(out, &Decision::new(ip, prefix_len, -1));
+                push_json(out, &Decision::new(ip, prefix_len, -1, Origin::Own));
             }
             State::End => return false,
         }

@@ -7,8 +7,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use sentrypeer_storage::aggregate::SourceRow;
-use sentrypeer_storage::blocklist::{Family, Selection, blocked};
+use sentrypeer_storage::blocklist::{
+    Blocked, Family, Origin, Selection, blocked, blocked_by_peers,
+};
 use sentrypeer_storage::event::{SourceKey, Time, Verification};
+use sentrypeer_storage::peers::PeerRow;
 use sentrypeer_storage::policy::{self, Policy};
 use sentrypeer_storage::snapshot::Snapshot;
 
@@ -36,6 +39,7 @@ pub(super) struct Known {
     pub(super) count: u64,
     pub(super) score: f64,
     pub(super) verification: Verification,
+    pub(super) origin: Origin,
 }
 
 impl Entry {
@@ -64,7 +68,7 @@ pub(super) struct List {
     snapshot: Arc<Snapshot>,
     policy: Arc<Policy>,
     now: Time,
-    min_verification: Verification,
+    selection: Selection,
     /// Sorted: IPv4 is kept as `::ffff:0:0/96`, and no IPv6 network comes before that.
     entries: Vec<(SourceKey, Time)>,
     /// How many are not in it because there are too many.
@@ -79,26 +83,44 @@ impl List {
         let selection = Selection { min_verification, family: choice.family };
         let age_ns = choice.max_age_s.map_or(u64::MAX, |age| age.saturating_mul(NS_PER_S));
         let earliest = now.minus_ns(age_ns).max(choice.seen_since);
+        let fits = |count: u64, last: Time| count >= choice.min_count && last >= earliest;
+        // No kernel keeps an unspecified address; ::1 is one under its /64.
+        let can_be = |blocked: &Blocked| !blocked.ip.is_unspecified();
         let chosen = |key: &SourceKey, row: &SourceRow| {
-            let fits = row.seen.count >= choice.min_count && row.seen.last >= earliest;
-            let blocked = blocked(key, row, &policy, selection, now).filter(|_| fits)?;
-            // No kernel keeps an unspecified address; ::1 is one under its /64.
-            (!blocked.ip.is_unspecified()).then_some(blocked)
+            let fits = fits(row.seen.count, row.seen.last);
+            blocked(key, row, &policy, selection, now).filter(|_| fits).filter(can_be)
+        };
+        let chosen_by_peers = |key: &SourceKey, row: &PeerRow| {
+            let fits = fits(u64::from(row.voters), row.last);
+            blocked_by_peers(&snapshot, key, row, &policy, selection, now)
+                .filter(|_| fits)
+                .filter(can_be)
         };
         let rows = snapshot.sources.iter();
         let found = rows.filter_map(|(key, row)| Some((*key, chosen(key, row)?.expires)));
+        let peers = snapshot.peers.sources();
         // Room for all at once: while a list grows it is in memory twice. What is not used costs nothing.
-        let mut entries: Vec<(SourceKey, Time)> = Vec::with_capacity(snapshot.sources.len());
+        let mut entries: Vec<(SourceKey, Time)> =
+            Vec::with_capacity(snapshot.sources.len() + peers.len());
+        entries.extend(found);
+        let found = peers.iter().filter_map(|(key, row)| {
+            let blocked = chosen_by_peers(key, row)?;
+            Some((*key, blocked.expires))
+        });
         entries.extend(found);
         let all = entries.len();
         if all > choice.limit {
-            let score = |key: &SourceKey| Some(chosen(key, snapshot.sources.get(key)?)?.score);
+            let score = |key: &SourceKey| {
+                let own = snapshot.sources.get(key).and_then(|row| chosen(key, row));
+                let peer = || chosen_by_peers(key, snapshot.peers.source(key)?);
+                Some(own.or_else(peer)?.score)
+            };
             let mut cut =
                 Cut::at(choice.limit, || entries.iter().filter_map(|(key, _)| score(key)));
             entries.retain(|(key, _)| score(key).is_some_and(|score| cut.takes(score)));
         }
         entries.sort_unstable_by_key(|(key, _)| u128::from_be_bytes(key.0));
-        Self { left_out: all - entries.len(), snapshot, policy, now, min_verification, entries }
+        Self { left_out: all - entries.len(), snapshot, policy, now, selection, entries }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -113,14 +135,40 @@ impl List {
     /// What is known about the entry at a place.
     pub(super) fn known(&self, place: usize) -> Option<Known> {
         let (key, _) = self.entries.get(place)?;
-        let row = self.snapshot.sources.get(key)?;
+        let Self { snapshot, policy, selection, now, .. } = self;
+        let own = snapshot.sources.get(key);
+        if let Some(row) = own
+            && let Some(entry) = blocked(key, row, policy, *selection, *now)
+        {
+            return Some(Known {
+                first: row.seen.first,
+                last: row.seen.last,
+                count: row.seen.count,
+                score: entry.score,
+                verification: row.verification(now.minus_ns(policy.retention_ns)),
+                origin: entry.origin,
+            });
+        }
+        let row = snapshot.peers.source(key)?;
+        let entry = blocked_by_peers(snapshot, key, row, policy, *selection, *now)?;
         Some(Known {
-            first: row.seen.first,
-            last: row.seen.last,
-            count: row.seen.count,
-            score: policy::score_at(row, self.min_verification, self.now),
-            verification: row.verification(self.now.minus_ns(self.policy.retention_ns)),
+            first: row.last,
+            last: row.last,
+            count: u64::from(row.voters),
+            score: entry.score,
+            verification: Verification::ReturnPath,
+            origin: entry.origin,
         })
+    }
+
+    /// Who says so, of the entry at a place.
+    pub(super) fn origin(&self, place: usize) -> Origin {
+        let Some((key, _)) = self.entries.get(place) else { return Origin::Own };
+        let is_peers = self.snapshot.peers.source(key).is_some_and(|row| {
+            blocked_by_peers(&self.snapshot, key, row, &self.policy, self.selection, self.now)
+                .is_some()
+        });
+        if is_peers { Origin::Peer } else { Origin::Own }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Entry> {

@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::format::Place;
 use super::list::{Entry, Known};
 use crate::json;
-use crate::listing::OWN;
 use crate::timestamp::Rfc3339;
 
 // Writing into a String does not fail, so its result is passed over in this file.
@@ -32,7 +31,8 @@ pub(super) fn csv(out: &mut String, entry: &Entry, place: &Place) {
     let (expires, level) = (Rfc3339(entry.expires), known.verification.name());
     let _ = writeln!(
         out,
-        "{ip},{prefix_len},{first},{last},{expires},{count},{level},{score:.3},{OWN}"
+        "{ip},{prefix_len},{first},{last},{expires},{count},{level},{score:.3},{}",
+        known.origin.name()
     );
 }
 
@@ -59,7 +59,7 @@ pub(super) fn json_line(out: &mut String, entry: &Entry, place: &Place) {
         count: known.count,
         verification: known.verification.name(),
         score: (known.score * 1e3).round() / 1e3,
-        origin: OWN,
+        origin: known.origin.name(),
     };
     push_json(out, &line);
     out.push('\n');

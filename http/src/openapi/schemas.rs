@@ -242,8 +242,10 @@ fn event(more: &[(&str, Value)]) -> Value {
 }
 
 /// What both halves of a check have when something was seen.
-fn checked() -> [(&'static str, Value); 7] {
+fn checked() -> [(&'static str, Value); 8] {
+    let peers = [("voters", count()), ("seen_last", time()), ("until", time())];
     [
+        ("peers?", object(&peers)),
         ("listed", yes_or_no()),
         ("allowed?", text()),
         ("verification?", text()),

@@ -17,6 +17,7 @@ mod ipset;
 mod limits;
 mod node;
 mod openapi;
+mod peers;
 mod python;
 mod rollups;
 mod starting;
