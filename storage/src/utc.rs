@@ -17,9 +17,25 @@ impl fmt::Display for Utc {
         let at = Timestamp::from_nanosecond(i128::from(self.0.0)).unwrap_or(Timestamp::MAX);
         let civil = TimeZone::UTC.to_datetime(at);
         let (date, time) = (civil.date(), civil.time());
-        let (hour, minute, second) = (time.hour(), time.minute(), time.second());
-        write!(f, "{:04}-{:02}-{:02} ", date.year(), date.month(), date.day())?;
-        write!(f, "{hour:02}:{minute:02}:{second:02}.{:09}", time.subsec_nanosecond())
+        // Digit by digit: lists of a hundred thousand are made of these.
+        let mut text = *b"0000-00-00 00:00:00.000000000";
+        let mut put = |from: usize, to: usize, number: u32| digits(&mut text[from..to], number);
+        put(0, 4, date.year().unsigned_abs().into());
+        put(5, 7, date.month().unsigned_abs().into());
+        put(8, 10, date.day().unsigned_abs().into());
+        put(11, 13, time.hour().unsigned_abs().into());
+        put(14, 16, time.minute().unsigned_abs().into());
+        put(17, 19, time.second().unsigned_abs().into());
+        put(20, 29, time.subsec_nanosecond().unsigned_abs());
+        f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// The last digits of a number, as many as there is room for.
+fn digits(room: &mut [u8], mut number: u32) {
+    for place in room.iter_mut().rev() {
+        *place = b'0' + (number % 10) as u8;
+        number /= 10;
     }
 }
 
