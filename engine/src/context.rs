@@ -18,6 +18,7 @@ use crate::control::outputs::Watched;
 use crate::counters::{self, ShardCounters};
 use crate::metrics;
 use crate::net::listen::Listening;
+use crate::peers::{self, Peers};
 
 /// The program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -95,6 +96,8 @@ pub struct Facts {
     pub store: Store,
     /// Its outputs.
     pub outputs: Watched,
+    /// Sharing with other nodes.
+    pub peers: Peers,
 }
 
 /// The context of a running node, whose listeners are open.
@@ -114,6 +117,7 @@ pub fn for_node(
             counters::render(&counted.shards, out);
             metrics::render(&counted.store, out);
             metrics::of_outputs(&counted.outputs.status(&counted.store, Time::now()), out);
+            peers::metrics::render(&counted.peers, out);
             orders.render(out);
         }),
         status: Box::new(move || status(&facts)),
@@ -160,6 +164,7 @@ fn status(facts: &Facts) -> serde_json::Value {
         "events_shed": sum(counters::Count::ShedNoArena),
         "kernel_drops": sum(counters::Count::KernelDrops),
         "outputs": outputs_in_short(facts),
+        "peers": peers_in_short(&facts.peers),
     })
 }
 
@@ -179,6 +184,24 @@ fn outputs_in_short(facts: &Facts) -> Option<Vec<serde_json::Value>> {
         })
         .collect::<Vec<_>>();
     (!some.is_empty()).then_some(some)
+}
+
+/// How sharing is doing, without who the others are; none if the node does not share.
+fn peers_in_short(peers: &Peers) -> Option<serde_json::Value> {
+    let Some(status) = peers.status() else {
+        return peers.is_wanted().then(|| json!({ "state": "starting" }));
+    };
+    Some(json!({
+        "state": if status.port == 0 { "restarting" } else { "running" },
+        "port": status.port,
+        "shares": status.shares,
+        "known": status.peers.len(),
+        "readable": status.partners,
+        "listed_addresses": status.listed.0,
+        "listed_numbers": status.listed.1,
+        "is_lonely": status.is_lonely,
+        "held": status.held,
+    }))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 //! ([`honeypot`]) and appends events to its *arena* ([`recorder`]). Full arenas go over a bounded channel to the
 //! one writer (the crate `sentrypeer-storage`), which commits them and publishes snapshots. The
 //! fronts (`sentrypeer-http`) and the control socket ([`control`]) answer from snapshots; [`outputs`]
-//! (`sentrypeer-export`) read the log. Subcommands ([`command`]) and the [`firewall`] agent ask over the
+//! (`sentrypeer-export`) read the log; [`peers`] (`sentrypeer-dht`) share it. Subcommands ([`command`]) and the [`firewall`] agent ask over the
 //! control socket.
 //!
 //! # Invariants
@@ -43,6 +43,7 @@ pub mod metrics;
 pub mod net;
 pub mod node;
 pub mod outputs;
+pub mod peers;
 pub mod recorder;
 pub mod reload;
 pub mod shard;

@@ -253,6 +253,10 @@ pub const TAIL_LOOK_MS: u64 = 200;
 /// not confirmed by then comes again after the next start.
 pub const OUTPUTS_STOP_MS: u64 = 1_000;
 
+/// How long the node waits for OpenDHT when it stops, beside the outputs. What has to be remembered is on
+/// the disk by then; OpenDHT may take longer to say goodbye.
+pub const PEERS_STOP_MS: u64 = 1_500;
+
 /// Longest request line that the control socket takes, in bytes.
 pub const CONTROL_REQUEST_BYTES_MAX: usize = 4_096;
 
@@ -298,7 +302,7 @@ const _: () = assert!(REPLY_BYTES_MAX * 4 <= REPLY_BATCH_BYTES);
 const _: () = assert!(TICK_BUSY_MS * 2 <= ARENA_AGE_MS && TICK_IDLE_MS <= ARENA_AGE_MS);
 const _: () = assert!(crate::sip::limits::NUMBER_BYTES_MAX == NUMBER_BYTES_MAX);
 const _: () = assert!(crate::sip::limits::STREAM_MESSAGE_BYTES_MAX <= MESSAGE_BYTES_MAX);
-const _: () = assert!(OUTPUTS_STOP_MS + DRAIN_MS < STOP_MS);
+const _: () = assert!(OUTPUTS_STOP_MS + PEERS_STOP_MS + DRAIN_MS < STOP_MS);
 const _: () = assert!(CONTROL_PULSE_MS * 10 < CONTROL_STALL_MS);
 const _: () = assert!(ANSWER_SOURCES.is_multiple_of(ANSWER_WAYS));
 const _: () = assert!(ANSWER_NETWORKS.is_multiple_of(ANSWER_WAYS));

@@ -23,8 +23,9 @@ use crate::control::outputs::Watched;
 use crate::control::{self, Control};
 use crate::fronts::{self, Fronts};
 use crate::guard::Guard;
-use crate::limits::{OUTPUTS_STOP_MS, READY_POLL_MS, STOP_MS};
+use crate::limits::{OUTPUTS_STOP_MS, PEERS_STOP_MS, READY_POLL_MS, STOP_MS};
 use crate::net::{self, listen};
+use crate::peers::Peers;
 use crate::reload::Reloadable;
 use crate::{outputs, shards, startup};
 
@@ -64,6 +65,7 @@ struct Node {
     store: Store,
     reloadable: Reloadable,
     outputs: Outputs,
+    peers: Peers,
     /// What answers questions, once it does.
     outside: Option<(Fronts, Control)>,
 }
@@ -89,7 +91,9 @@ impl Node {
         let (store, writer) =
             storage::start(context::storage_options(config, &identity), writer_end);
         watch_writer(writer, report.clone())?;
-        let outputs = outputs::start(config, &identity, &store, reloadable.policy())?;
+        let policy = || reloadable.policy();
+        let peers = Peers::prepare(config, identity.node_id, &store, policy())?;
+        let outputs = outputs::start(config, &identity, &store, policy())?;
         let stop = Arc::new(AtomicBool::new(false));
         let streams_max = shards::streams_max(descriptors, config.shards.get());
         let plan = shards::Plan {
@@ -105,7 +109,9 @@ impl Node {
             Arc::new(move || drop(report.send(Happening::ShardEnded)));
         let (shards, counters) = shards::spawn(&plan, ports, intakes, &ended)?;
         let watched = Watched::new(outputs.handles().cloned());
-        let mut node = Self { happenings, stop, shards, store, reloadable, outputs, outside: None };
+        let outside = None;
+        let mut node =
+            Self { happenings, stop, shards, store, reloadable, outputs, peers, outside };
         let facts = Facts {
             node_id: identity.node_id,
             database: node.reloadable.config().db.display().to_string(),
@@ -115,6 +121,7 @@ impl Node {
             responsive: node.reloadable.config().responsive,
             store: node.store.clone(),
             outputs: watched,
+            peers: node.peers.clone(),
         };
         match node.open_to_outside(facts, bound, fronts, streams_max) {
             Ok(()) => Ok(node),
@@ -142,6 +149,7 @@ impl Node {
             store: self.store.clone(),
             tokens: self.reloadable.guard().tokens(),
             outputs: facts.outputs.clone(),
+            peers: facts.peers.clone(),
         };
         let (told, counted) = (Arc::clone(&facts), Arc::clone(&orders));
         let context = Arc::new(context::for_node(policy, told, counted, any_origin));
@@ -158,6 +166,13 @@ impl Node {
         loop {
             if !announced {
                 announced = startup::announce_when_ready(&self.store);
+                // It reads the database: nothing waits for it until that is open, and nothing after.
+                if announced
+                    && self.store.snapshot().is_some()
+                    && let Err(error) = self.peers.start()
+                {
+                    return self.end(Err(error.into()), false);
+                }
             }
             let happening = if announced {
                 self.happenings.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -193,12 +208,14 @@ impl Node {
     /// what the process is to end with if that succeeds.
     fn end(self, outcome: Result<(), Failure>, writer_ended: bool) -> Result<(), Failure> {
         watch_the_clock()?;
+        let peers = self.peers.stop();
         // Before the shards let go of the writer: it stores how far the outputs have got.
         for output in self.outputs.stop(Duration::from_millis(OUTPUTS_STOP_MS)) {
             log::warn!(
                 "output {output}: its receiver keeps it waiting; what that has not confirmed comes again"
             );
         }
+        peers.wait(Duration::from_millis(PEERS_STOP_MS));
         self.stop.store(true, Ordering::Relaxed);
         for shard in self.shards {
             if shard.join().is_err() {

@@ -1,12 +1,10 @@
 //! The lines that a node says when it starts: what listens where, how, which database, who it is,
 //! and what the operator should know about the choices that were made.
 
-use std::fmt::Write as _;
-
 use sentrypeer_storage::event::{Time, Verification};
 use sentrypeer_storage::{Phase, Store};
 
-use crate::config::{Allowed, Config};
+use crate::config::{Allowed, Config, Sharing};
 use crate::context::{Facts, VERSION};
 use crate::fronts::Fronts;
 use crate::honeypot::Calls;
@@ -38,6 +36,9 @@ pub fn say(config: &Config, facts: &Facts, fronts: &Fronts, streams_max: usize) 
     for output in facts.outputs.status(&facts.store, Time::now()) {
         log::info!("output {}: {}", output.name, output.target);
     }
+    if let Some(sharing) = &config.sharing {
+        log::info!("{}", peers(sharing));
+    }
     if config.legacy_min_verification == Verification::Unverified {
         log::info!(
             "/ip-addresses and /numbers list every source, proven or not (--strict demands proof)"
@@ -47,6 +48,20 @@ pub fn say(config: &Config, facts: &Facts, fronts: &Fronts, streams_max: usize) 
         log::info!("{allowed}");
     }
     warn(config, streams_max);
+}
+
+/// With whom is shared, and what.
+fn peers(sharing: &Sharing) -> String {
+    let network = match &sharing.pool {
+        Some(_) => "a private pool".to_owned(),
+        None => format!("network {}", sharing.network),
+    };
+    let gives = match sharing.gives {
+        true => "what is proven is shared",
+        false => "nothing is given, so nothing is got (--share)",
+    };
+    let legacy = if sharing.legacy { "; nodes of 4.x are heard" } else { "" };
+    format!("peer to peer in {network}: {gives}{legacy}")
 }
 
 /// What the operator has listed, if anything.
@@ -86,20 +101,6 @@ fn warn(config: &Config, streams_max: usize) {
              instead of {STREAMS_PER_SHARD_MAX} (ulimit -n)"
         );
     }
-    for missing in not_yet(config) {
-        log::warn!("{missing}: not in this version yet; the setting is accepted and does nothing");
-    }
-}
-
-/// What was switched on but does not exist in this version.
-fn not_yet(config: &Config) -> Vec<String> {
-    let mut missing = Vec::new();
-    if config.bootstrap.is_some() {
-        let mut sharing = "sharing with other nodes (-p)".to_owned();
-        let _ = write!(sharing, ", {}", sentrypeer_dht::linked());
-        missing.push(sharing);
-    }
-    missing
 }
 
 /// Says that the database is ready, once it is; whether there is anything left to wait for.

@@ -4,10 +4,12 @@ mod database;
 mod export;
 mod feed;
 mod forget;
+mod identity;
 mod import;
 mod keeper;
 mod opened;
 mod outputs;
+mod peers;
 mod progress;
 mod source;
 mod tail;
@@ -48,6 +50,8 @@ pub fn run(command: &Command, config: &Config) -> ExitCode {
         Command::Token(order) => token::run(config, order),
         Command::Firewall(wanted) => firewall::run(&config.db, wanted).map_err(Failure::from),
         Command::Outputs(wanted) => outputs::run(config, wanted),
+        Command::Peers(wanted) => peers::run(config, wanted),
+        Command::Identity(wanted) => identity::run(config, wanted),
         Command::Tail { json } => tail::run(config, *json),
         Command::Forget(subject) => forget::run(config, subject),
     };

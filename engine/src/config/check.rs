@@ -16,8 +16,7 @@ use super::origin::Origin;
 use super::setting::{Fallback, Id};
 use super::table::SETTINGS;
 use super::{
-    Allowed, Bootstrap, Certificate, Config, Driver, Listen, Prefix, address, allowed, kept,
-    relations,
+    Allowed, Certificate, Config, Driver, Listen, Prefix, address, allowed, kept, relations,
 };
 use crate::honeypot::persona::{self, Persona};
 use crate::honeypot::{Calls, Conduct};
@@ -73,7 +72,7 @@ impl Checker<'_> {
             syslog: self.syslog(),
             sqlite: self.sqlite(),
             webhooks: self.webhooks(),
-            bootstrap: self.bootstrap().filter(|_| on(Id::PeerToPeer)),
+            sharing: self.sharing(),
             dip_listen: self.dip_listen(!api.listen.is_empty()),
             api,
             legacy_min_verification: match on(Id::Strict) {
@@ -308,16 +307,6 @@ impl Checker<'_> {
         }
         known.unwrap_or(Driver::Auto)
     }
-
-    fn bootstrap(&mut self) -> Option<Bootstrap> {
-        let text = self.text(Id::Bootstrap)?;
-        let node = Bootstrap::parse(text.trim());
-        if node.is_none() {
-            let fault = Fault::NotAHost(Shown::text(&text), fallback(Id::Bootstrap));
-            self.at(Id::Bootstrap, fault);
-        }
-        node
-    }
 }
 
 /// A closed family with the names of its members.
@@ -344,7 +333,7 @@ fn processors() -> NonZeroUsize {
 }
 
 /// The table's default text of a setting.
-fn fallback(id: Id) -> &'static str {
+pub(super) fn fallback(id: Id) -> &'static str {
     match id.setting().fallback {
         Fallback::Text(text) => text,
         Fallback::Nothing | Fallback::On | Fallback::Computed(_) => "",

@@ -10,6 +10,7 @@ use sentrypeer_storage::query::Subject;
 
 use super::when::When;
 use crate::control::outputs::OutputOrder;
+use crate::control::peers::PeerOrder;
 use crate::firewall;
 
 /// What the process is asked to do.
@@ -41,6 +42,10 @@ pub enum Command {
     Token(Token),
     /// Look after the node's outputs.
     Outputs(OutputsWanted),
+    /// Look after sharing with other nodes.
+    Peers(PeersWanted),
+    /// Look after who this node is to others.
+    Identity(IdentityWanted),
     /// Show events as they come.
     Tail {
         /// As JSON.
@@ -55,6 +60,26 @@ pub struct OutputsWanted {
     pub order: OutputOrder,
     /// Print its answer as JSON.
     pub json: bool,
+}
+
+/// What `peers` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeersWanted {
+    /// What the node is told.
+    pub order: PeerOrder,
+    /// Print its answer as JSON.
+    pub json: bool,
+}
+
+/// What `identity` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityWanted {
+    /// Print the node's key.
+    Show,
+    /// Make another identity.
+    Rotate,
+    /// Copy the secret into this new file.
+    Export(PathBuf),
 }
 
 /// What `token` does.

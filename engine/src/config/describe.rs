@@ -53,6 +53,7 @@ impl Config {
     pub(super) fn effective(&self, id: Id) -> Effective {
         match id.setting().group {
             Group::Http => self.of_http(id),
+            Group::Sharing => self.of_sharing(id),
             Group::Outputs => self.of_outputs(id),
             Group::Webhooks => {
                 let first = self.webhooks.iter().find(|webhook| !webhook.is_more());
@@ -99,8 +100,6 @@ impl Config {
             Id::AllowFile => path(self.allowed.file.as_deref()),
             Id::AllowNumbers => list(&self.allowed.numbers),
             Id::BlockPrivate => on(self.block_private),
-            Id::PeerToPeer => on(self.bootstrap.is_some()),
-            Id::Bootstrap => text(self.bootstrap.as_ref().map(ToString::to_string).as_deref()),
             Id::Verbose if self.log_level == LevelFilter::Trace => Effective::Unused,
             Id::Verbose => on(self.log_level == LevelFilter::Debug),
             Id::Debug => on(self.log_level == LevelFilter::Trace),

@@ -158,6 +158,10 @@ pub enum Fault {
     NotAUrl,
     #[error("{0} is not a host with an optional port; write one like \"{1}\"")]
     NotAHost(Shown, &'static str),
+    #[error(
+        "{0} is not the key of a node; write the 64 digits that \"sentrypeer identity show\" prints there"
+    )]
+    NotANodeKey(Shown),
     #[error("has no effect alone; set {0} too, or neither")]
     Alone(&'static str),
     #[error("both this and {0} give it; leave one out, or set it to nothing")]

@@ -1,5 +1,6 @@
 //! The bounds of the configuration, each with its reason.
 
+use sentrypeer_dht::limits::VOTERS_MAX;
 use sentrypeer_export::limits::OUTPUTS_MAX;
 use sentrypeer_storage::limits::ROLLUP_HOURS_MAX;
 
@@ -62,6 +63,18 @@ pub(super) const LOG_SIZE_MB_MIN: usize = 16;
 
 /// Largest size of the log that may be named, in millions of bytes: a petabyte. More is a slip.
 pub(super) const LOG_SIZE_MB_MAX: usize = 1_000_000_000;
+
+/// Most keys of nodes that a setting may name: more than a pool of one operator has nodes.
+pub(super) const PEER_KEYS_MAX: usize = 1024;
+
+/// Most nodes that may be demanded to agree: so many are remembered for each subject.
+pub(super) const PEER_QUORUM_MAX: usize = VOTERS_MAX;
+
+/// Longest epoch, in seconds: that of the public network.
+pub(super) const PEER_EPOCH_S_MAX: usize = sentrypeer_dht::limits::EPOCH_S as usize;
+
+/// Shortest epoch, in seconds. Less is shorter than what is put takes to be found.
+pub(super) const PEER_EPOCH_S_MIN: usize = 6;
 
 /// Most problems that are shown, so that a file of the wrong kind does not fill the screen. The
 /// rest is counted.

@@ -11,7 +11,6 @@
 mod address;
 mod allowed;
 mod api;
-mod bootstrap;
 mod check;
 mod command;
 mod describe;
@@ -29,6 +28,7 @@ mod relations;
 mod reload;
 mod secret;
 mod setting;
+mod sharing;
 mod shown;
 mod similar;
 mod subcommands;
@@ -50,10 +50,9 @@ use sentrypeer_storage::event::Verification;
 pub use address::{AddressFault, Listen};
 pub use allowed::Allowed;
 pub use api::Api;
-pub use bootstrap::Bootstrap;
 pub use command::{
-    Command, Db, ExportEvents, ExportFeed, ExportIpset, FEEDS, Import, IpsetDocument, IpsetFamily,
-    OutputsWanted, Token,
+    Command, Db, ExportEvents, ExportFeed, ExportIpset, FEEDS, IdentityWanted, Import,
+    IpsetDocument, IpsetFamily, OutputsWanted, PeersWanted, Token,
 };
 pub use error::{ConfigError, Fault, Problem, Problems, Shown, Warning};
 pub use flags::command_line;
@@ -65,6 +64,7 @@ pub use reload::restart_keys;
 pub use secret::{Secret, WebhookUrl};
 pub use sentrypeer_storage::prefix::Prefix;
 pub use setting::{Fallback, Group, Id, Kind, Setting};
+pub use sharing::{Pool, Sharing};
 pub use table::SETTINGS;
 pub use webhook::{Credentials, Webhook};
 pub use when::{NoTime, When};
@@ -118,8 +118,8 @@ pub struct Config {
     pub sqlite: Option<Sqlite>,
     /// Where events are posted.
     pub webhooks: Vec<Webhook>,
-    /// The node through which to find the others. `None`: peer to peer is off.
-    pub bootstrap: Option<Bootstrap>,
+    /// How it shares with other nodes. `None`: not at all.
+    pub sharing: Option<Sharing>,
     /// How the HTTP API is served.
     pub api: Api,
     /// Where the dip lane is served, always on loopback. `None`: it is off.

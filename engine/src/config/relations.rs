@@ -111,7 +111,10 @@ fn unless(setting: &Setting, config: &Config) -> Option<&'static str> {
         _ if setting.group == Group::Webhooks => {
             (!config.webhooks.is_empty(), "webhook.url (--webhook)")
         }
-        Id::Bootstrap => (config.bootstrap.is_some(), "peer_to_peer (--peer-to-peer)"),
+        Id::PeerToPeer => (true, ""),
+        _ if setting.group == Group::Sharing => {
+            (config.sharing.is_some(), "peer_to_peer (--peer-to-peer)")
+        }
         Id::ApiListen | Id::ApiCert | Id::ApiClientCa | Id::InsecureApi => (listens, API),
         Id::ApiUnix | Id::ApiHosts => (config.api.is_on(), API),
         Id::ApiClientScopes => (config.api.client_ca.is_some(), "api_client_ca (--api-client-ca)"),

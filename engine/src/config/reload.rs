@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::secret::{Secret, WebhookUrl};
 use super::setting::{Id, Setting};
 use super::table::SETTINGS;
-use super::{Config, Webhook};
+use super::{Config, Pool, Webhook};
 
 /// The keys of the settings that differ and take effect only after a restart.
 #[must_use]
@@ -37,6 +37,7 @@ fn same(id: Id, old: &Config, new: &Config) -> bool {
         Id::Webhook => url(old) == url(new) && more(old).eq(more(new)),
         Id::WebhookSigningSecretFile => signing(old) == signing(new),
         Id::ClientSecret => secret(old) == secret(new),
+        Id::PeerPoolSecret | Id::PeerPoolSecretFile => pool(old) == pool(new),
         // Other files take effect at once; whether there is TLS, and who is asked, does not.
         Id::ApiCert | Id::ApiKey => old.api.certificate.is_some() == new.api.certificate.is_some(),
         Id::ApiClientCa => old.api.client_ca.is_some() == new.api.client_ca.is_some(),
@@ -64,4 +65,8 @@ fn signing(config: &Config) -> Option<&(Secret, PathBuf)> {
 
 fn secret(config: &Config) -> Option<&Secret> {
     Some(&first(config)?.credentials.as_ref()?.secret)
+}
+
+fn pool(config: &Config) -> Option<&Pool> {
+    config.sharing.as_ref()?.pool.as_ref()
 }

@@ -1,6 +1,10 @@
 //! What one setting is. The settings themselves stand in `table.rs`.
 
-use super::limits::{ADDRESSES_PER_SETTING_MAX, ALLOWED_PER_SETTING_MAX, WEBHOOKS_MAX};
+use sentrypeer_dht::limits::BOOTSTRAP_MAX;
+
+use super::limits::{
+    ADDRESSES_PER_SETTING_MAX, ALLOWED_PER_SETTING_MAX, PEER_KEYS_MAX, WEBHOOKS_MAX,
+};
 
 /// Every setting, in the order of [`SETTINGS`](super::SETTINGS).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +69,16 @@ pub enum Id {
     WebhookWithoutAllowed,
     PeerToPeer,
     Bootstrap,
+    Share,
+    PeerPort,
+    PeerNetwork,
+    PeerPoolSecret,
+    PeerPoolSecretFile,
+    PeersTrusted,
+    PeersDenied,
+    PeerQuorum,
+    PeersLegacy,
+    PeerEpoch,
     Api,
     ApiListen,
     ApiUnix,
@@ -99,6 +113,8 @@ impl Id {
             Self::Webhook => "webhooks",
             Self::WebhookMethods => "methods",
             Self::WebhookTransports => "transports",
+            Self::Bootstrap => "nodes",
+            Self::PeersTrusted | Self::PeersDenied => "keys",
             _ => "addresses",
         }
     }
@@ -108,6 +124,8 @@ impl Id {
         match self {
             Self::Allow | Self::AllowNumbers => ALLOWED_PER_SETTING_MAX,
             Self::Webhook => WEBHOOKS_MAX,
+            Self::Bootstrap => BOOTSTRAP_MAX,
+            Self::PeersTrusted | Self::PeersDenied => PEER_KEYS_MAX,
             _ => ADDRESSES_PER_SETTING_MAX,
         }
     }
@@ -175,7 +193,7 @@ impl Group {
             Self::Acted => "What is never acted on",
             Self::Outputs => "Outputs",
             Self::Webhooks => "Webhook",
-            Self::Sharing => "Sharing (not in this version yet)",
+            Self::Sharing => "Sharing",
             Self::Http => "HTTP",
             Self::General => "General",
         }

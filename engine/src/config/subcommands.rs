@@ -2,6 +2,7 @@
 
 mod feeds;
 mod outputs;
+mod peers;
 mod token;
 
 use std::net::IpAddr;
@@ -37,6 +38,10 @@ pub(super) fn command(matches: &ArgMatches) -> Command {
             feeds::firewall_wanted(wanted).map_or(Command::Run, Command::Firewall)
         }
         Some(("outputs", wanted)) => Command::Outputs(outputs::wanted(wanted)),
+        Some(("peers", wanted)) => Command::Peers(peers::peers_wanted(wanted)),
+        Some(("identity", wanted)) => {
+            peers::identity_wanted(wanted).map_or(Command::Run, Command::Identity)
+        }
         Some(("tail", wanted)) => Command::Tail { json: wanted.get_flag("json") },
         Some(("token", wanted)) => token::wanted(wanted).map_or(Command::Run, Command::Token),
         Some(("forget", wanted)) => match wanted.get_one::<Subject>("SUBJECT") {
@@ -104,7 +109,7 @@ fn database(matches: &ArgMatches) -> Option<Db> {
 }
 
 /// Every subcommand.
-pub(super) fn all() -> [clap::Command; 10] {
+pub(super) fn all() -> [clap::Command; 12] {
     [
         subcommand("healthcheck", "Exit with status 0 if the running node is well"),
         subcommand("status", "Show what the running node does"),
@@ -116,6 +121,8 @@ pub(super) fn all() -> [clap::Command; 10] {
         token::description(),
         outputs::description(),
         outputs::tail(),
+        peers::peers(),
+        peers::identity(),
     ]
 }
 

@@ -181,7 +181,7 @@ impl Checker<'_> {
     }
 
     /// The secret in a file, without the line end that editors put behind it.
-    fn secret_from(&mut self, id: Id, path: &Path) -> Option<Secret> {
+    pub(super) fn secret_from(&mut self, id: Id, path: &Path) -> Option<Secret> {
         let shown = Shown::path(path);
         let fault = match file::read(path, SECRET_BYTES_MAX) {
             Ok(Content::Bytes(bytes)) => match String::from_utf8(bytes) {

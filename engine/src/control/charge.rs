@@ -7,6 +7,7 @@ use sentrypeer_storage::Store;
 
 use super::outputs::Watched;
 use crate::guard::Tokens;
+use crate::peers::Peers;
 
 /// What orders are carried out on: the parts of a running node, or its files while none runs.
 #[derive(Debug)]
@@ -17,12 +18,15 @@ pub struct Charge {
     pub tokens: Arc<Tokens>,
     /// The outputs.
     pub outputs: Watched,
+    /// The other nodes.
+    pub peers: Peers,
 }
 
 impl Charge {
     /// A database whose node does not run.
     #[must_use]
     pub fn alone(store: Store, database: &Path) -> Self {
-        Self { store, tokens: Arc::new(Tokens::beside(database)), outputs: Watched::default() }
+        let tokens = Arc::new(Tokens::beside(database));
+        Self { store, tokens, outputs: Watched::default(), peers: Peers::default() }
     }
 }

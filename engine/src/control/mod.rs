@@ -14,6 +14,7 @@ pub mod documents;
 mod native;
 pub mod order;
 pub mod outputs;
+pub mod peers;
 mod serve;
 pub mod tokens;
 

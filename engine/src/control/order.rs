@@ -14,6 +14,7 @@
 //! | `events AFTER` | nothing | events of the log, see [`documents::Events`] |
 //! | `token ...` | see [`tokens`](mod@super::tokens) | |
 //! | `output ...` | see [`outputs`](mod@super::outputs) | |
+//! | `peers ...` | see [`peers`](mod@super::peers) | |
 
 use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -34,6 +35,7 @@ use serde_json::json;
 
 use super::charge::Charge;
 use super::outputs::OutputOrder;
+use super::peers::PeerOrder;
 use super::tokens::TokenOrder;
 use super::{batch, documents, native};
 use crate::limits::{CONTROL_BATCH_BYTES_MAX, FORGET_PATIENCE_S, IMPORT_PATIENCE_S};
@@ -60,6 +62,8 @@ pub enum Order {
     Token(TokenOrder),
     /// Look after the outputs.
     Output(OutputOrder),
+    /// Look after sharing with other nodes.
+    Peers(PeerOrder),
 }
 
 /// Why an order was not carried out.
@@ -73,7 +77,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn new(status: u16, why: &(impl ToString + ?Sized)) -> Self {
+    pub(super) fn new(status: u16, why: &(impl ToString + ?Sized)) -> Self {
         Self { status, why: why.to_string() }
     }
 }
@@ -107,8 +111,17 @@ pub(super) fn word(bytes: &[u8]) -> String {
 
 impl Order {
     /// The words of each kind of order, by [`Order::kind`].
-    pub const KINDS: [&'static str; 8] =
-        ["stats", "backup", "forget", "import-place", "import", "events", "token", "output"];
+    pub const KINDS: [&'static str; 9] = [
+        "stats",
+        "backup",
+        "forget",
+        "import-place",
+        "import",
+        "events",
+        "token",
+        "output",
+        "peers",
+    ];
 
     /// Which kind it is: a place in [`Order::KINDS`].
     #[must_use]
@@ -122,6 +135,7 @@ impl Order {
             Self::Events { .. } => 5,
             Self::Token(_) => 6,
             Self::Output(_) => 7,
+            Self::Peers(_) => 8,
         }
     }
 
@@ -151,6 +165,7 @@ impl Order {
             Self::Events { after } => words.push(after.0.to_string()),
             Self::Token(order) => words.extend(order.words()),
             Self::Output(order) => words.extend(order.words()),
+            Self::Peers(order) => words.extend(order.words()),
         }
         let mut bytes = words.join(" ").into_bytes();
         bytes.push(b'\n');
@@ -193,6 +208,7 @@ impl Order {
             ["events", after] => Ok(Self::Events { after: Seq(number(after)?) }),
             ["token", ref words @ ..] => TokenOrder::decode(words).map(Self::Token),
             ["output", ref words @ ..] => OutputOrder::decode(words).map(Self::Output),
+            ["peers", ref words @ ..] => PeerOrder::decode(words).map(Self::Peers),
             _ => Err(malformed("this version knows no such order")),
         }
     }
@@ -216,6 +232,7 @@ impl Order {
             Self::Events { after } => return documents::events(store, after).map_err(Into::into),
             Self::Token(order) => order.carry_out(&on.tokens)?,
             Self::Output(order) => order.carry_out(&on.outputs, store)?,
+            Self::Peers(order) => order.carry_out(&on.peers)?,
         };
         Ok(value.to_string().into_bytes())
     }
@@ -302,13 +319,15 @@ mod tests {
             Order::Output(OutputOrder::Resume("json-log".to_owned())),
             Order::Output(OutputOrder::Reset("a b".to_owned(), Begin::Oldest)),
             Order::Output(OutputOrder::Reset("x".to_owned(), Begin::Newest)),
+            Order::Peers(PeerOrder::List),
+            Order::Peers(PeerOrder::Pardon(sentrypeer_dht::wire::NodeKey([9; 32]))),
         ];
         let mut kinds: Vec<usize> = orders.iter().map(Order::kind).collect();
         for order in &orders {
             assert_eq!(format!("{:?}", again(order)), format!("{order:?}"));
         }
         kinds.dedup();
-        assert_eq!(kinds, [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(kinds, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
     }
 
     #[test]
@@ -326,6 +345,8 @@ mod tests {
             "import-place ",
             "import x y 1",
             "output pause",
+            "peers",
+            "peers pardon 12",
             "output reset x middle",
             "token",
             "token make x",

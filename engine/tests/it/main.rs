@@ -17,5 +17,6 @@ mod lifecycle;
 mod many_addresses;
 mod odd;
 mod outputs;
+mod peers;
 mod sipp;
 mod streams;

@@ -57,7 +57,7 @@ const ROWS: &[Row] = &[
         ),
     ),
     row(Some('p'), "peer-to-peer", &["SENTRYPEER_PEER_TO_PEER"], "peer_to_peer = true", "", |c| {
-        c.bootstrap.as_ref().unwrap().to_string() == "bootstrap.sentrypeer.org:4222"
+        c.sharing.as_ref().unwrap().bootstrap[0].to_string() == "bootstrap.sentrypeer.org:4222"
     }),
     with(
         &["-p"],
@@ -67,7 +67,7 @@ const ROWS: &[Row] = &[
             &["SENTRYPEER_BOOTSTRAP_NODE"],
             "bootstrap = 'x.example'",
             "x.example",
-            |c| c.bootstrap.as_ref().unwrap().to_string() == "x.example:4222",
+            |c| c.sharing.as_ref().unwrap().bootstrap[0].to_string() == "x.example:4222",
         ),
     ),
     row(Some('a'), "api", &["SENTRYPEER_API"], "api = true", "", |c| {
@@ -326,9 +326,9 @@ const ROWS: &[Row] = &[
     }),
 ];
 
-/// Those of this file, and those of outputs.
+/// Those of this file, those of outputs, and those of sharing.
 fn rows() -> impl Iterator<Item = &'static Row> {
-    ROWS.iter().chain(compat_outputs::ROWS)
+    ROWS.iter().chain(compat_outputs::ROWS).chain(sharing::ROWS)
 }
 
 #[test]
@@ -336,6 +336,7 @@ fn every_setting_is_in_this_files_table() {
     let mut named: Vec<&str> = rows().map(|row| row.long).collect();
     // These are tested on their own.
     named.extend(["config", "check-config", "oauth2-client-secret-file", "allow-file"]);
+    named.extend(["share", "peers-legacy", "peer-pool-secret-file"]);
     named.extend(["api-any-origin", "webhook-url-file", "webhook-signing-secret-file"]);
     named.sort_unstable();
     let mut known: Vec<&str> = SETTINGS.iter().map(|setting| setting.long).collect();
@@ -400,7 +401,7 @@ fn without_any_setting_the_defaults_hold() {
     assert_eq!(config.log_level, LevelFilter::Info);
     assert!(!config.responsive && config.syslog.is_none() && !config.test_addresses);
     assert!(config.api.listen.is_empty() && config.dip_listen.is_none());
-    assert!(config.json_log.is_none() && config.webhooks.is_empty() && config.bootstrap.is_none());
+    assert!(config.json_log.is_none() && config.webhooks.is_empty() && config.sharing.is_none());
     assert!(config.certificate.is_none() && config.config_file.is_none());
 }
 

@@ -112,8 +112,10 @@ fn every_switch_knows_the_words_for_on_and_off() {
             describe::Effective::Shown(text) => text == "true",
             _ => panic!("{} has no value", setting.long),
         };
-        // Without a webhook its switches are switches of nothing.
-        let file = |text: &str| file(text).args(&["--webhook=https://x.example", "--sqlite=x"]);
+        // Without a webhook its switches are switches of nothing; and so on.
+        let usual = ["--webhook=https://x.example", "--sqlite=x", "-p"];
+        let used = if setting.id == Id::PeerToPeer { &usual[..2] } else { &usual };
+        let file = |text: &str| file(text).args(used);
         // The switch is first set the other way round in the file.
         let key = setting.key.unwrap();
         for (words, on) in [

@@ -89,7 +89,7 @@ fn an_address_without_a_port_is_refused_with_the_remedy_on_every_layer() {
 fn an_address_that_is_not_in_use_is_checked_all_the_same() {
     assert!(flags(&["-N", "-z", "x"]).error().starts_with("--tls-listen: "));
     assert!(flags(&["--api=off", "--api-listen", "x"]).error().starts_with("--api-listen: "));
-    assert!(flags(&["-b", "x y"]).error().starts_with("--bootstrap: "));
+    assert!(flags(&["-b", "x:y"]).error().starts_with("--bootstrap: "));
 }
 
 #[test]

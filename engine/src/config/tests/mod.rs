@@ -7,6 +7,7 @@ mod help;
 mod layers;
 mod messages;
 mod secrets;
+mod sharing;
 
 use std::ffi::OsString;
 use std::fs;

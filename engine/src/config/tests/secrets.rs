@@ -31,6 +31,8 @@ fn a_secret_is_in_no_error() {
         flags(&["--oauth2-client-secrt=hunter2"]),
         flags(&["--oauth2-client-secrt", SECRET]),
         flags(&["-w", "hunter2://x", "-c", SECRET]),
+        flags(&["-p", "--peer-pool-secret", SECRET, "--peer-port=x"]),
+        file("peers.pool_secret = ['hunter2']"),
         env("SENTRYPEER_OAUTH2_CLIENT_SECRET", SECRET),
         env("SENTRYPEER_OAUTH2_CLIENT_SECRT", SECRET).args(&["-t", "x"]),
         env("SENTRYPEER_WEBHOOK_URL", "ftp://hunter2/"),
