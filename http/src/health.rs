@@ -16,6 +16,9 @@ struct Health<'a> {
     /// How the node's outputs are doing, as `/api/v1/status` has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     outputs: Option<serde_json::Value>,
+    /// How sharing is doing, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peers: Option<serde_json::Value>,
 }
 
 const GREETING: &str = "Hello from SentryPeer!";
@@ -58,8 +61,11 @@ fn in_either_form(
     message: &str,
 ) -> Response {
     if wants_json(request) {
-        let outputs = (ctx.status)().get("outputs").cloned().filter(|outputs| !outputs.is_null());
-        return Response::json(code, &Health { status, message, version: ctx.version, outputs });
+        let node = (ctx.status)();
+        let part = |name: &str| node.get(name).cloned().filter(|part| !part.is_null());
+        let (outputs, peers) = (part("outputs"), part("peers"));
+        let version = ctx.version;
+        return Response::json(code, &Health { status, message, version, outputs, peers });
     }
     let page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><title>SentryPeer</title></head>\

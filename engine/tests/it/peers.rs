@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Output;
@@ -108,6 +108,12 @@ fn what_one_member_of_a_pool_has_proven_the_other_blocks() {
     let status = two.json("/api/v1/status");
     assert_eq!(status["peers"]["state"], "running", "{status}");
     assert_eq!(status["peers"]["known"], 1, "{status}");
+    let mut asked = TcpStream::connect(two.api.unwrap()).unwrap();
+    let head = "GET /health-check HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n";
+    asked.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).unwrap();
+    let mut health = String::new();
+    asked.read_to_string(&mut health).unwrap();
+    assert!(health.contains(r#""peers": {"#) && health.contains(r#""running""#), "{health}");
     let table = line(&said(&two.database(), &["peers"]));
     assert!(table.contains(&key) && table.contains("trusted"), "{table}");
     assert!(line(&said(&two.database(), &["peers", "pardon", &key])).contains("pardoned"));

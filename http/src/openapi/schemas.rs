@@ -69,7 +69,16 @@ fn of_the_node() -> Vec<(&'static str, Value)> {
         ("Any", any.clone()),
         ("Status", any),
         ("Ok", object(&[("status", text())])),
-        ("Health", object(&[("status", text()), ("message", text()), ("version", text())])),
+        (
+            "Health",
+            object(&[
+                ("status", text()),
+                ("message", text()),
+                ("version", text()),
+                ("outputs?", json!({})),
+                ("peers?", json!({})),
+            ]),
+        ),
         ("Version", object(&[("name", text()), ("version", text())])),
         ("Refusal", object(&[("error", text())])),
         ("Nothing", json!({"type": "object"})),
