@@ -53,8 +53,21 @@ impl Session {
                 self.told = vec![taken, sources, numbers];
                 self.actions.push_back(Action::SaveSequence(state));
             }
-            Err(held) => self.held = (held != Held::Nothing).then_some(held),
+            Err(held) => {
+                self.held = (held != Held::Nothing).then_some(held);
+                if held == Held::Nothing && self.settings.network.is_pool() {
+                    self.announce_nothing(now.epoch);
+                }
+            }
         }
+    }
+
+    /// That we are there, with nothing to tell: the members of a pool are believed and granted whatever they
+    /// give, but must be known.
+    fn announce_nothing(&mut self, epoch: Epoch) {
+        self.announced_own = Some((epoch, 0, 0));
+        self.look_at_page(epoch, 0);
+        self.reader.look_for_grants();
     }
 
     /// What our own sensors have seen shows who told the truth.

@@ -5,8 +5,8 @@
 //!   4  1  version, 1
 //!   5 32  the node's public key (Ed25519)
 //!  37  4  epoch
-//!  41  1  batches of this epoch, 1 to 8
-//!  42  2  records in them, at most 2000
+//!  41  1  batches of this epoch, 1 to 8; in a pool also 0
+//!  42  2  records in them, at most 2000; 0 if there is no batch
 //!  44 32  what grants are sealed for (X25519)
 //!  76  1  0: public; 1: 16 bytes follow that prove membership of a pool
 //!  77 64  signature of "sp2 announce" and all before it (93 in a pool)
@@ -28,7 +28,7 @@ pub struct Announcement {
     pub node: NodeKey,
     /// When.
     pub epoch: Epoch,
-    /// Batches, 1 to [`BATCHES_MAX`].
+    /// Batches, 1 to [`BATCHES_MAX`]; in a pool also 0, from a member that has nothing to tell yet.
     pub batches: u8,
     /// Records in all of them, at most [`RECORDS_MAX`].
     pub records: u16,
@@ -79,7 +79,8 @@ impl Announcement {
         let signed = bytes.len() - input.len();
         let signature = input.take()?;
         input.end()?;
-        if batches == 0 || usize::from(batches) > BATCHES_MAX {
+        let may_be_none = network.is_pool() && records == 0;
+        if (batches == 0 && !may_be_none) || usize::from(batches) > BATCHES_MAX {
             return Err(Refused::Range("batches"));
         }
         if usize::from(records) > RECORDS_MAX {
@@ -146,5 +147,19 @@ mod tests {
             let read = Announcement::decode(&bytes, &public);
             assert!(matches!(read, Err(Refused::Range(_))), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_member_of_a_pool_may_have_nothing_to_tell_and_a_stranger_may_not() {
+        let (said, identity) = announcement();
+        let nothing = Announcement { batches: 0, records: 0, ..said };
+        let pool = Network::pool(b"secret");
+        let bytes = nothing.encode(&identity, &pool);
+        assert_eq!(Announcement::decode(&bytes, &pool), Ok(nothing));
+        let records = Announcement { records: 1, ..nothing }.encode(&identity, &pool);
+        assert_eq!(Announcement::decode(&records, &pool), Err(Refused::Range("batches")));
+        let public = Network::default();
+        let bytes = nothing.encode(&identity, &public);
+        assert_eq!(Announcement::decode(&bytes, &public), Err(Refused::Range("batches")));
     }
 }

@@ -213,12 +213,14 @@ fn a_trusted_node_is_believed_and_a_pool_trusts_its_members_and_is_closed_to_oth
     let one = Peer::start(&folder, "one", pool(b"ours"));
     let two = Peer::start(&folder, "two", pool(b"ours"));
     let outside = Peer::start(&folder, "outside", config(&node));
+    let silent = Peer::start(&folder, "silent", pool(b"ours"));
     one.sees("144.21.55.36", Verification::Tls);
     two.sees("144.21.55.38", Verification::Tls);
     outside.sees("144.21.55.40", Verification::Tls);
     assert!(two.hears_of("144.21.55.36").entries[0].listing.unwrap().by_trusted);
     assert!(one.hears_of("144.21.55.38").entries[0].listing.unwrap().by_trusted);
     two.acts_on("144.21.55.36");
+    silent.acts_on("144.21.55.36");
     one.acts_on("144.21.55.38");
     outside.waits_for("to have published", |status| status.counts.batches_given > 0);
     assert!(outside.service().status().peers.is_empty());
