@@ -82,7 +82,7 @@ fn what_one_member_of_a_pool_has_proven_the_other_blocks() {
     }
     let ports = [quiet_address().port(), quiet_address().port()];
     let (one, two) = (member(ports[0], ports[1]), member(ports[1], ports[0]));
-    // Each has something to tell: who announces nothing is not known to anybody.
+    // Each has something to tell.
     for (node, source) in [(&one, "144.21.55.36"), (&two, "144.21.55.38")] {
         is_called(node, source);
         node.await_events(1);
