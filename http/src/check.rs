@@ -6,7 +6,7 @@ use sentrypeer_storage::aggregate;
 use sentrypeer_storage::blocklist::{self, Selection};
 use sentrypeer_storage::event::{SourceKey, Time, Verification};
 use sentrypeer_storage::peers::PeerRow;
-use sentrypeer_storage::policy;
+use sentrypeer_storage::policy::{self, Policy};
 use serde::Serialize;
 
 use crate::exchange::{Request, Response};
@@ -56,8 +56,9 @@ struct PeersSay {
 }
 
 impl PeersSay {
-    fn of(row: &PeerRow) -> Self {
-        Self { voters: row.voters, seen_last: Rfc3339(row.last), until: Rfc3339(row.until) }
+    fn of(row: &PeerRow, policy: &Policy) -> Self {
+        let until = Rfc3339(blocklist::lapses(row, policy));
+        Self { voters: row.voters, seen_last: Rfc3339(row.last), until }
     }
 }
 
@@ -133,7 +134,7 @@ fn source(view: &View, ip: IpAddr, now: Time) -> Source {
         allowed: allowed.map(|reason| reason.to_string()),
         score: row.map(|row| rounded(policy::score_at(row, policy.min_verification, now))),
         seen: row.map(|row| Seen::of(&row.seen, row.verification(oldest))),
-        peers: peers.map(PeersSay::of),
+        peers: peers.map(|row| PeersSay::of(row, policy)),
     }
 }
 
@@ -150,7 +151,7 @@ fn number(view: &View, asked: &[u8], now: Time) -> Number {
         kinds: row.map(kinds),
         reading: Reading::of(asked),
         seen: row.map(|row| Seen::of(&row.seen, row.verification(oldest))),
-        peers: peers.map(PeersSay::of),
+        peers: peers.map(|row| PeersSay::of(row, policy)),
     }
 }
 

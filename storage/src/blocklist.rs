@@ -158,14 +158,20 @@ pub fn blocked_by_peers(
     }
     let prefix_len = if family == Family::V4 { 32 } else { 64 };
     let score = policy::faded(f64::from(row.weight), row.last, now);
-    Some(Blocked { ip, prefix_len, expires: row.until, score, origin: Origin::Peer })
+    Some(Blocked { ip, prefix_len, expires: lapses(row, policy), score, origin: Origin::Peer })
 }
 
 /// Whether what peers say of a source holds, and may be said.
 fn peers_name(key: &SourceKey, row: &PeerRow, policy: &Policy, now: Time) -> bool {
     let ip = key.ip();
     let is_private = is_private(ip) && !policy.allow.test_addresses();
-    row.until > now && !is_private && policy.allow.reason(ip).is_none()
+    lapses(row, policy) > now && !is_private && policy.allow.reason(ip).is_none()
+}
+
+/// Until when what peers say holds: as they say, and never past this node's retention.
+#[must_use]
+pub fn lapses(row: &PeerRow, policy: &Policy) -> Time {
+    row.until.min(Time(row.last.0.saturating_add(policy.retention_ns)))
 }
 
 /// What peers say of this address, if enough of them do for the lists that SentryPeer 4.x has.
@@ -191,7 +197,8 @@ pub fn number_named_by_peers<'a>(
 ) -> Option<&'a PeerRow> {
     let key = NumberKey::of(number);
     let row = snapshot.peers.number(&key)?;
-    (row.until > now && policy.allow.number_reason(key.as_bytes()).is_none()).then_some(row)
+    (lapses(row, policy) > now && policy.allow.number_reason(key.as_bytes()).is_none())
+        .then_some(row)
 }
 
 /// Whether a private address is kept out because the operator did not ask for it.
@@ -391,6 +398,10 @@ mod tests {
         for none in ["150.1.1.2", "150.1.1.3", "10.1.1.1", "192.0.2.44"] {
             assert_eq!(origin(none), [], "{none}");
         }
+        let short = Policy { retention_ns: DAY / 2, ..policy.clone() };
+        let later = Time(START.0 + DAY / 2);
+        assert!(named_by_peers(&snapshot, &policy, "150.1.1.1".parse().unwrap(), later).is_some());
+        assert!(named_by_peers(&snapshot, &short, "150.1.1.1".parse().unwrap(), later).is_none());
         let strict = Selection { min_verification: Verification::Connected, ..all };
         assert_eq!(ips(&snapshot, &policy, strict, START), ["144.21.55.36/32"]);
         let found =

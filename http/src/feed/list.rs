@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sentrypeer_storage::aggregate::SourceRow;
 use sentrypeer_storage::blocklist::{
-    Blocked, Family, Origin, Selection, blocked, blocked_by_peers,
+    Blocked, Family, Origin, Selection, blocked, blocked_by_peers, lapses,
 };
 use sentrypeer_storage::event::{SourceKey, Time, Verification};
 use sentrypeer_storage::peers::PeerRow;
@@ -82,16 +82,17 @@ impl List {
         let min_verification = choice.min_verification.unwrap_or(policy.min_verification);
         let selection = Selection { min_verification, family: choice.family };
         let age_ns = choice.max_age_s.map_or(u64::MAX, |age| age.saturating_mul(NS_PER_S));
-        let earliest = now.minus_ns(age_ns).max(choice.seen_since);
-        let fits = |count: u64, last: Time| count >= choice.min_count && last >= earliest;
+        let oldest = now.minus_ns(age_ns);
+        let earliest = oldest.max(choice.seen_since);
         // No kernel keeps an unspecified address; ::1 is one under its /64.
         let can_be = |blocked: &Blocked| !blocked.ip.is_unspecified();
         let chosen = |key: &SourceKey, row: &SourceRow| {
-            let fits = fits(row.seen.count, row.seen.last);
+            let fits = row.seen.count >= choice.min_count && row.seen.last >= earliest;
             blocked(key, row, &policy, selection, now).filter(|_| fits).filter(can_be)
         };
         let chosen_by_peers = |key: &SourceKey, row: &PeerRow| {
-            let fits = fits(u64::from(row.voters), row.last);
+            // When they saw it says nothing of when it was told here: who asks what has come since gets all.
+            let fits = u64::from(row.voters) >= choice.min_count && row.last >= oldest;
             blocked_by_peers(&snapshot, key, row, &policy, selection, now)
                 .filter(|_| fits)
                 .filter(can_be)
@@ -189,7 +190,18 @@ pub(super) fn taken_back(view: &View, min: Option<Verification>, now: Time) -> V
             && blocked(key, row, policy, selection, now).is_none()
     });
     let mut found: Vec<SourceKey> = rows.map(|(key, _)| *key).collect();
+    let is_blocked = |key: &SourceKey, row: &PeerRow| {
+        let own = snapshot.sources.get(key);
+        own.is_some_and(|own| blocked(key, own, policy, selection, now).is_some())
+            || blocked_by_peers(snapshot, key, row, policy, selection, now).is_some()
+    };
+    let told = snapshot.peers.sources().iter().filter(|(key, row)| {
+        let was_told = min <= Verification::ReturnPath && lapses(row, policy) > now;
+        was_told && !is_blocked(key, row)
+    });
+    found.extend(told.map(|(key, _)| *key));
     found.sort_unstable();
+    found.dedup();
     let prefix = |key: SourceKey| match Family::of(key.ip()) {
         Family::V4 => (key.ip(), 32),
         Family::V6 => (key.ip(), 64),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sentrypeer_storage::event::{SourceKey, Time};
 use sentrypeer_storage::key::NumberKey;
 use sentrypeer_storage::peers::{PeerRow, Peers};
+use sentrypeer_storage::policy::AllowList;
 
 use crate::node::{Answer, Node, at, event, proven, wait_until};
 
@@ -79,4 +80,21 @@ fn a_dip_finds_what_peers_agree_on_until_it_lapses() {
     assert_eq!(check["ip"]["peers"]["voters"], 3);
     assert!(check["ip"].get("origin").is_none(), "this node has not seen it: {check}");
     assert_eq!(check["number"]["peers"]["until"], check["ip"]["peers"]["until"]);
+}
+
+#[test]
+fn a_delta_has_what_peers_say_and_takes_back_what_was_allowed_since() {
+    let node = node();
+    // Nine seconds after the start.
+    let target = "/ip-addresses/ipset?document=delta&since=2026-11-23T23:52:45Z";
+    let delta = node.get(target, NOW).body;
+    assert!(delta.contains("add sentrypeer 198.18.0.50 "), "{delta}");
+    assert!(!delta.contains("add sentrypeer 198.18.0.7 "), "seen before: {delta}");
+    node.set_policy(|policy| {
+        let mine = ["198.18.0.50".parse().unwrap()];
+        policy.allow = AllowList::new([], true).with_prefixes(mine);
+    });
+    let delta = node.get(target, NOW).body;
+    assert!(delta.contains("del sentrypeer 198.18.0.50 -exist"), "{delta}");
+    assert!(!delta.contains("add sentrypeer 198.18.0.50 "), "{delta}");
 }
