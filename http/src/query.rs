@@ -16,6 +16,8 @@ pub(crate) fn decoded(text: &str) -> Cow<'_, [u8]> {
 pub(crate) enum QueryError {
     #[error("parameter \"{name}\" is not known here; known are: {known}")]
     Unknown { name: String, known: String },
+    #[error("parameter \"{name}\" does not work here: {why}")]
+    NotKept { name: &'static str, why: &'static str },
     #[error("parameter \"{name}\" is given twice")]
     Twice { name: &'static str },
     #[error("parameters \"{}\" and \"{}\" cannot go together", .names[0], .names[1])]

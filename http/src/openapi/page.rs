@@ -115,8 +115,12 @@ fn kind(schema: &Value) -> String {
         let name = escaped(&Value::from(name));
         return format!("<a href=\"#{name}\">{name}</a>");
     }
-    if schema["type"] == "array" {
-        return format!("a list of {}", kind(&schema["items"]));
+    if let Some(kinds) = schema["oneOf"].as_array() {
+        return kinds.iter().map(kind).collect::<Vec<_>>().join(" or ");
+    }
+    if !schema["items"].is_null() {
+        let or_null = if schema["type"] == "array" { "" } else { " or null" };
+        return format!("a list of {}{or_null}", kind(&schema["items"]));
     }
     if let Some(words) = schema["enum"].as_array() {
         return words.iter().map(escaped).collect::<Vec<_>>().join(", ");
@@ -172,6 +176,10 @@ mod tests {
             "a list of string"
         );
         assert_eq!(kind(&json!({"type": ["string", "null"]})), "string or null");
+        let list = json!({"type": ["array", "null"], "items": {"type": "string"}});
+        assert_eq!(kind(&list), "a list of string or null");
+        let one = json!({"oneOf": [{"$ref": "#/x/Y"}, {"type": "null"}]});
+        assert_eq!(kind(&one), "<a href=\"#Y\">Y</a> or null");
     }
 
     #[test]

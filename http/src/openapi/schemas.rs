@@ -24,6 +24,16 @@ fn time() -> Value {
     json!({"type": "string", "format": "date-time"})
 }
 
+fn word(words: &[&str]) -> Value {
+    json!({"type": "string", "enum": words})
+}
+
+/// The same, or `null`.
+fn or_null(mut schema: Value) -> Value {
+    schema["type"] = json!([schema["type"], "null"]);
+    schema
+}
+
 fn yes_or_no() -> Value {
     json!({"type": "boolean"})
 }
@@ -64,10 +74,11 @@ pub(super) fn all() -> Value {
 }
 
 fn of_the_node() -> Vec<(&'static str, Value)> {
-    let any = json!({"type": "object"});
     vec![
-        ("Any", any.clone()),
-        ("Status", any),
+        ("Any", json!({"type": "object"})),
+        ("Status", status()),
+        ("OutputStatus", output_status()),
+        ("PeersStatus", peers_status()),
         ("Ok", object(&[("status", text())])),
         (
             "Health",
@@ -75,8 +86,8 @@ fn of_the_node() -> Vec<(&'static str, Value)> {
                 ("status", text()),
                 ("message", text()),
                 ("version", text()),
-                ("outputs?", json!({})),
-                ("peers?", json!({})),
+                ("outputs?", list(refer("OutputStatus"))),
+                ("peers?", refer("PeersStatus")),
             ]),
         ),
         ("Version", object(&[("name", text()), ("version", text())])),
@@ -113,6 +124,55 @@ fn of_the_node() -> Vec<(&'static str, Value)> {
         ("Removed", object(&[("removed", text())])),
         ("OauthError", object(&[("error", text()), ("error_description?", text())])),
     ]
+}
+
+/// How a node does. What is `null` is not known yet, or there is none of it.
+fn status() -> Value {
+    let known = || or_null(count());
+    object(&[
+        ("version", text()),
+        ("node_id", json!({"type": "string", "format": "uuid"})),
+        ("database", text()),
+        ("phase", word(&["opening", "replaying", "ready", "degraded", "failed", "stopped"])),
+        ("driver", text()),
+        ("shards", count()),
+        ("mode", word(&["responsive", "passive"])),
+        ("listening", list(text())),
+        ("events", known()),
+        ("last_event", known()),
+        ("sources", known()),
+        ("numbers", known()),
+        ("datagrams_received", count()),
+        ("events_shed", count()),
+        ("kernel_drops", count()),
+        ("outputs", or_null(list(refer("OutputStatus")))),
+        ("peers", json!({"oneOf": [refer("PeersStatus"), {"type": "null"}]})),
+    ])
+}
+
+fn output_status() -> Value {
+    object(&[
+        ("name", text()),
+        ("state", word(&["starting", "running", "failing", "paused", "ended"])),
+        ("lag_events", count()),
+        ("lag_s", count()),
+        ("failures", count()),
+    ])
+}
+
+/// While sharing starts there is its state alone.
+fn peers_status() -> Value {
+    object(&[
+        ("state", word(&["starting", "running", "restarting"])),
+        ("port?", count()),
+        ("shares?", yes_or_no()),
+        ("known?", count()),
+        ("readable?", count()),
+        ("listed_addresses?", count()),
+        ("listed_numbers?", count()),
+        ("is_lonely?", yes_or_no()),
+        ("held?", or_null(text())),
+    ])
 }
 
 fn allowed() -> Value {

@@ -34,6 +34,8 @@ pub(super) trait Listed: Sized {
     const MEMBER: &'static str;
     /// What parameters it has beside those that say which page.
     const NAMES: &'static [&'static str];
+    /// What somebody may well ask for and cannot have, with the reason.
+    const NOT_KEPT: &'static [(&'static str, &'static str)] = &[];
 
     fn table(snapshot: &Snapshot) -> &Table<Self::Key, Self::Row>;
     fn parse(parameters: &Parameters<'_>) -> Result<Self, QueryError>;
@@ -48,7 +50,7 @@ pub(super) fn list<L: Listed>(view: &View, request: &Request<'_>) -> Response {
     let parameters = Parameters::parse(request.query, &names);
     let (page, wanted) = match parameters.and_then(|p| Ok((Page::parse(&p)?, L::parse(&p)?))) {
         Ok(asked) => asked,
-        Err(error) => return refused(&error),
+        Err(error) => return refused(&explained(error, L::NOT_KEPT)),
     };
     let now = request.now;
     let oldest = now.minus_ns(view.policy.retention_ns);
@@ -60,6 +62,13 @@ pub(super) fn list<L: Listed>(view: &View, request: &Request<'_>) -> Response {
     let answer =
         Answer { total, generation: view.snapshot.generation, member: L::MEMBER, shown, next };
     Response::json(200, &answer).with_last_modified(view.snapshot.time)
+}
+
+/// Says why a parameter is not known, where there is more to say than that.
+fn explained(error: QueryError, not_kept: &[(&'static str, &'static str)]) -> QueryError {
+    let QueryError::Unknown { name, .. } = &error else { return error };
+    let known = not_kept.iter().find(|(known, _)| known == name);
+    known.map_or(error, |&(name, why)| QueryError::NotKept { name, why })
 }
 
 /// A page as it is written.

@@ -71,6 +71,13 @@ impl Listed for Filter {
         "min_count",
         "blocked",
     ];
+    // A row has room for a set of methods, and for no texts that others choose: each scanner could
+    // make a row as long as it likes.
+    const NOT_KEPT: &'static [(&'static str, &'static str)] = &[(
+        "user_agent",
+        "which user agents a source had is not kept with it; /api/v1/events?user_agent= has the \
+         events, each with its source",
+    )];
 
     fn table(snapshot: &Snapshot) -> &Table<SourceKey, SourceRow> {
         &snapshot.sources

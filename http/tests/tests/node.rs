@@ -170,10 +170,33 @@ fn context(store: Store, policy: Arc<Mutex<Arc<Policy>>>) -> Context {
         policy: Box::new(move || Arc::clone(&policy.lock().unwrap())),
         version: VERSION,
         metrics: Box::new(|out| out.push_str("# engine\n")),
-        status: Box::new(|| [("mode", "responsive")].into_iter().collect()),
+        status: Box::new(status),
         any_origin: true,
         counters: Default::default(),
     }
+}
+
+/// What the program above says of itself, of a node that has just begun.
+pub fn status() -> serde_json::Value {
+    serde_json::json!({
+        "version": VERSION,
+        "node_id": Uuid::from_u128(7).to_string(),
+        "database": "sentrypeer.db",
+        "phase": "opening",
+        "driver": "poll",
+        "shards": 1,
+        "mode": "responsive",
+        "listening": ["UDP 0.0.0.0:5060"],
+        "events": null,
+        "last_event": null,
+        "sources": null,
+        "numbers": null,
+        "datagrams_received": 0,
+        "events_shed": 0,
+        "kernel_drops": 0,
+        "outputs": null,
+        "peers": null,
+    })
 }
 
 /// A `GET` of a path with or without a query.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sentrypeer_http::endpoint::{Endpoint, SPECS};
 use sentrypeer_storage::event::{EventRef, NumberKind};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::node::{Node, at, event, proven};
 
@@ -168,6 +168,14 @@ pub fn fits(document: &Value, schema: &Value, value: &Value, place: &str) {
         let schema = document.pointer(reference.strip_prefix('#').unwrap()).unwrap();
         return fits(document, schema, value, place);
     }
+    if let Some(kinds) = schema["oneOf"].as_array() {
+        let is_null = |kind: &&Value| kind["type"] == "null";
+        let kind = kinds.iter().find(|kind| is_null(kind) == value.is_null());
+        return fits(document, kind.unwrap_or_else(|| panic!("{place}: {value}")), value, place);
+    }
+    if let Some(words) = schema["enum"].as_array().filter(|_| value.is_string()) {
+        assert!(words.contains(value), "{place}: {value} is none of {words:?}");
+    }
     let kinds: Vec<&str> = match &schema["type"] {
         Value::Array(kinds) => kinds.iter().map(|kind| kind.as_str().unwrap()).collect(),
         kind => vec![kind.as_str().unwrap()],
@@ -225,6 +233,49 @@ fn answers_are_as_their_schemas_say() {
     let refusal = node.get("/ip-addresses/x", at(60)).body;
     let schema = &document["components"]["schemas"]["Refusal"];
     fits(&document, schema, &serde_json::from_str(&refusal).unwrap(), "a refusal");
+}
+
+/// The names before a colon in the part of the engine's source that makes the status.
+fn said_by_the_engine() -> BTreeSet<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../engine/src/context.rs");
+    let source = std::fs::read_to_string(path).unwrap();
+    let source = source.split("#[cfg(test)]").next().unwrap();
+    let before_colon = source.split("\":").filter_map(|text| text.rsplit('"').next());
+    let is_name =
+        |name: &&str| !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    before_colon.filter(is_name).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_status_is_described_member_by_member() {
+    let document = document(&seen());
+    let schemas = &document["components"]["schemas"];
+    let mut described = BTreeSet::new();
+    for name in ["Status", "OutputStatus", "PeersStatus"] {
+        described.extend(schemas[name]["properties"].as_object().unwrap().keys().cloned());
+    }
+    assert_eq!(said_by_the_engine(), described);
+    // As it is without outputs, with some, and while sharing starts or goes on.
+    let output =
+        json!({"name": "json-log", "state": "failing", "lag_events": 7, "lag_s": 9, "failures": 1});
+    let running = json!({
+        "state": "running", "port": 4222, "shares": true, "known": 3, "readable": 2,
+        "listed_addresses": 9, "listed_numbers": 0, "is_lonely": false, "held": null,
+    });
+    for (outputs, peers) in [
+        (Value::Null, Value::Null),
+        (json!([output]), json!({"state": "starting"})),
+        (json!([output, output]), running),
+    ] {
+        let mut status = crate::node::status();
+        (status["outputs"], status["peers"]) = (outputs.clone(), peers.clone());
+        fits(&document, &schemas["Status"], &status, "/api/v1/status");
+        let mut health = json!({"status": "OK", "message": "x", "version": "1.2.3"});
+        if !outputs.is_null() {
+            (health["outputs"], health["peers"]) = (outputs, peers);
+        }
+        fits(&document, &schemas["Health"], &health, "/health-check");
+    }
 }
 
 fn targets(pattern: &str, event: &str) -> Vec<String> {

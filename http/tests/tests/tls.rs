@@ -20,14 +20,14 @@ use crate::certificate::{Authority, client_config};
 use crate::node::{NS_PER_S, Node, event, wait_until};
 
 /// A node that is served over TLS, and the CA that its certificate is of.
-struct Served {
-    node: Node,
-    front: Front,
+pub struct Served {
+    pub node: Node,
+    pub front: Front,
     tls: Arc<Tls>,
     authority: Authority,
 }
 
-fn served() -> Served {
+pub fn served() -> Served {
     let now = Time::now().minus_ns(NS_PER_S);
     let node = Node::with(&[event("198.18.0.7", "+44", now)]);
     let authority = Authority::new();
@@ -49,7 +49,7 @@ impl Served {
         self.front.addresses()[0]
     }
 
-    fn happened(&self, what: Incident) -> u64 {
+    pub fn happened(&self, what: Incident) -> u64 {
         self.node.ctx.counters.incidents(Lane::Api, what)
     }
 
@@ -61,7 +61,7 @@ impl Served {
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 
-    async fn h2(&self) -> h2::client::SendRequest<Bytes> {
+    pub async fn h2(&self) -> h2::client::SendRequest<Bytes> {
         let stream = self.connect("h2").await.unwrap();
         let (send, connection) = h2::client::handshake(stream).await.unwrap();
         // How the connection ends is what the tests look at by its requests.
@@ -70,7 +70,7 @@ impl Served {
     }
 }
 
-fn run(test: impl Future<Output = ()>) {
+pub fn run(test: impl Future<Output = ()>) {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all().build().unwrap().block_on(test);
 }
@@ -80,7 +80,7 @@ fn get(path: &str) -> http::Request<()> {
 }
 
 /// Sends a request over HTTP/2 and reads its answer.
-async fn ask(send: &h2::client::SendRequest<Bytes>, path: &str) -> (u16, Vec<u8>) {
+pub async fn ask(send: &h2::client::SendRequest<Bytes>, path: &str) -> (u16, Vec<u8>) {
     let mut send = send.clone().ready().await.unwrap();
     let (response, _) = send.send_request(get(path), true).unwrap();
     let response = response.await.unwrap();

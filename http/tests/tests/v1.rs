@@ -104,6 +104,20 @@ fn sources_are_filtered_by_all_that_is_asked_for() {
 }
 
 #[test]
+fn sources_by_user_agent_are_refused_with_the_way_to_their_events() {
+    let node = seen();
+    let answer = node.get("/api/v1/sources?user_agent=friendly", at(60));
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    let problem: Value = serde_json::from_str(&answer.body).unwrap();
+    let detail = problem["detail"].as_str().unwrap();
+    assert_eq!((answer.status, &problem["status"]), (400, &json!(400)));
+    assert!(detail.contains("/api/v1/events?user_agent="), "{detail}");
+    // Where it leads there is what was asked for.
+    let events = get(&node, "/api/v1/events?user_agent=friendly");
+    assert_eq!(members(&events, "events", "source").len(), 3);
+}
+
+#[test]
 fn what_is_not_understood_is_a_problem_that_names_it() {
     let node = seen();
     for (target, named) in [
