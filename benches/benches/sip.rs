@@ -1,7 +1,7 @@
 //! The parser beside other parsers, over the same messages in the same run.
 //!
 //! ```text
-//! cargo bench -p sentrypeer-benches --bench sip [--features peers] [-- PART]
+//! cargo bench -p sentrypeer-benches --bench sip [--features peers] [-- PART] [--json]
 //!
 //! PART: messages | hostile                  [both]
 //! ```
@@ -9,7 +9,7 @@
 //! `messages` prints nanoseconds a message: what counts is the ratio to `httparse` over the header
 //! block alone. All take turns, pass by pass, so that a busy moment of the machine hits all of them;
 //! a repeat's figure is the median of its passes. `hostile` prints the time of 64 KB that were made
-//! to be expensive.
+//! to be expensive. With `--json` the messages' figures are one line of JSON: each repeat's ns.
 //!
 //! The messages are what scanners send: the built-in ones and, where `SENTRYPEER_CORPUS` or
 //! `../shared/corpus` holds one, the scanners' part of a corpus.
@@ -35,7 +35,7 @@ fn main() {
     let part = env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let wanted = |name: &str| part.as_deref().is_none_or(|part| part == name);
     if wanted("messages") {
-        messages();
+        messages(env::args().any(|argument| argument == "--json"));
     }
     if wanted("hostile") {
         hostile();
@@ -79,7 +79,7 @@ const WORKS: &[Work] = &[
     }),
 ];
 
-fn messages() {
+fn messages(json: bool) {
     let mut messages: Vec<Vec<u8>> = MESSAGES.iter().map(|text| text.as_bytes().to_vec()).collect();
     let own = messages.len();
     messages.extend(corpus());
@@ -88,6 +88,10 @@ fn messages() {
     messages.retain(|message| count_headers(message).is_some());
     let mut order = shuffled(&messages, PASS);
     redraw_digits(&mut order);
+    let repeats: Vec<Vec<f64>> = (0..REPEATS).map(|_| medians(&order)).collect();
+    if json {
+        return print_json(&repeats);
+    }
     let bytes: usize = order.iter().map(Vec::len).sum();
     println!(
         "{PASS} messages of {} bytes on average, made from {} ({own} of our own, {} of a corpus, {} \
@@ -97,7 +101,6 @@ fn messages() {
         all - own,
         all - messages.len()
     );
-    let repeats: Vec<Vec<f64>> = (0..REPEATS).map(|_| medians(&order)).collect();
     println!("{:42} {:>8}  {:>17}  {:>5}", "ns a message", "median", "least to most", "ratio");
     for (index, (name, _)) in WORKS.iter().enumerate() {
         let figures = sorted(repeats.iter().map(|figures| figures[index]));
@@ -109,6 +112,14 @@ fn messages() {
             ratios[REPEATS / 2]
         );
     }
+}
+
+fn print_json(repeats: &[Vec<f64>]) {
+    let of = |index: usize| repeats.iter().map(|figures| figures[index]).collect::<Vec<f64>>();
+    let works = WORKS.iter().enumerate();
+    let works =
+        works.map(|(index, (name, _))| serde_json::json!({ "name": name, "ns": of(index) }));
+    println!("{}", works.collect::<serde_json::Value>());
 }
 
 /// The median of many passes, for each work: nanoseconds a message.

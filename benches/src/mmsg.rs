@@ -103,17 +103,24 @@ pub fn send(socket: &UdpSocket, target: SocketAddrV4, datagrams: &[Datagram]) ->
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// Room for a batch of datagrams that nobody will read.
+/// Room for a batch of datagrams.
 pub struct Bin {
     bytes: Vec<u8>,
+    /// Where each came from, how long it is, and what its control message says, if one is asked for.
+    sources: [sockaddr_in; BATCH],
+    controls: Option<Box<[SourceControl; BATCH]>>,
+    lengths: [usize; BATCH],
 }
 
-/// Bytes of a datagram that are received; the rest is cut off and thrown away unseen.
+/// Bytes of a datagram that are received; the rest is cut off.
 const BIN_BYTES: usize = 2_048;
 
 impl Default for Bin {
+    /// For datagrams that nobody will read.
     fn default() -> Self {
-        Self { bytes: vec![0; BATCH * BIN_BYTES] }
+        // SAFETY: `sockaddr_in` is plain C data, of which all zero is a value.
+        let sources = unsafe { std::mem::zeroed() };
+        Self { bytes: vec![0; BATCH * BIN_BYTES], sources, controls: None, lengths: [0; BATCH] }
     }
 }
 
@@ -126,7 +133,26 @@ pub struct Received {
     pub bytes: u64,
 }
 
+/// A datagram that came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrived<'a> {
+    /// Where it came from.
+    pub source: SocketAddrV4,
+    /// The address that it was sent to; unspecified unless it was asked for.
+    pub destination: Ipv4Addr,
+    /// What was not cut off.
+    pub bytes: &'a [u8],
+}
+
 impl Bin {
+    /// Room that also keeps which address each datagram was sent to. The socket must have
+    /// `IP_PKTINFO` set.
+    #[must_use]
+    pub fn with_destinations() -> Self {
+        let controls = Box::new([SourceControl::new(Ipv4Addr::UNSPECIFIED); BATCH]);
+        Self { controls: Some(controls), ..Self::default() }
+    }
+
     /// Waits for a datagram, as long as the socket's own timeout, and takes what else is there.
     ///
     /// # Errors
@@ -137,12 +163,20 @@ impl Bin {
         let mut headers = empty_headers();
         for (i, room) in self.bytes.chunks_exact_mut(BIN_BYTES).enumerate() {
             slices[i] = iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
-            headers[i].msg_hdr.msg_iov = &raw mut slices[i];
-            headers[i].msg_hdr.msg_iovlen = 1;
+            let header = &mut headers[i].msg_hdr;
+            header.msg_iov = &raw mut slices[i];
+            header.msg_iovlen = 1;
+            if let Some(controls) = &mut self.controls {
+                header.msg_name = (&raw mut self.sources[i]).cast();
+                header.msg_namelen = size_of::<sockaddr_in>() as socklen_t;
+                header.msg_control = (&raw mut controls[i]).cast();
+                header.msg_controllen = size_of::<SourceControl>() as _;
+            }
         }
         // SAFETY: every header points at one slice of this frame, and every slice at BIN_BYTES
-        // bytes of `self.bytes`, which nothing else touches during the call. No address and no
-        // control message is asked for. A null timeout means none.
+        // bytes of `self.bytes`, which nothing else touches during the call; the address and the
+        // control message of each, if it points at any, are places of `self` of the lengths that it
+        // says. A null timeout means none.
         let received = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -153,8 +187,26 @@ impl Bin {
             )
         };
         let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
-        let bytes = headers[..received].iter().map(|header| u64::from(header.msg_len)).sum();
+        for (length, header) in self.lengths.iter_mut().zip(&headers[..received]) {
+            *length = header.msg_len as usize;
+        }
+        let bytes = self.lengths[..received].iter().map(|&length| length as u64).sum();
         Ok(Received { packets: received as u64, bytes })
+    }
+
+    /// What the last call received, up to the number of packets that it said.
+    pub fn arrived(&self) -> impl Iterator<Item = Arrived<'_>> {
+        let rooms = self.bytes.chunks_exact(BIN_BYTES).zip(&self.lengths);
+        rooms.zip(&self.sources).enumerate().map(|(i, ((room, &length), source))| Arrived {
+            source: SocketAddrV4::new(
+                Ipv4Addr::from(u32::from_be(source.sin_addr.s_addr)),
+                u16::from_be(source.sin_port),
+            ),
+            destination: self.controls.as_ref().map_or(Ipv4Addr::UNSPECIFIED, |controls| {
+                Ipv4Addr::from(u32::from_be(controls[i].info.ipi_addr.s_addr))
+            }),
+            bytes: &room[..length],
+        })
     }
 }
 
@@ -201,6 +253,23 @@ mod tests {
             all.bytes += received.bytes;
         }
         assert_eq!(all, Received { packets: BATCH as u64, bytes: 100 * BATCH as u64 });
+    }
+
+    #[test]
+    fn what_is_received_can_be_read_with_its_addresses() {
+        let (sender, receiver, target) = pair();
+        nix::sys::socket::setsockopt(&receiver, nix::sys::socket::sockopt::Ipv4PacketInfo, &true)
+            .unwrap();
+        let source = Ipv4Addr::new(127, 9, 8, 7);
+        let datagram = |i: u8| Datagram { source, bytes: vec![i; usize::from(i)] };
+        send(&sender, target, &[datagram(3), datagram(5)]).unwrap();
+        let mut bin = Bin::with_destinations();
+        let count = usize::try_from(bin.receive(&receiver).unwrap().packets).unwrap();
+        let arrived: Vec<Arrived<'_>> = bin.arrived().take(count).collect();
+        assert_eq!(arrived[0].source.ip(), &source);
+        assert_eq!(arrived[0].source.port(), sender.local_addr().unwrap().port());
+        assert_eq!(arrived[0].destination, Ipv4Addr::LOCALHOST);
+        assert_eq!(arrived.iter().map(|a| a.bytes.len()).collect::<Vec<_>>(), [3, 5][..count]);
     }
 
     #[test]

@@ -24,6 +24,10 @@ pub struct Plan {
     pub bytes_min: usize,
     /// Starts every Call-ID, so that two runs never share one.
     pub run: String,
+    /// What its Via says that it comes by: `UDP`, `TCP` or `TLS`.
+    pub transport: &'static str,
+    /// Methods, used in turn; at least one.
+    pub methods: &'static [&'static str],
 }
 
 /// The target, if it is on this machine.
@@ -49,13 +53,21 @@ impl Plan {
         Ipv4Addr::from(0x7f01_0000 + (index / 254) * 256 + index % 254 + 1)
     }
 
-    /// Writes request number `seq` into `into`, which is emptied first. `port` is the sender's.
-    pub fn write(&self, seq: u64, port: u16, target: SocketAddrV4, into: &mut Vec<u8>) {
-        into.clear();
-        self.lines(seq, port, target, into);
+    /// The number that request number `seq` calls, as it is written in its URI.
+    #[must_use]
+    pub fn number(&self, seq: u64) -> String {
+        format!("+44{}", 2_000_000_000 + seq % u64::from(self.numbers.max(1)))
+    }
+
+    /// Appends request number `seq`, as `from` sends it to `target`.
+    pub fn write(&self, seq: u64, from: SocketAddrV4, target: SocketAddrV4, into: &mut Vec<u8>) {
+        let begin = into.len();
+        self.lines(seq, from, target, into);
         const END: &[u8] = b"Content-Length: 0\r\n\r\n";
         const PADDING: &[u8] = b"X-Padding: \r\n";
-        if let Some(short) = self.bytes_min.checked_sub(into.len() + END.len() + PADDING.len()) {
+        if let Some(short) =
+            self.bytes_min.checked_sub(into.len() - begin + END.len() + PADDING.len())
+        {
             into.extend_from_slice(b"X-Padding: ");
             into.resize(into.len() + short, b'p');
             into.extend_from_slice(b"\r\n");
@@ -63,20 +75,21 @@ impl Plan {
         into.extend_from_slice(END);
     }
 
-    fn lines(&self, seq: u64, port: u16, target: SocketAddrV4, into: &mut Vec<u8>) {
-        let method = METHODS[(seq % METHODS.len() as u64) as usize];
-        let agent = AGENTS[(seq / METHODS.len() as u64 % AGENTS.len() as u64) as usize];
-        let source = self.source(seq);
-        let number = 2_000_000_000 + seq % u64::from(self.numbers.max(1));
+    fn lines(&self, seq: u64, from: SocketAddrV4, target: SocketAddrV4, into: &mut Vec<u8>) {
+        let in_turn = self.methods.len() as u64;
+        let method = self.methods[(seq % in_turn) as usize];
+        let agent = AGENTS[(seq / in_turn % AGENTS.len() as u64) as usize];
+        let (source, port) = (from.ip(), from.port());
+        let number = self.number(seq);
         let account = 200 + seq % 800;
-        let run = &self.run;
+        let (run, transport) = (&self.run, self.transport);
         // A vector takes every write.
         let _ = write!(
             into,
-            "{method} sip:+44{number}@{target} SIP/2.0\r\n\
-             Via: SIP/2.0/UDP {source}:{port};rport;branch=z9hG4bKbench{seq:x}\r\n\
+            "{method} sip:{number}@{target} SIP/2.0\r\n\
+             Via: SIP/2.0/{transport} {source}:{port};rport;branch=z9hG4bKbench{seq:x}\r\n\
              From: \"{account}\" <sip:{account}@{target}>;tag=f{seq:x}\r\n\
-             To: <sip:+44{number}@{target}>\r\n\
+             To: <sip:{number}@{target}>\r\n\
              Call-ID: {run}-{seq:012}@{source}\r\n\
              CSeq: {cseq} {method}\r\n\
              Contact: <sip:{account}@{source}:{port};transport=udp>\r\n\
@@ -94,12 +107,20 @@ mod tests {
     use std::collections::HashSet;
 
     fn plan() -> Plan {
-        Plan { sources: 1_000, numbers: 10, bytes_min: 450, run: "run".to_owned() }
+        Plan {
+            sources: 1_000,
+            numbers: 10,
+            bytes_min: 450,
+            run: "run".to_owned(),
+            transport: "UDP",
+            methods: &METHODS,
+        }
     }
 
     fn written(seq: u64) -> String {
         let mut bytes = Vec::new();
-        plan().write(seq, 5062, SocketAddrV4::new(Ipv4Addr::LOCALHOST, 5060), &mut bytes);
+        let from = SocketAddrV4::new(plan().source(seq), 5062);
+        plan().write(seq, from, SocketAddrV4::new(Ipv4Addr::LOCALHOST, 5060), &mut bytes);
         String::from_utf8(bytes).unwrap()
     }
 
@@ -133,6 +154,17 @@ mod tests {
         assert_eq!((0..100).map(number).collect::<HashSet<String>>().len(), 10);
         let last = Plan { sources: SOURCES_MAX, ..plan() }.source(u64::from(SOURCES_MAX) - 1);
         assert!(last.is_loopback(), "{last}");
+    }
+
+    #[test]
+    fn what_is_longer_than_any_request_makes_all_of_one_length() {
+        let plan = Plan { bytes_min: 500, ..plan() };
+        let mut bytes = Vec::new();
+        for seq in (0..1_000_000).step_by(997) {
+            let from = SocketAddrV4::new(plan.source(seq), 40_000);
+            plan.write(seq, from, SocketAddrV4::new(Ipv4Addr::LOCALHOST, 30_000), &mut bytes);
+        }
+        assert_eq!(bytes.len(), 500 * 1_000_000_usize.div_ceil(997));
     }
 
     #[test]

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeValLike;
 use sentrypeer_benches::mmsg::{self, BATCH, Datagram};
 use sentrypeer_benches::pace::{Pace, Turn};
-use sentrypeer_benches::request::{self, Plan, SOURCES_MAX};
+use sentrypeer_benches::request::{self, METHODS, Plan, SOURCES_MAX};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 fn main() -> io::Result<()> {
@@ -51,10 +52,20 @@ fn command() -> Command {
         .arg(number("numbers", "N", "1").value_parser(value_parser!(u32).range(1..)))
         .arg(number("bytes", "N", "450").value_parser(value_parser!(u16).range(..=1_400)))
         .arg(number("run", "TEXT", "blast").help("starts every Call-ID"))
+        .arg(
+            number("segments", "N", "1")
+                .value_parser(value_parser!(u16).range(1..=SEGMENTS_MAX))
+                .help("messages that the kernel cuts out of one send, all of --bytes"),
+        )
 }
+
+/// Most segments that every kernel cuts a send into, and that have room in one of 1,000 bytes each.
+const SEGMENTS_MAX: i64 = 64;
 
 /// What to send, and for how long.
 struct Load {
+    /// Messages in one datagram, which the kernel cuts into as many.
+    segments: u16,
     target: SocketAddrV4,
     plan: Plan,
     pace: Pace,
@@ -82,11 +93,16 @@ impl Load {
             numbers: given(options, "numbers"),
             bytes_min: usize::from(given::<u16>(options, "bytes")),
             run: options.get_one("run").cloned().unwrap_or_default(),
+            transport: "UDP",
+            methods: &METHODS,
         };
+        let segments: u16 = given(options, "segments");
+        let batch = (BATCH / 2).max(usize::from(segments) * 2);
         Self {
+            segments,
             target: given(options, "target"),
             plan,
-            pace: Pace { pps: given(options, "pps"), batch: BATCH / 2 },
+            pace: Pace { pps: given(options, "pps"), batch },
             time_max: Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO),
             packets_max: options.get_one("count").copied().unwrap_or(u64::MAX),
         }
@@ -94,6 +110,13 @@ impl Load {
 
     fn send(&self, stop: &AtomicBool) -> io::Result<Sent> {
         let socket = UdpSocket::bind("0.0.0.0:0")?;
+        if self.segments > 1 {
+            setsockopt(
+                &socket,
+                sockopt::UdpGsoSegment,
+                &i32::try_from(self.plan.bytes_min).unwrap_or(0),
+            )?;
+        }
         let port = socket.local_addr()?.port();
         let mut datagrams = vec![Datagram { source: *self.target.ip(), bytes: Vec::new() }; BATCH];
         let mut sent = Sent { packets: 0, bytes: 0, errors: 0, seconds: 0.0 };
@@ -108,7 +131,8 @@ impl Load {
                 Turn::Send(due) => {
                     let left = self.packets_max - sent.packets;
                     let due = due.min(usize::try_from(left).unwrap_or(due));
-                    self.send_batch(&socket, port, &mut datagrams[..due], &mut sent)?;
+                    let count = due.div_ceil(usize::from(self.segments)).min(BATCH);
+                    self.send_batch(&socket, port, &mut datagrams[..count], &mut sent)?;
                 }
             }
         }
@@ -123,14 +147,23 @@ impl Load {
         datagrams: &mut [Datagram],
         sent: &mut Sent,
     ) -> io::Result<()> {
+        let each = u64::from(self.segments);
         for (i, datagram) in datagrams.iter_mut().enumerate() {
-            let seq = sent.packets + i as u64;
-            datagram.source = self.plan.source(seq);
-            self.plan.write(seq, port, self.target, &mut datagram.bytes);
+            let first = sent.packets + i as u64 * each;
+            datagram.source = self.plan.source(first / each);
+            datagram.bytes.clear();
+            for seq in first..first + each {
+                let from = SocketAddrV4::new(datagram.source, port);
+                self.plan.write(seq, from, self.target, &mut datagram.bytes);
+            }
+            // The kernel cuts by length alone.
+            if each > 1 && datagram.bytes.len() as u64 != each * self.plan.bytes_min as u64 {
+                return Err(io::Error::other("--segments needs more --bytes: some are longer"));
+            }
         }
         match mmsg::send(socket, self.target, datagrams) {
             Ok(count) => {
-                sent.packets += count as u64;
+                sent.packets += count as u64 * each;
                 sent.bytes += datagrams[..count].iter().map(|d| d.bytes.len() as u64).sum::<u64>();
                 Ok(())
             }

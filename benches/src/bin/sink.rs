@@ -7,21 +7,13 @@ use std::net::{SocketAddrV4, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use clap::{Arg, ArgAction, Command, value_parser};
-use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeValLike;
-use nix::unistd::Pid;
 use sentrypeer_benches::mmsg::{Bin, Received};
-use sentrypeer_benches::request;
+use sentrypeer_benches::{receiver, request};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use socket2::{Domain, Socket, Type};
-
-/// How long a socket must be quiet before the stop flag is looked at.
-const QUIET: Duration = Duration::from_millis(100);
 
 fn main() -> io::Result<()> {
     let options = command().get_matches();
@@ -39,7 +31,7 @@ fn main() -> io::Result<()> {
     }
     let mut threads = Vec::new();
     for core in cores {
-        let socket = open(*listen, *buffer_bytes)?;
+        let socket = receiver::shared(*listen, *buffer_bytes)?;
         let stop = Arc::clone(&stop);
         threads.push(thread::spawn(move || throw_away(&socket, core, &stop)));
     }
@@ -68,22 +60,8 @@ fn command() -> Command {
         .arg(buffer.default_value("16777216").value_parser(value_parser!(usize)))
 }
 
-/// One of the sockets that share the port, with as large a buffer as the kernel gives.
-fn open(listen: SocketAddrV4, buffer_bytes: usize) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
-    socket.set_reuse_port(true)?;
-    if setsockopt(&socket, sockopt::RcvBufForce, &buffer_bytes).is_err() {
-        socket.set_recv_buffer_size(buffer_bytes)?;
-    }
-    socket.set_read_timeout(Some(QUIET))?;
-    socket.bind(&listen.into())?;
-    Ok(socket.into())
-}
-
 fn throw_away(socket: &UdpSocket, core: usize, stop: &AtomicBool) -> io::Result<Received> {
-    let mut cores = CpuSet::new();
-    cores.set(core)?;
-    sched_setaffinity(Pid::from_raw(0), &cores)?;
+    receiver::pin(core)?;
     let (mut bin, mut all) = (Bin::default(), Received::default());
     loop {
         match bin.receive(socket) {
@@ -91,13 +69,9 @@ fn throw_away(socket: &UdpSocket, core: usize, stop: &AtomicBool) -> io::Result<
                 all.packets += received.packets;
                 all.bytes += received.bytes;
             }
-            Err(error) if !is_passing(&error) => return Err(error),
+            Err(error) if !receiver::is_passing(&error) => return Err(error),
             Err(_) if stop.load(Ordering::Relaxed) => return Ok(all),
             Err(_) => {}
         }
     }
-}
-
-fn is_passing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
 }

@@ -17,7 +17,7 @@ const CRATES: [(&str, &[&str]); 9] = [
     ("dht", &["storage"]),
     ("engine/export", &["archive", "storage"]),
     ("engine", &["archive", "dht", "export", "http", "sip", "storage"]),
-    ("benches", &["dht", "engine", "http", "sip", "storage"]),
+    ("benches", &["dht", "engine", "http", "pack", "sip", "storage"]),
 ];
 
 /// The parser, which others can use too: it needs one package and nothing of ours.
