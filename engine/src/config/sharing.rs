@@ -69,8 +69,11 @@ impl Checker<'_> {
             legacy: self.layer.is_on(Id::PeersLegacy) && !has_secret,
             epoch_s: self.small(Id::PeerEpoch, PEER_EPOCH_S_MIN, PEER_EPOCH_S_MAX),
         };
-        if sharing.epoch_s as usize != PEER_EPOCH_S_MAX && !has_secret {
-            self.at(Id::PeerEpoch, Fault::Alone("a pool's secret (--peer-pool-secret-file)"));
+        // Nodes meet only if theirs is the same, and those of the public network have the default.
+        let is_apart = has_secret || sharing.network != 0;
+        if sharing.epoch_s as usize != PEER_EPOCH_S_MAX && !is_apart {
+            let apart = "a pool's secret (--peer-pool-secret-file) or a network of your own (--peer-network)";
+            self.at(Id::PeerEpoch, Fault::Alone(apart));
         }
         self.layer.is_on(Id::PeerToPeer).then_some(sharing)
     }
@@ -123,7 +126,9 @@ impl Config {
             Id::PeersDenied => list(&sharing.denied),
             Id::PeerQuorum => Effective::Shown(sharing.quorum.to_string()),
             Id::PeersLegacy => on(sharing.legacy),
-            Id::PeerEpoch if sharing.pool.is_some() => number(Some(sharing.epoch_s)),
+            Id::PeerEpoch if sharing.pool.is_some() || sharing.network != 0 => {
+                number(Some(sharing.epoch_s))
+            }
             _ => Effective::Unused,
         }
     }

@@ -18,5 +18,6 @@ mod many_addresses;
 mod odd;
 mod outputs;
 mod peers;
+mod sharing;
 mod sipp;
 mod streams;

@@ -77,7 +77,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         .takes(Kind::Number, "N")
         .or(Fallback::Text("600"))
         .help(
-            "Seconds that are told at once. Other than by default only in a pool, and the same at \
-             all its nodes",
+            "Seconds that are told at once. Other than by default only in a pool or a network of your \
+             own, and the same at all its nodes",
         ),
 ];
