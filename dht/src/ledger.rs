@@ -62,8 +62,30 @@ pub struct Peer {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct EpochRead {
     epoch: Epoch,
-    batches: u8,
+    /// Which of the epoch's batches: the first [`Self::taken`] of these.
+    batches: [u16; BATCHES_MAX],
+    taken: u8,
     records: u16,
+    /// All of it, whichever those were.
+    is_closed: bool,
+}
+
+impl EpochRead {
+    fn of(epoch: Epoch) -> Self {
+        Self { epoch, ..Self::default() }
+    }
+
+    fn has(&self, n: u16) -> bool {
+        self.is_closed || self.batches[..self.taken.into()].contains(&n)
+    }
+
+    /// Notes a batch. Whether there was room for it.
+    fn take(&mut self, n: u16) -> bool {
+        let Some(free) = self.batches.get_mut(usize::from(self.taken)) else { return false };
+        *free = n;
+        self.taken += 1;
+        true
+    }
 }
 
 impl Peer {
@@ -134,7 +156,7 @@ impl Peer {
     /// That everything up to its last batch was read before, by an earlier run.
     pub(crate) fn close(&mut self) {
         let epoch = self.sequence.epoch();
-        self.read[0] = EpochRead { epoch, batches: u8::MAX, records: RECORDS_MAX as u16 };
+        self.read[0] = EpochRead { is_closed: true, ..EpochRead::of(epoch) };
     }
 
     fn mark(&mut self, epoch: Epoch) {
@@ -164,8 +186,6 @@ impl Peer {
     /// lies too far back.
     fn admit(&mut self, sequence: Sequence, records: u16) -> Option<u16> {
         let epoch = sequence.epoch();
-        let bit =
-            1_u8.checked_shl(sequence.n().into()).filter(|_| sequence.n() < BATCHES_MAX as u16)?;
         let at = match self.read.iter().position(|read| read.epoch == epoch) {
             Some(at) => at,
             None => {
@@ -173,15 +193,14 @@ impl Peer {
                 if self.read[oldest].epoch > epoch {
                     return None;
                 }
-                self.read[oldest] = EpochRead { epoch, batches: 0, records: 0 };
+                self.read[oldest] = EpochRead::of(epoch);
                 oldest
             }
         };
         let read = &mut self.read[at];
-        if read.batches & bit != 0 {
+        if read.has(sequence.n()) || !read.take(sequence.n()) {
             return None;
         }
-        read.batches |= bit;
         let admitted = records.min(RECORDS_MAX as u16 - read.records);
         read.records += admitted;
         Some(admitted)
@@ -338,8 +357,7 @@ impl Ledger {
     #[must_use]
     pub fn has_read(&self, node: NodeKey, sequence: Sequence) -> bool {
         let read = self.get(node).map(|peer| peer.read).unwrap_or_default();
-        let bit = 1_u8.checked_shl(sequence.n().into()).unwrap_or(0);
-        read.iter().any(|read| read.epoch == sequence.epoch() && read.batches & bit != 0)
+        read.iter().any(|read| read.epoch == sequence.epoch() && read.has(sequence.n()))
     }
 
     /// That so many records of a batch were taken, and so many refused.
@@ -466,6 +484,9 @@ mod tests {
         assert_eq!(read(0, 1500), None, "the same again");
         assert_eq!(read(1, 1500), Some(500), "the rest of 2,000");
         assert_eq!(read(2, 1500), Some(0));
+        for n in 8..13 {
+            assert_eq!(read(8 * n, 1), Some(0), "whichever numbers they have");
+        }
         assert_eq!(read(8, 1), None, "more batches than there may be");
         let mut read = |e, n| ledger.read(node(1), Sequence::new(epoch(e), n), 1, NOW).is_some();
         assert!(read(2, 0) && read(1, 0), "the order of epochs does not matter");

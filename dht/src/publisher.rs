@@ -8,7 +8,9 @@
 //!
 //! So a crash before the save leaves a sequence that nobody has seen, and one after it leaves the very
 //! bytes that are put again. A database that was restored or copied knows less than was published:
-//! its stamp shows that, and it waits until a whole epoch has passed.
+//! its stamp shows that, and it waits until a whole epoch has passed. A copy that runs beside the node
+//! from which it was taken may then publish in the same epoch as that one; so each process numbers its
+//! batches from a place of its own ([`Publisher::in_slot`]), and both find out by what the other announces.
 
 use crate::epoch::{Calendar, Epoch, Sequence};
 use crate::keys::{DayKey, Identity, Place, chunk_place, sha256};
@@ -48,6 +50,9 @@ impl Publication {
         self.values.iter().map(|(_, value)| value.len()).sum()
     }
 }
+
+/// Places from which the batches of an epoch can be numbered.
+const SLOTS: u64 = (1 << 16) / BATCHES_MAX as u64;
 
 /// Why nothing can be published in an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,6 +104,8 @@ pub struct Publisher {
     prepared: Option<Publication>,
     /// Up to this epoch an earlier life of this node may have published what the state does not know.
     unknown_until: Epoch,
+    /// The number of an epoch's first batch.
+    first_n: u16,
     /// Whether somebody else publishes with our key.
     pub twin_seen: bool,
 }
@@ -127,7 +134,16 @@ impl Publisher {
 
     fn of(state: State) -> Self {
         let unknown_until = Epoch(0);
-        Self { state, is_saved: false, prepared: None, unknown_until, twin_seen: false }
+        let (is_saved, prepared) = (false, None);
+        Self { state, is_saved, prepared, unknown_until, first_n: 0, twin_seen: false }
+    }
+
+    /// The same, numbering the batches of an epoch from one of 8,192 places that `random` chooses. Only a
+    /// copy of this node that runs in the same epoch and has chosen the same place can use its sequences.
+    #[must_use]
+    pub fn in_slot(self, random: u64) -> Self {
+        let first_n = (random % SLOTS) as u16 * BATCHES_MAX as u16;
+        Self { first_n, ..self }
     }
 
     /// The publisher with this saved state. `epoch` is the present one.
@@ -138,7 +154,8 @@ impl Publisher {
     pub fn load(bytes: &[u8], stamp: Stamp, epoch: Epoch) -> Result<Self, Damaged> {
         let state = State::decode(bytes)?;
         if state.stamp == stamp {
-            return Ok(Self { is_saved: true, ..Self::of(state) });
+            // It may have announced without publishing until just now.
+            return Ok(Self { is_saved: true, unknown_until: epoch, ..Self::of(state) });
         }
         let last = state.last.map_or(Epoch(0), Sequence::epoch);
         let mut publisher = Self::of(State { stamp, kept: Vec::new(), ..state });
@@ -189,7 +206,8 @@ impl Publisher {
         let mut publication = Publication { epoch, batches: 0, records: 0, values: Vec::new() };
         let (mut last, mut previous) = (self.state.last, self.state.previous);
         for body in bodies.iter().filter(|body| !body.is_empty()).take(BATCHES_MAX) {
-            let sequence = Sequence::new(epoch, publication.batches.into());
+            let n = self.first_n + u16::from(publication.batches);
+            let sequence = Sequence::new(epoch, n);
             let sealed = seal(identity, day_key, sequence, previous, body);
             let records = publication.records + body.len();
             let bytes = publication.bytes() + sealed.bytes();
@@ -248,6 +266,11 @@ impl Publisher {
     /// That the state which [`Self::unsaved`] gave is on the disk.
     pub fn state_saved(&mut self) {
         self.is_saved = true;
+    }
+
+    /// That this node announces itself without having published.
+    pub fn announced(&mut self, epoch: Epoch) {
+        self.unknown_until = self.unknown_until.max(epoch);
     }
 
     /// That an announcement with our own key was seen. If it is not one of ours, a copy of this node
@@ -501,6 +524,36 @@ mod tests {
         assert!(publisher.twin_seen);
         let until = EPOCH.plus(3);
         assert_eq!(publisher.may_publish(EPOCH.plus(2)), Err(Held::Waiting { until }));
+    }
+
+    #[test]
+    fn what_this_node_or_its_life_before_has_announced_is_no_twin() {
+        let mut publisher = Publisher::first(STAMP);
+        publisher.announced(EPOCH);
+        publisher.own_announcement(EPOCH, EPOCH.plus(1));
+        let state = publisher.unsaved().unwrap();
+        let mut again = Publisher::load(&state, STAMP, EPOCH.plus(1)).unwrap();
+        again.own_announcement(EPOCH.plus(1), EPOCH.plus(2));
+        assert!(!publisher.twin_seen && !again.twin_seen);
+        again.own_announcement(EPOCH.plus(2), EPOCH.plus(3));
+        assert!(again.twin_seen);
+    }
+
+    #[test]
+    fn copies_that_publish_in_one_epoch_use_sequences_of_their_own() {
+        let mut publisher = Publisher::first(STAMP);
+        let backup = prepare(&mut publisher, EPOCH, 1).unwrap();
+        let mut network = Network::default();
+        let mut used = std::collections::HashSet::new();
+        for process in 0..40 {
+            let random = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(process);
+            let copy = Publisher::load(&backup, Stamp([2; 32]), EPOCH).unwrap();
+            let mut copy = copy.in_slot(random);
+            prepare(&mut copy, EPOCH.plus(2), 1 + process as u32).unwrap();
+            let put = copy.saved(true).unwrap();
+            assert!(heads(&put).iter().all(|signed| used.insert(signed.header.sequence)));
+            network.put(&put);
+        }
     }
 
     #[test]

@@ -65,6 +65,7 @@ impl Session {
     /// That we are there, with nothing to tell: the members of a pool are believed and granted whatever they
     /// give, but must be known.
     fn announce_nothing(&mut self, epoch: Epoch) {
+        self.publisher.announced(epoch);
         self.announced_own = Some((epoch, 0, 0));
         self.look_at_page(epoch, 0);
         self.reader.look_for_grants();

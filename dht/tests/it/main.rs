@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[cfg(feature = "opendht")]
+mod crash;
 mod network;
 #[cfg(feature = "opendht")]
 mod node;

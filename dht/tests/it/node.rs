@@ -48,7 +48,7 @@ fn finish(node: &Node, operation: Operation) -> (Vec<Vec<u8>>, bool, u64) {
 }
 
 /// Puts until a node has taken it: at first nobody is known.
-fn put(node: &Node, place: Place, value: &[u8], kept: Kept) -> u64 {
+pub fn put(node: &Node, place: Place, value: &[u8], kept: Kept) -> u64 {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let operation = node.put(place, value, Some(USER_TYPE), kept).unwrap();
@@ -61,7 +61,7 @@ fn put(node: &Node, place: Place, value: &[u8], kept: Kept) -> u64 {
 }
 
 /// Gets until so many values are there.
-fn get(node: &Node, place: Place, count: usize) -> Vec<Vec<u8>> {
+pub fn get(node: &Node, place: Place, count: usize) -> Vec<Vec<u8>> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let (mut values, _, _) = finish(node, node.get(place).unwrap());
@@ -74,7 +74,7 @@ fn get(node: &Node, place: Place, count: usize) -> Vec<Vec<u8>> {
     }
 }
 
-fn body(records: u32) -> Body {
+pub fn body(records: u32) -> Body {
     let record = |n: u32| SourceRecord {
         source: SourceKey::of(std::net::Ipv4Addr::from(0x2000_0000 + n * 7919).into()),
         seen: SeenRecord {

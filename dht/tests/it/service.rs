@@ -1,6 +1,7 @@
 //! Whole nodes on loopback, with epochs of seconds instead of minutes.
 
 use std::borrow::Cow;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const EPOCH_S: u32 = 6;
 
 /// One node: its files, what it has seen, and what comes of it.
-struct Peer {
+pub struct Peer {
     service: Option<Service>,
     config: Config,
     database: PathBuf,
@@ -48,7 +49,7 @@ fn identity(database: &Path) -> NodeKey {
 }
 
 impl Peer {
-    fn start(folder: &TempDir, name: &str, config: Config) -> Self {
+    pub fn start(folder: &TempDir, name: &str, config: Config) -> Self {
         let database = folder.path().join(name);
         let (_, received) = bounded(1);
         let mut peer = Self {
@@ -89,7 +90,7 @@ impl Peer {
         self.received = received;
     }
 
-    fn key(&self) -> NodeKey {
+    pub fn key(&self) -> NodeKey {
         identity(&self.database)
     }
 
@@ -97,7 +98,11 @@ impl Peer {
         self.service.as_ref().unwrap()
     }
 
-    fn sees(&self, address: &'static str, verification: Verification) {
+    pub fn status(&self) -> Arc<sentrypeer_dht::status::Status> {
+        self.service().status()
+    }
+
+    pub fn sees(&self, address: &'static str, verification: Verification) {
         self.seen.lock().unwrap().push((address, verification));
     }
 
@@ -141,12 +146,19 @@ impl Peer {
 
 fn snapshot(seen: &[(&'static str, Verification)]) -> Snapshot {
     let now = Time::now();
-    let events = seen.iter().map(|(address, verification)| EventRef {
-        time: now,
-        source: format!("{address}:5060").parse().unwrap(),
+    let events = seen.iter().map(|(address, verification)| {
+        event(format!("{address}:5060").parse().unwrap(), *verification, now)
+    });
+    Snapshot::of_events(Uuid::nil(), Uuid::nil(), events, now)
+}
+
+fn event(source: SocketAddr, verification: Verification, time: Time) -> EventRef<'static> {
+    EventRef {
+        time,
+        source,
         destination: "192.0.2.1:5060".parse().unwrap(),
         transport: Transport::Udp,
-        verification: *verification,
+        verification,
         collected: Collected::Responsive,
         number_kind: NumberKind::Called,
         anomalies: Default::default(),
@@ -154,19 +166,57 @@ fn snapshot(seen: &[(&'static str, Verification)]) -> Snapshot {
         number: b"+442071234567",
         user_agent: b"",
         message: b"",
+    }
+}
+
+/// What this process has seen since a time: somebody new every second, whom no other process sees.
+pub fn sees_since(from_s: u64) -> Snapshot {
+    let now = Time::now();
+    let now_s = now.0 / 1_000_000_000;
+    let events = (from_s.max(now_s - 60)..=now_s).map(|second| {
+        let host = (second as u32 & 0xfff) << 12 | std::process::id() & 0xfff;
+        let source = SocketAddr::from((Ipv4Addr::from(0x2d00_0000 | host), 5060));
+        event(source, Verification::Tls, Time(second * 1_000_000_000))
     });
     Snapshot::of_events(Uuid::nil(), Uuid::nil(), events, now)
 }
 
+/// A service that sees what `snapshot` says and keeps its state in `store`.
+pub fn start_with(
+    config: Config,
+    store: Box<dyn StateStore>,
+    snapshot: impl Fn() -> Snapshot + Send + 'static,
+) -> Service {
+    let producer = Producer {
+        app_name: Cow::Borrowed("sentrypeer"),
+        app_version: Cow::Borrowed("0.1.0"),
+        node_id: Uuid::new_v4(),
+    };
+    let inputs = Inputs {
+        snapshot: Box::new(move || Some(Arc::new(snapshot()))),
+        policy: Box::new(|| Arc::new(Policy::default())),
+        events: Box::new(|_| Vec::new()),
+        producer,
+        peers: Box::new(|_| true),
+        heard: None,
+    };
+    Service::start(config, inputs, store).unwrap()
+}
+
 /// An OpenDHT node that only carries, and how others find it.
-fn carrier(network: u32) -> (node::Node, node::Config) {
+pub fn carrier(network: u32) -> (node::Node, node::Config) {
     let carrier = node::Node::start(&node::Config { network, ..Default::default() }).unwrap();
     let bootstrap = vec![format!("127.0.0.1:{}", carrier.port()).parse().unwrap()];
     (carrier, node::Config { network, bootstrap, port: 0 })
 }
 
 fn config(node: &node::Config) -> Config {
-    let calendar = Calendar::with_epoch_s(EPOCH_S);
+    config_of(node, EPOCH_S)
+}
+
+/// A node of the public network with epochs of so many seconds.
+pub fn config_of(node: &node::Config, epoch_s: u32) -> Config {
+    let calendar = Calendar::with_epoch_s(epoch_s);
     Config {
         node: node.clone(),
         settings: Settings { legacy: false, calendar, ..Settings::default() },
