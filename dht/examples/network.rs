@@ -1,7 +1,7 @@
 //! The simulation of `tests/it/network.rs` with as many nodes as wanted:
 //!
 //! ```text
-//! cargo run --release -p sentrypeer-dht --example network -- [NODES] [FULL READERS] [DAYS]
+//! cargo run --release -p sentrypeer-dht --example network -- [NODES] [FULL READERS] [DAYS] [OTHERS SIMULATED WHOLE]
 //! ```
 
 #[path = "../tests/it/network.rs"]
@@ -15,10 +15,11 @@ fn main() {
     let argument = |at: usize, default: usize| {
         std::env::args().nth(at).and_then(|text| text.parse().ok()).unwrap_or(default)
     };
-    let honest = argument(1, 1000);
+    let (honest, full_readers) = (argument(1, 1000), argument(2, 50));
     let plan = Plan {
         honest,
-        full_readers: argument(2, 50),
+        full_readers,
+        light: argument(4, honest - full_readers).min(honest - full_readers),
         light_partners: 200,
         liars: honest / 50,
         sybils: honest * 3 / 10,

@@ -12,10 +12,10 @@ use foldhash::fast::RandomState;
 use foldhash::quality::RandomState as QualityState;
 
 use crate::epoch::{Day, Epoch, Sequence};
+use crate::epoch_read::EpochRead;
 use crate::limits::{
-    ACTIVE_EPOCHS_MIN, ACTIVE_WINDOW, BATCHES_MAX, CONFIRMED_SHARE, CONFIRMED_SHARE_FROM,
-    CONFIRMER_CREDIT_MIN, CREDIT_EPOCH_MAX, CREDIT_HALF_LIFE_S, CREDIT_MAX, FIRST_MIN,
-    GRANT_CREDIT_MIN, PEERS_MAX, RECORDS_MAX,
+    ACTIVE_EPOCHS_MIN, ACTIVE_WINDOW, CONFIRMED_SHARE, CONFIRMED_SHARE_FROM, CONFIRMER_CREDIT_MIN,
+    CREDIT_EPOCH_MAX, CREDIT_HALF_LIFE_S, CREDIT_MAX, FIRST_MIN, GRANT_CREDIT_MIN, PEERS_MAX,
 };
 use crate::rules::Rules;
 use crate::wire::NodeKey;
@@ -56,36 +56,6 @@ pub struct Peer {
     /// Bit n: a batch was brought n epochs before `last`.
     pub(crate) active: u128,
     read: [EpochRead; 3],
-}
-
-/// What was read of one epoch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct EpochRead {
-    epoch: Epoch,
-    /// Which of the epoch's batches: the first [`Self::taken`] of these.
-    batches: [u16; BATCHES_MAX],
-    taken: u8,
-    records: u16,
-    /// All of it, whichever those were.
-    is_closed: bool,
-}
-
-impl EpochRead {
-    fn of(epoch: Epoch) -> Self {
-        Self { epoch, ..Self::default() }
-    }
-
-    fn has(&self, n: u16) -> bool {
-        self.is_closed || self.batches[..self.taken.into()].contains(&n)
-    }
-
-    /// Notes a batch. Whether there was room for it.
-    fn take(&mut self, n: u16) -> bool {
-        let Some(free) = self.batches.get_mut(usize::from(self.taken)) else { return false };
-        *free = n;
-        self.taken += 1;
-        true
-    }
 }
 
 impl Peer {
@@ -155,8 +125,11 @@ impl Peer {
 
     /// That everything up to its last batch was read before, by an earlier run.
     pub(crate) fn close(&mut self) {
-        let epoch = self.sequence.epoch();
-        self.read[0] = EpochRead { is_closed: true, ..EpochRead::of(epoch) };
+        let last = self.sequence.epoch();
+        self.read = [0, 1, 2].map(|back| {
+            let epoch = Epoch(last.0.saturating_sub(back));
+            EpochRead::closed(epoch)
+        });
     }
 
     fn mark(&mut self, epoch: Epoch) {
@@ -198,12 +171,7 @@ impl Peer {
             }
         };
         let read = &mut self.read[at];
-        if read.has(sequence.n()) || !read.take(sequence.n()) {
-            return None;
-        }
-        let admitted = records.min(RECORDS_MAX as u16 - read.records);
-        read.records += admitted;
-        Some(admitted)
+        read.admit(sequence.n(), records)
     }
 }
 

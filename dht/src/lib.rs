@@ -24,6 +24,7 @@ mod ballot;
 pub mod book;
 pub mod bootstrap;
 pub mod epoch;
+mod epoch_read;
 #[cfg(feature = "opendht")]
 mod ffi;
 pub mod grants;

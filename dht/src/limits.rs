@@ -153,6 +153,10 @@ pub const TOLD_MAX: usize = 200_000;
 /// Epochs after its own in which a batch is still taken. Nodes keep theirs for 20 minutes.
 pub const LATE_EPOCHS_MAX: u32 = 6;
 
+/// Epochs before the one that is read of which batches are asked for too, where nothing could be read then:
+/// nodes keep what they put for as long.
+pub const MISSED_EPOCHS_MAX: u32 = (PUT_KEPT_S / EPOCH_S as u64) as u32;
+
 // ---- Announcements and grants.
 
 /// Keys that the announcements of an epoch are spread over.

@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::epoch::{Calendar, Day, Epoch};
 use crate::keys::DayKey;
 use crate::limits::{
-    GETS_EPOCH_MAX, GRANT_LOOK_PAUSE_S, PAGE_VALUES, PAGES, PEERS_MAX, PROOF_LOOK_PAUSE_S,
-    READ_AFTER_S, READ_AGAIN_S, READ_JITTER_S, SHARDS, SILENT_EPOCHS, SILENT_PAUSE,
+    GETS_EPOCH_MAX, GRANT_LOOK_PAUSE_S, MISSED_EPOCHS_MAX, PAGE_VALUES, PAGES, PEERS_MAX,
+    PROOF_LOOK_PAUSE_S, READ_AFTER_S, READ_AGAIN_S, READ_JITTER_S, SHARDS, SILENT_EPOCHS,
+    SILENT_PAUSE,
 };
 use crate::wire::NodeKey;
 use crate::wire::grant::Grant;
@@ -70,6 +71,10 @@ pub struct Reader {
     asked: BTreeSet<NodeKey>,
     found: BTreeSet<NodeKey>,
     made: usize,
+    /// Whether anything of others was found in this epoch: the network is there.
+    is_connected: bool,
+    /// Epochs before this one in which nothing was.
+    missed: u32,
     grants_looked_s: u64,
     jitter_s: u64,
     /// Gets that were planned and not made, because the next epoch came or there were too many.
@@ -90,13 +95,16 @@ impl Reader {
             asked: BTreeSet::new(),
             found: BTreeSet::new(),
             made: 0,
+            is_connected: false,
+            missed: 0,
             grants_looked_s: 0,
             jitter_s: jitter % span,
             given_up: 0,
         }
     }
 
-    /// That a node lets us read it for a day. Keys of days long past are forgotten.
+    /// That a node lets us read it for a day. Keys of days long past are forgotten. Who could not be read
+    /// before, because we have just begun or it has, is asked for what it still keeps.
     pub fn granted(&mut self, grant: &Grant, today: Day) {
         let is_near = grant.day.0 + 1 >= today.0 && grant.day.0 <= today.0 + 1;
         if !is_near
@@ -104,9 +112,30 @@ impl Reader {
         {
             return;
         }
+        let is_new = !self.partners.contains_key(&grant.granter);
         let partner = self.partners.entry(grant.granter).or_default();
         partner.days.retain(|day, _| day.0 + 1 >= today.0);
         partner.days.insert(grant.day, grant.day_key);
+        if is_new {
+            self.ask_back(grant.granter, MISSED_EPOCHS_MAX);
+        }
+    }
+
+    /// That something of others was found. What could not be read while nothing was is asked for now.
+    pub fn connected(&mut self) {
+        if !std::mem::replace(&mut self.is_connected, true) && self.missed > 0 {
+            for node in self.asked.clone() {
+                self.ask_back(node, self.missed);
+            }
+        }
+    }
+
+    fn ask_back(&mut self, node: NodeKey, epochs: u32) {
+        for epoch in (1..=epochs).filter_map(|back| self.epoch.0.checked_sub(back)).map(Epoch) {
+            if self.can_read(node, epoch) {
+                self.queue.push_back(Get::Batches { node, epoch });
+            }
+        }
     }
 
     /// What opens the batches of a node in an epoch.
@@ -159,20 +188,34 @@ impl Reader {
 
     fn begin(&mut self, epoch: Epoch, now_s: u64, order: &impl Fn(NodeKey) -> Option<u64>) {
         self.given_up += self.queue.len() as u64;
-        let (asked, found) = (std::mem::take(&mut self.asked), std::mem::take(&mut self.found));
-        for (node, partner) in &mut self.partners {
-            if found.contains(node) {
-                partner.silent = 0;
-            } else if asked.contains(node) {
-                partner.silent = partner.silent.saturating_add(1);
-            }
-        }
+        self.count_silence();
+        self.count_missed(epoch);
         let today = self.calendar.day(epoch);
         self.partners.retain(|_, partner| partner.days.keys().any(|day| day.0 + 1 >= today.0));
         (self.epoch, self.made) = (epoch, 0);
         (self.queue, self.again) = (VecDeque::new(), BTreeSet::new());
         self.plan_partners(order);
         self.plan_strangers(epoch, now_s);
+    }
+
+    /// Who was asked and had nothing to tell. Without a network nobody is to blame.
+    fn count_silence(&mut self) {
+        let (asked, found) = (std::mem::take(&mut self.asked), std::mem::take(&mut self.found));
+        for (node, partner) in &mut self.partners {
+            if found.contains(node) {
+                partner.silent = 0;
+            } else if self.is_connected && asked.contains(node) {
+                partner.silent = partner.silent.saturating_add(1);
+            }
+        }
+    }
+
+    fn count_missed(&mut self, next: Epoch) {
+        let is_first = self.epoch == Epoch(0);
+        let before = if self.is_connected { 0 } else { self.missed.saturating_add(1) };
+        let skipped = next.since(self.epoch).saturating_sub(1);
+        let missed = before.saturating_add(skipped).min(MISSED_EPOCHS_MAX);
+        (self.missed, self.is_connected) = (if is_first { 0 } else { missed }, false);
     }
 
     /// Partners, in order. Who was silent long is asked now and then only, until it announces.
@@ -372,6 +415,7 @@ mod tests {
         let epochs = 60;
         for n in 1..=epochs {
             reader.tick(START + n * 600 + READ_AFTER_S, |_| Some(0));
+            reader.connected();
             times += asked(&drain(&mut reader)).len() as u64;
         }
         let expected = u64::from(SILENT_EPOCHS)
@@ -384,6 +428,43 @@ mod tests {
             announced += asked(&drain(&mut reader)).len() as u64;
         }
         assert_eq!(announced, u64::from(SILENT_PAUSE));
+    }
+
+    #[test]
+    fn what_was_missed_is_asked_for_when_the_network_is_back() {
+        let mut reader = reader(2);
+        let at = |n: u64| START + n * 600 + READ_AFTER_S;
+        let late = |gets: &[Get], epoch: Epoch| {
+            gets.iter()
+                .filter(|get| matches!(get, Get::Batches { epoch: e, .. } if *e < epoch))
+                .count()
+        };
+        let mut read = |n, is_there: bool| {
+            reader.tick(at(n), |_| Some(0));
+            if is_there {
+                reader.connected();
+                reader.connected();
+            }
+            late(&drain(&mut reader), reader.epoch())
+        };
+        assert_eq!([read(1, true), read(2, true)], [0, 0]);
+        assert_eq!([read(3, false), read(4, true)], [0, 2], "one epoch of two partners");
+        assert_eq!([read(5, true), read(8, true)], [0, 4], "two were skipped");
+        assert_eq!((9..20).map(|n| read(n, false)).sum::<usize>(), 0);
+        assert_eq!(read(20, true), 2 * MISSED_EPOCHS_MAX as usize, "and no more than is kept");
+    }
+
+    #[test]
+    fn who_grants_for_the_first_time_is_asked_for_what_it_keeps() {
+        let mut reader = reader(0);
+        reader.tick(START + 5 * 600 + READ_AFTER_S, |_| Some(0));
+        drain(&mut reader);
+        let today = CALENDAR().day(reader.epoch());
+        let grant = Grant { granter: node(1), day: today, day_key: DayKey([1; 32]) };
+        reader.granted(&grant, today);
+        assert_eq!(drain(&mut reader).len(), MISSED_EPOCHS_MAX as usize);
+        reader.granted(&Grant { day: Day(today.0 + 1), ..grant }, today);
+        assert_eq!(drain(&mut reader), []);
     }
 
     #[test]

@@ -99,7 +99,7 @@ fn what_peers_send_is_read_or_refused() {
     ];
     for seed in seeds {
         // Every decoder on every seed; each byte changed where there is no signature to check.
-        for which in 0..8 {
+        for which in 0..16 {
             wire::check(&[&[which], &seed[1..]].concat());
         }
         if seed[0] < 4 {

@@ -136,6 +136,8 @@ pub struct Counts {
     pub half_read_dropped: u64,
     /// Data of others that nobody took in time.
     pub output_dropped: u64,
+    /// Epochs whose publication no node took in time.
+    pub epochs_unheard: u64,
     /// Puts that no node took.
     pub puts_failed: u64,
 }
@@ -194,7 +196,9 @@ pub struct Session {
     put_at_s: u64,
     random: u64,
     granted_in: Epoch,
-    /// When somebody was granted who could not read us when most was told.
+    /// Where our last publication was put and no node has taken it yet.
+    untaken: Vec<Place>,
+    /// When somebody was granted who could not read us when most was told, or nobody could.
     new_listener: Option<Epoch>,
     retold_s: u64,
 }
@@ -233,7 +237,7 @@ impl Session {
             reader: Reader::new(calendar, begin.random),
             identity: begin.identity,
             book: begin.book,
-            publisher: begin.publisher,
+            publisher: begin.publisher.in_slot(begin.random),
             selection: Selection::default(),
             legacy_out: legacy::Publisher::default(),
             legacy_in: legacy::Reader::new(begin.node_id),
@@ -257,6 +261,7 @@ impl Session {
             put_at_s: 0,
             random: begin.random,
             granted_in: Epoch(0),
+            untaken: Vec::new(),
             new_listener: None,
             retold_s: 0,
             settings,
@@ -284,6 +289,7 @@ impl Session {
     pub fn restarted(&mut self, now_s: u64) {
         self.kept.clear();
         self.failed.clear();
+        self.untaken.clear();
         self.half_read.clear();
         self.legacy_live.clear();
         self.actions
@@ -321,6 +327,11 @@ impl Session {
 
     /// A new epoch has begun.
     fn turn(&mut self, now: Now) {
+        if !std::mem::take(&mut self.untaken).is_empty() {
+            // What comes after its epoch nobody looks for: it is told again, when somebody may hear it.
+            self.counts.epochs_unheard += 1;
+            self.new_listener = Some(self.epoch);
+        }
         self.epoch = now.epoch;
         let (from, until) = (crate::limits::PUT_FROM_PERCENT, crate::limits::PUT_UNTIL_PERCENT);
         let percent = from + self.random() % (until - from);

@@ -103,6 +103,7 @@ impl Session {
         self.book.ledger.gave(day, publication.records.into());
         self.counts.batches_given += u64::from(publication.batches);
         self.counts.records_given += u64::from(publication.records);
+        self.untaken = publication.values.iter().map(|(place, _)| *place).collect();
         self.put_publication(&publication);
         self.reader.look_for_grants();
     }
@@ -229,6 +230,9 @@ impl Session {
         let Tag::Put { place, until_s } = tag else { return };
         if is_ok {
             self.kept.push((place, id, until_s));
+            if let Some(at) = self.untaken.iter().position(|untaken| *untaken == place) {
+                self.untaken.swap_remove(at);
+            }
             return;
         }
         self.counts.puts_failed += 1;

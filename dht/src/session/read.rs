@@ -124,6 +124,7 @@ impl Session {
         if said.node == self.identity.node() {
             return self.publisher.own_announcement(epoch, now.epoch);
         }
+        self.reader.connected();
         self.book.ledger.announced(said.node, said.seal_key, epoch, now.s);
         self.announced.insert(said.node, said.batches);
         self.reader.announced(said.node, epoch);
@@ -158,6 +159,7 @@ impl Session {
         if header.node != node || header.epoch() != epoch {
             return Err(Refused::Range("place"));
         }
+        self.reader.connected();
         // A copy from another holder of the value.
         if self.book.ledger.has_read(node, header.sequence)
             && !self.book.trust.is_news(&head.signed)
@@ -236,6 +238,9 @@ impl Session {
                 self.counts.records_got += batch.entries.len() as u64;
                 self.put_out(PeerData::Batch(batch));
             }
+        }
+        if epoch != self.reader.epoch() {
+            return;
         }
         let read = self.read.entry(node).or_default();
         *read = read.saturating_add(1);

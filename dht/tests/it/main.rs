@@ -4,6 +4,8 @@
 
 #[cfg(feature = "opendht")]
 mod crash;
+#[cfg(feature = "opendht")]
+mod flood;
 mod network;
 #[cfg(feature = "opendht")]
 mod node;

@@ -5,6 +5,9 @@
 //! What is in it: nodes that come and go, clocks that are wrong, gets that are lost; liars that all
 //! name the same victims, some of them old keys; Sybils, three hundred keys made on one day; free
 //! riders that publish nothing, and others that repeat what they read.
+//!
+//! A network that is too large for that is simulated in part: some light nodes whole, and of the others what
+//! they publish. To whom such a one grants is what one of the whole light nodes decides.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -39,6 +42,8 @@ const VICTIMS: u32 = 0x5000_0000;
 pub struct Plan {
     pub honest: usize,
     pub full_readers: usize,
+    /// Of the other honest nodes those that are simulated whole.
+    pub light: usize,
     /// Partners that the other honest nodes read at once.
     pub light_partners: usize,
     pub liars: usize,
@@ -88,6 +93,8 @@ pub struct Outcome {
 enum Kind {
     Full,
     Light,
+    /// Only what it publishes is simulated.
+    Mere,
     Liar,
     Sybil,
     Silent,
@@ -96,7 +103,11 @@ enum Kind {
 
 impl Kind {
     fn is_honest(self) -> bool {
-        matches!(self, Self::Full | Self::Light)
+        matches!(self, Self::Full | Self::Light | Self::Mere)
+    }
+
+    fn reads(self) -> bool {
+        !matches!(self, Self::Mere | Self::Liar | Self::Sybil)
     }
 }
 
@@ -183,7 +194,7 @@ pub fn run(plan: Plan) -> Outcome {
         in_parallel(&mut nodes, plan.threads, |node| {
             live(node, &plan, step, begin_s, &recent, &index);
         });
-        deliver_grants(&mut nodes, &mut outcome);
+        deliver_grants(&mut nodes, &plan, &mut outcome);
         note(&mut nodes, &world, &plan, &mut reached, &mut outcome);
         if (step + 1) % EPOCHS_A_DAY == 0 {
             outcome.readable_by_day.push(readable(&nodes, &plan, step));
@@ -238,7 +249,8 @@ fn world(plan: &Plan, random: &mut Random) -> World {
 fn nodes(plan: &Plan, random: &mut Random) -> Vec<Node> {
     let kinds = [
         (Kind::Full, plan.full_readers),
-        (Kind::Light, plan.honest - plan.full_readers),
+        (Kind::Light, plan.light),
+        (Kind::Mere, plan.honest - plan.full_readers - plan.light),
         (Kind::Liar, plan.liars),
         (Kind::Sybil, plan.sybils),
         (Kind::Silent, plan.silent_riders),
@@ -255,7 +267,7 @@ fn nodes(plan: &Plan, random: &mut Random) -> Vec<Node> {
         .map(|node| node.key)
         .collect();
     let before = START - 8 * DAY_S;
-    for node in nodes.iter_mut().filter(|node| node.kind.is_honest()) {
+    for node in nodes.iter_mut().filter(|node| node.kind.is_honest() && node.reads()) {
         for key in &old {
             node.book.ledger.meet(*key, Epoch((before / EPOCH_S) as u32), before);
         }
@@ -280,7 +292,7 @@ fn node(index: usize, kind: Kind, all: usize, random: &mut Random) -> Node {
         random: Random(random.next()),
         is_away: false,
         book: Book::new(Rules::default(), Trust::default()),
-        keys: vec![[0; 2]; all],
+        keys: vec![[0; 2]; if kind.reads() { all } else { 0 }],
         inbox: Vec::new(),
         partners: Vec::new(),
         pending: Vec::new(),
@@ -316,7 +328,7 @@ impl Node {
     }
 
     fn reads(&self) -> bool {
-        !matches!(self.kind, Kind::Liar | Kind::Sybil)
+        self.kind.reads()
     }
 }
 
@@ -391,7 +403,7 @@ fn told(node: &mut Node, plan: &Plan, step: u32, put_s: u64) -> Vec<SourceRecord
         methods: 1,
     };
     match node.kind {
-        Kind::Full | Kind::Light | Kind::Echo => {
+        Kind::Full | Kind::Light | Kind::Mere | Kind::Echo => {
             let (now, later): (Vec<_>, Vec<_>) =
                 node.pending.drain(..).partition(|(_, at)| *at <= put_s);
             node.pending = later;
@@ -399,7 +411,7 @@ fn told(node: &mut Node, plan: &Plan, step: u32, put_s: u64) -> Vec<SourceRecord
             let mut records = Vec::new();
             for (attacker, at) in now {
                 let source = address(ATTACKERS, attacker);
-                if node.kind.is_honest() {
+                if node.kind.is_honest() && node.reads() {
                     node.book.own_source(&source, told_now);
                 }
                 if node.told.insert(attacker) {
@@ -559,10 +571,13 @@ fn grant(node: &mut Node, now: Now, index: &HashMap<NodeKey, u32>) {
         .extend(made.iter().filter_map(|grant| Some((*index.get(&grant.node)?, grant.day.0))));
 }
 
-fn deliver_grants(nodes: &mut [Node], outcome: &mut Outcome) {
+fn deliver_grants(nodes: &mut [Node], plan: &Plan, outcome: &mut Outcome) {
     for granter in 0..nodes.len() {
         for (to, day) in std::mem::take(&mut nodes[granter].grants) {
-            nodes[to as usize].inbox.push((granter as u32, day));
+            let to = &mut nodes[to as usize];
+            if to.reads() {
+                to.inbox.extend(followers(granter, plan).map(|granter| (granter as u32, day)));
+            }
         }
     }
     // Grants to one node lie on 64 keys of each day.
@@ -570,6 +585,14 @@ fn deliver_grants(nodes: &mut [Node], outcome: &mut Outcome) {
         let bytes = (node.inbox.len() * GRANT_BYTES / 64) as u64;
         outcome.hottest_key_bytes = outcome.hottest_key_bytes.max(bytes);
     }
+}
+
+/// A node, and those that grant as it does.
+fn followers(granter: usize, plan: &Plan) -> impl Iterator<Item = usize> {
+    let whole = plan.full_readers + plan.light;
+    let is_light = (plan.full_readers..whole).contains(&granter);
+    let first = if is_light { granter + plan.light } else { usize::MAX };
+    std::iter::once(granter).chain((first..plan.honest).step_by(plan.light.max(1)))
 }
 
 /// How much lies on the keys of this epoch, and how much is read from them.
@@ -722,7 +745,7 @@ pub fn report(plan: &Plan, outcome: &Outcome, seconds: f64) -> String {
     let by_day: Vec<String> =
         outcome.readable_by_day.iter().map(|part| format!("{:.0}", *part as f64 / 10.0)).collect();
     format!(
-        "{} publishers, {} full readers, {} days; {} liars, {} Sybils, {} + {} free riders; {:.0} s\n\
+        "{} publishers, {} full readers ({} others whole), {} days; {} liars, {} Sybils, {} + {} free riders; {:.0} s\n\
          known to 95 %: {} of {} attackers; after minutes: median {:.1}, 90 % {:.1}, 99 % {:.1}\n\
          listed at 95 %: {} of {} attackers; after minutes: median {:.0}, 90 % {:.0}\n\
          false blocks: {}\n\
@@ -733,6 +756,7 @@ pub fn report(plan: &Plan, outcome: &Outcome, seconds: f64) -> String {
          votes: {}",
         plan.honest,
         plan.full_readers,
+        plan.light,
         plan.days,
         plan.liars,
         plan.sybils,

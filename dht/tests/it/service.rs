@@ -107,7 +107,7 @@ impl Peer {
     }
 
     /// Waits until a batch names this address.
-    fn hears_of(&self, address: &str) -> PeerBatch {
+    pub fn hears_of(&self, address: &str) -> PeerBatch {
         let wanted = Subject::Source(SourceKey::of(address.parse().unwrap()));
         self.hears(|batch| batch.entries.iter().any(|entry| entry.subject == wanted))
     }
@@ -135,7 +135,7 @@ impl Peer {
     }
 
     /// Waits until the status is so.
-    fn waits_for(&self, what: &str, is_so: impl Fn(&sentrypeer_dht::status::Status) -> bool) {
+    pub fn waits_for(&self, what: &str, is_so: impl Fn(&sentrypeer_dht::status::Status) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !is_so(&self.service().status()) {
             assert!(Instant::now() < deadline, "{what}: {:?}", self.service().status());

@@ -9,6 +9,7 @@ fn plan() -> Plan {
     let whole = Plan {
         honest: 1000,
         full_readers: 50,
+        light: 950,
         light_partners: 200,
         liars: 20,
         sybils: 300,
@@ -24,9 +25,14 @@ fn plan() -> Plan {
         threads: 2,
     };
     if cfg!(debug_assertions) {
-        let part =
-            Plan { honest: 100, full_readers: 10, liars: 4, sybils: 30, silent_riders: 5, ..whole };
-        Plan { echo_riders: 5, attackers_a_day: 100, visits_per_mille: 500, ..part }
+        let part = Plan { honest: 100, full_readers: 10, light: 90, liars: 4, sybils: 30, ..whole };
+        Plan {
+            silent_riders: 5,
+            echo_riders: 5,
+            attackers_a_day: 100,
+            visits_per_mille: 500,
+            ..part
+        }
     } else {
         whole
     }
