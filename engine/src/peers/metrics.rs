@@ -42,6 +42,12 @@ const PLAIN: &[Plain] = &[
         "How often OpenDHT was started again.",
         |status| status.restarts,
     ),
+    (
+        "sentrypeer_peers_epochs_unheard_total",
+        Kind::Counter,
+        "Epochs whose batches no node took in time. They are told again.",
+        |status| status.counts.epochs_unheard,
+    ),
     ("sentrypeer_peers_puts_failed_total", Kind::Counter, "Values that no node took.", |status| {
         status.counts.puts_failed
     }),

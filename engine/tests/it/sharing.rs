@@ -366,6 +366,8 @@ fn await_healed(nodes: &[Sharer; 5]) {
         std::thread::sleep(Duration::from_millis(200));
     }
     eprintln!("healed after {:.0} s", begin.elapsed().as_secs_f64());
+    let unheard = || nodes[0].node.metric("sentrypeer_peers_epochs_unheard_total");
+    assert!(nodes[0].place.inside(unheard) > 0, "what could not be told was not noticed");
     let only_there = [&nodes[2], &nodes[3]].map(Sharer::blocked);
     assert!(only_there.iter().all(|blocked| blocked.is_disjoint(&BTreeSet::from([53, 54]))));
 }
