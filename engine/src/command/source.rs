@@ -3,11 +3,10 @@
 use std::path::Path;
 
 use sentrypeer_archive::import::{self, Format, ImportError};
-use sentrypeer_archive::imported::{self, Summary};
+use sentrypeer_archive::imported::Summary;
 use sentrypeer_storage::event::Seq;
 use sentrypeer_storage::identity::beside;
 use sentrypeer_storage::limits::{IMPORT_EVENTS_MAX, LOG_READ_BYTES_MAX};
-use sentrypeer_storage::log::StoredEvent;
 use sentrypeer_storage::{Options, maintain};
 use uuid::Uuid;
 
@@ -106,7 +105,7 @@ fn batch_of(file: &mut import::Import) -> Option<Batch> {
         match file.next() {
             Some(Ok(event)) => {
                 bytes += event.message.len();
-                events.push((event.id, stored(event)));
+                events.push((event.id, event.into_stored()));
             }
             Some(Err(_)) => {}
             None => break,
@@ -114,25 +113,6 @@ fn batch_of(file: &mut import::Import) -> Option<Batch> {
     }
     let place = file.so_far().place;
     (!events.is_empty() || place != before).then_some(Batch { place, events })
-}
-
-fn stored(event: imported::Imported) -> StoredEvent {
-    StoredEvent {
-        seq: Seq(0),
-        id: event.id,
-        time: event.time,
-        source: event.source,
-        destination: event.destination,
-        transport: event.transport,
-        verification: event.verification,
-        collected: event.collected,
-        number_kind: event.number_kind,
-        anomalies: event.anomalies,
-        method: event.method,
-        number: event.number,
-        user_agent: event.user_agent,
-        message: event.message,
-    }
 }
 
 /// A database of this program that is read.

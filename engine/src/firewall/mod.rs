@@ -155,7 +155,11 @@ pub fn run(database: &std::path::Path, wanted: &Wanted) -> Result<(), FirewallEr
             match set.round() {
                 Ok(Some(done)) => log::info!("{done}"),
                 Ok(None) => {}
-                Err(error) if is_once => outcome = Err(error),
+                Err(error) if is_once => {
+                    if let Err(earlier) = std::mem::replace(&mut outcome, Err(error)) {
+                        log::error!("{earlier}");
+                    }
+                }
                 Err(error) => set.complain(&error),
             }
         }

@@ -236,6 +236,8 @@ impl Loop {
         let _ = socket.set_nodelay(true);
         let Some(id) = self.shard.admit(socket.as_raw_fd(), path) else { return };
         let token = Token(self.datagram_ports + self.listeners.len() + id.index());
+        // Who had the place before may have been left alone for a while.
+        self.resting.remove(&token);
         if let Err(error) = self.poll.registry().register(&mut socket, token, Interest::READABLE) {
             self.shard.accept_failed(&error);
             self.shard.ended(id);

@@ -63,15 +63,11 @@ impl Closing {
 
 /// The state of one connection.
 pub struct Stream {
-    path: Path,
+    caller: Caller,
     tls: Option<Tls>,
     framer: Framer,
     /// Wire bytes that wait to be sent.
     out: Vec<u8>,
-    /// A message of SIP came.
-    proven: bool,
-    /// A message came that somebody else may have sent: whose the others are cannot be known either.
-    relayed: bool,
     /// Messages that came so far.
     messages: u64,
     /// Something came that gave an event.
@@ -82,6 +78,28 @@ pub struct Stream {
     partial: bool,
     /// It is over: what there was to record is recorded.
     over: bool,
+}
+
+/// Whose connection it is, and what is known of that.
+struct Caller {
+    path: Path,
+    /// A message of SIP came.
+    proven: bool,
+    /// A message came that somebody else may have sent: whose the others are cannot be known either.
+    relayed: bool,
+}
+
+impl Caller {
+    /// What is known of a message that comes now.
+    fn meta(&self, time: Time, framing: Anomalies) -> Meta {
+        let verification = match self.path.transport {
+            _ if !self.proven => Verification::Unverified,
+            _ if self.relayed => Verification::Relayed,
+            Transport::Tls => Verification::Tls,
+            _ => Verification::Connected,
+        };
+        Meta { time, path: self.path, verification, framing }
+    }
 }
 
 struct Tls {
@@ -96,12 +114,10 @@ impl Stream {
     pub fn new(path: Path, tls: Option<ServerConnection>) -> Self {
         let tls = tls.map(|connection| Tls { connection: Box::new(connection), head: Vec::new() });
         Self {
-            path,
+            caller: Caller { path, proven: false, relayed: false },
             tls,
             framer: Framer::new(),
             out: Vec::new(),
-            proven: false,
-            relayed: false,
             messages: 0,
             recorded: false,
             frames: 0,
@@ -113,7 +129,7 @@ impl Stream {
     /// The other side's address.
     #[must_use]
     pub fn source(&self) -> IpAddr {
-        self.path.source.ip()
+        self.caller.path.source.ip()
     }
 
     /// Whether a TLS handshake is still going on.
@@ -267,15 +283,10 @@ impl Stream {
                 let message = sip::parse(bytes);
                 self.messages += 1;
                 recorder.counters.add(Count::StreamMessages, 1);
-                self.proven |= !matches!(message.kind(), Kind::NotSip(_));
-                let meta = meta(
-                    self.path,
-                    now,
-                    level(self.path.transport, self.proven, self.relayed),
-                    anomalies,
-                );
+                self.caller.proven |= !matches!(message.kind(), Kind::NotSip(_));
+                let meta = self.caller.meta(now, anomalies);
                 let seen = recorder.look(&message, &meta);
-                self.relayed |= seen.way == Way::Relayed;
+                self.caller.relayed |= seen.way == Way::Relayed;
                 // What is answered is kept: without room for the event there is no answer either.
                 if recorder.record(&message, &meta, &seen) {
                     recorder.answer(&message, &meta, &seen, REPLY_BYTES_MAX, reply);
@@ -303,43 +314,19 @@ impl Stream {
             if let Frame::Message { bytes, anomalies } = frame {
                 self.recorded = true;
                 let message = sip::parse(bytes);
-                let meta = meta(
-                    self.path,
-                    now,
-                    level(self.path.transport, self.proven, self.relayed),
-                    anomalies,
-                );
+                let meta = self.caller.meta(now, anomalies);
                 let seen = recorder.look(&message, &meta);
                 recorder.record(&message, &meta, &seen);
             }
         }
         if !self.recorded {
             let head = self.tls.as_ref().map_or(&[][..], |tls| &tls.head);
-            let meta = meta(
-                self.path,
-                now,
-                level(self.path.transport, self.proven, self.relayed),
-                Anomalies::default(),
-            );
+            let meta = self.caller.meta(now, Anomalies::default());
             let message = sip::parse(head);
             let seen = recorder.look(&message, &meta);
             recorder.record(&message, &meta, &seen);
         }
     }
-}
-
-/// What a connection proves of its source.
-fn level(transport: Transport, proven: bool, relayed: bool) -> Verification {
-    match transport {
-        _ if !proven => Verification::Unverified,
-        _ if relayed => Verification::Relayed,
-        Transport::Tls => Verification::Tls,
-        _ => Verification::Connected,
-    }
-}
-
-fn meta(path: Path, time: Time, verification: Verification, framing: Anomalies) -> Meta {
-    Meta { time, path, verification, framing }
 }
 
 impl Tls {

@@ -109,16 +109,7 @@ impl Streams {
             return None;
         }
         let stream = Stream::new(path, self.tls_state(path.transport));
-        let id = self.place(Slot {
-            stream,
-            socket,
-            opened: now,
-            heard: now,
-            frames: 0,
-            partial: None,
-            blocked: None,
-            closing: None,
-        });
+        let id = self.place(Slot::new(stream, socket, now));
         self.roster.enter(id.0, key, is_tls, now);
         Some(id)
     }
@@ -258,6 +249,19 @@ impl Streams {
 }
 
 impl Slot {
+    fn new(stream: Stream, socket: RawFd, now: Instant) -> Self {
+        Self {
+            stream,
+            socket,
+            opened: now,
+            heard: now,
+            frames: 0,
+            partial: None,
+            blocked: None,
+            closing: None,
+        }
+    }
+
     /// Reads, by way of `buffer`, and answers.
     fn turn(&mut self, buffer: &mut [u8], recorder: &mut Recorder) -> Option<Turn> {
         for _ in 0..STREAM_READS_PER_TURN {
@@ -367,16 +371,7 @@ mod tests {
     fn slot(now: Instant) -> Slot {
         let address = "192.0.2.1:5060".parse().unwrap();
         let path = Path { source: address, destination: address, transport: Transport::Tcp };
-        Slot {
-            stream: Stream::new(path, None),
-            socket: -1,
-            opened: now,
-            heard: now,
-            frames: 0,
-            partial: None,
-            blocked: None,
-            closing: None,
-        }
+        Slot::new(Stream::new(path, None), -1, now)
     }
 
     fn hears(slot: &mut Slot, text: &str, at: Instant) {

@@ -83,23 +83,41 @@ fn of_status(status: &Status, out: &mut String) {
     let subjects = |of: (usize, usize)| [("address", of.0 as u64), ("number", of.1 as u64)];
     let both = |given, got| [("given", given), ("got", got)];
     let (gauge, counter) = (Kind::Gauge, Kind::Counter);
-    let name = "sentrypeer_peers_named";
-    labelled(out, name, gauge, "What other nodes name.", "kind", subjects(status.named));
-    let name = "sentrypeer_peers_listed";
-    let help = "What is acted on because enough other nodes say so.";
-    labelled(out, name, gauge, help, "kind", subjects(status.listed));
-    let name = "sentrypeer_peers_batches_total";
-    let values = both(counts.batches_given, counts.batches_got);
-    labelled(out, name, counter, "Signed batches.", "direction", values);
-    let name = "sentrypeer_peers_records_total";
-    let values = both(counts.records_given, counts.records_got);
-    labelled(out, name, counter, "Records in signed batches.", "direction", values);
-    let name = "sentrypeer_peers_grants_total";
-    let values = both(counts.grants_given, counts.grants_got);
-    labelled(out, name, counter, "Leave to read, for a day.", "direction", values);
-    let name = "sentrypeer_peers_legacy_records_total";
-    let values = both(counts.legacy_given, counts.legacy_got);
-    labelled(out, name, counter, "Events in the format of 4.x.", "direction", values);
+    let acted_on = "What is acted on because enough other nodes say so.";
+    for (name, kind, help, label, values) in [
+        ("named", gauge, "What other nodes name.", "kind", subjects(status.named)),
+        ("listed", gauge, acted_on, "kind", subjects(status.listed)),
+        (
+            "batches_total",
+            counter,
+            "Signed batches.",
+            "direction",
+            both(counts.batches_given, counts.batches_got),
+        ),
+        (
+            "records_total",
+            counter,
+            "Records in signed batches.",
+            "direction",
+            both(counts.records_given, counts.records_got),
+        ),
+        (
+            "grants_total",
+            counter,
+            "Leave to read, for a day.",
+            "direction",
+            both(counts.grants_given, counts.grants_got),
+        ),
+        (
+            "legacy_records_total",
+            counter,
+            "Events in the format of 4.x.",
+            "direction",
+            both(counts.legacy_given, counts.legacy_got),
+        ),
+    ] {
+        labelled(out, &format!("sentrypeer_peers_{name}"), kind, help, label, values);
+    }
     let name = "sentrypeer_peers_dropped_total";
     let values = [
         ("event", status.dropped.0),
