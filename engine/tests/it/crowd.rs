@@ -3,11 +3,11 @@
 //! `cargo test --release -p sentrypeer-engine --test it crowd -- --ignored --nocapture`.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::harness::{DRIVERS, Node, PATIENCE, await_that, plan, request};
+use crate::harness::{DRIVERS, Node, await_that, plan, request, telephone};
 use crate::streams::connect_from;
 
 const CONNECTIONS: usize = 10_000;
@@ -18,8 +18,7 @@ const PROBES: usize = 5_000;
 
 /// Times from a request over UDP to its answer, sorted.
 fn latencies(node: &Node) -> Vec<Duration> {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let socket = telephone([127, 0, 0, 1]);
     socket.connect(node.udp.unwrap()).unwrap();
     let text = request("OPTIONS", "100", "crowd", "UDP");
     let mut times: Vec<Duration> = (0..PROBES)

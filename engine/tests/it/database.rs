@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -10,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::harness::{Node, PATIENCE, await_that, plan, plan_in, program, request};
+use crate::harness::{Node, PATIENCE, await_that, plan, plan_in, program, request, telephone};
 
 /// A node that has seen two calls from each of these hosts of 127.0.7.0/24.
 pub fn node_with_calls(hosts: &[u8]) -> Node {
@@ -22,8 +21,7 @@ pub fn node_with_calls(hosts: &[u8]) -> Node {
 
 pub fn call_from(node: &Node, hosts: &[u8]) {
     for host in hosts {
-        let socket = UdpSocket::bind(SocketAddr::from(([127, 0, 7, *host], 0))).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let socket = telephone([127, 0, 7, *host]);
         for call in 0..2 {
             let number = format!("00{host}500");
             let text = request("OPTIONS", &number, &format!("{host}-{call}"), "UDP");

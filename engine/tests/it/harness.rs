@@ -1,13 +1,14 @@
 //! Starts nodes and talks to them.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use sentrypeer::net::outlet::REFLECTOR_PORTS;
 use serde_json::Value;
 
 /// How long anything may take before a test gives up. Generous: machines are slow, and nothing is
@@ -271,10 +272,23 @@ pub fn request(method: &str, number: &str, call: &str, transport: &str) -> Strin
     )
 }
 
+/// A socket with this address, at a port that is answered: the system may well give one at which a service
+/// that answers everybody is at home.
+pub fn telephone(ip: impl Into<IpAddr>) -> UdpSocket {
+    let ip = ip.into();
+    loop {
+        let socket = UdpSocket::bind((ip, 0)).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        if REFLECTOR_PORTS.iter().all(|(reflector, _)| *reflector != port) {
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            return socket;
+        }
+    }
+}
+
 /// Sends a datagram and waits for the answer.
 pub fn exchange(address: SocketAddr, datagram: &[u8]) -> Vec<u8> {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let socket = telephone([127, 0, 0, 1]);
     socket.send_to(datagram, address).unwrap();
     let mut buffer = vec![0; 65_535];
     let (length, from) = socket.recv_from(&mut buffer).unwrap();

@@ -2,7 +2,7 @@
 //! addresses was meant, and answers leave from it.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use nix::sched::{CloneFlags, unshare};
 use sentrypeer_storage::event::{Seq, Transport};
 use sentrypeer_storage::{Options, intake};
 
-use crate::harness::{DRIVERS, Node, PATIENCE, await_that, has, plan, request};
+use crate::harness::{DRIVERS, Node, PATIENCE, await_that, has, plan, request, telephone};
 
 /// The subnets and some of their addresses, the first and the last among them (RFC 5737, RFC 3849).
 const SUBNETS: [&str; 2] = ["198.51.100.0/24", "2001:db8:7::/64"];
@@ -61,15 +61,13 @@ fn node(driver: &str, listen: [&str; 2]) -> Node {
 }
 
 /// An address of our own to ask from, of the same family.
-fn near(ip: IpAddr) -> SocketAddr {
-    let text = if ip.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
-    text.parse().unwrap()
+fn near(ip: IpAddr) -> IpAddr {
+    if ip.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() }
 }
 
 /// Asks `target` over UDP. A connected socket takes an answer from nowhere else.
 fn ask_udp(target: SocketAddr) -> Vec<u8> {
-    let socket = UdpSocket::bind(near(target.ip())).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let socket = telephone(near(target.ip()));
     socket.connect(target).unwrap();
     socket.send(request("OPTIONS", "100", &format!("udp-{target}"), "UDP").as_bytes()).unwrap();
     let mut answer = vec![0; 4_096];
@@ -157,7 +155,7 @@ fn forger() -> socket2::Socket {
 
 /// Sends a datagram from port 5060 of `from` to port 5060 of `to`.
 fn send_forged(socket: &socket2::Socket, from: &str, to: &str, payload: &[u8]) {
-    let octets = |text: &str| text.parse::<std::net::Ipv4Addr>().unwrap().octets();
+    let octets = |text: &str| text.parse::<Ipv4Addr>().unwrap().octets();
     let length = |header: usize| u16::try_from(header + payload.len()).unwrap().to_be_bytes();
     let mut packet = vec![0x45, 0];
     packet.extend(length(28));
