@@ -36,7 +36,7 @@ pub fn storage_options(config: &Config, identity: &Identity) -> Options {
     }
 }
 
-/// The policy that the configuration asks for.
+/// The policy that the configuration asks for, without what was [added](crate::allow) to the allow-list.
 #[must_use]
 pub fn policy(config: &Config, revision: u64) -> Policy {
     Policy {
@@ -55,7 +55,11 @@ fn allow_list(config: &Config) -> AllowList {
     let Allowed { addresses, from_file, numbers, .. } = &config.allowed;
     AllowList::new(own_addresses(), config.test_addresses)
         .with_prefixes(
-            addresses.iter().chain(from_file).chain(&config.proxy_protocol_from).copied(),
+            addresses
+                .iter()
+                .chain(from_file.iter().map(|listed| &listed.prefix))
+                .chain(&config.proxy_protocol_from)
+                .copied(),
         )
         .with_numbers(numbers.iter().cloned())
 }
@@ -128,11 +132,10 @@ pub fn for_node(
 
 /// The context of a database whose node does not run.
 #[must_use]
-pub fn for_export(config: &Config, store: Store) -> Context {
-    let policy = Arc::new(policy(config, 0));
+pub fn for_export(policy: Arc<ArcSwap<Policy>>, store: Store) -> Context {
     Context {
         store,
-        policy: Box::new(move || Arc::clone(&policy)),
+        policy: Box::new(move || policy.load_full()),
         version: VERSION,
         metrics: Box::new(|_| ()),
         status: Box::new(|| serde_json::Value::Null),

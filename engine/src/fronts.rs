@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sentrypeer_http::allow::AllowBook;
 use sentrypeer_http::context::Context;
 use sentrypeer_http::front::setup::{self, Setup};
 use sentrypeer_http::front::{FrontError, api, dip};
@@ -88,16 +89,20 @@ fn bind_api(config: &Config, guard: &Guard) -> Result<Setup, BindError> {
 }
 
 impl Bound {
-    /// Starts to answer.
+    /// Starts to answer. The allow-list is read and changed in `allow`.
     ///
     /// # Errors
     ///
     /// If threads are refused, or the dip lane's address cannot be had.
-    pub fn serve(self, context: &Arc<Context>) -> Result<Fronts, FrontError> {
+    pub fn serve(
+        self,
+        context: &Arc<Context>,
+        allow: Arc<dyn AllowBook>,
+    ) -> Result<Fronts, FrontError> {
         let mut fronts = Fronts::default();
         if let Some(setup) = self.api {
             fronts.is_tls = setup.tls.is_some();
-            fronts.api = Some(api::serve_with(setup, Arc::clone(context))?);
+            fronts.api = Some(api::serve_with_allow_list(setup, allow, Arc::clone(context))?);
         }
         if let Some(address) = self.dip {
             fronts.dip = Some(dip::serve(address, Arc::clone(context))?);

@@ -28,6 +28,7 @@
 //! everything is started and ended.
 #![deny(unsafe_code)]
 
+pub mod allow;
 pub mod command;
 pub mod config;
 pub mod context;

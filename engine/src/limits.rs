@@ -1,5 +1,6 @@
 //! Every bound of the engine, each with its reason, and their relations asserted at compile time.
 
+use sentrypeer_http::limits::ALLOW_REASON_BYTES_MAX;
 use sentrypeer_storage::event::{
     MESSAGE_BYTES_MAX, METHOD_BYTES_MAX, NUMBER_BYTES_MAX, USER_AGENT_BYTES_MAX,
 };
@@ -262,6 +263,18 @@ pub const CONTROL_REQUEST_BYTES_MAX: usize = 4_096;
 
 /// Clients that the control socket serves at once.
 pub const CONTROL_CLIENTS_MAX: usize = 8;
+
+/// Entries that may be added to the allow-list while the node runs. Each change writes all of them; who has
+/// more puts them into the file that the configuration names.
+pub const ALLOW_ADDED_MAX: usize = 4_096;
+
+/// Largest file of them, in bytes: of each a subject, a reason of which every byte is escaped, and the end.
+pub const ALLOW_ADDED_BYTES_MAX: usize =
+    ALLOW_ADDED_MAX * (NUMBER_BYTES_MAX + 2 * ALLOW_REASON_BYTES_MAX + 96) + 64;
+
+/// How often the clock is looked at while an entry of the allow-list has an end, in ms: who sets the clock
+/// sees it end this much later at most.
+pub const ALLOW_LOOK_MS: u64 = 1_000;
 
 /// Bytes of a batch of events that the control socket takes or gives at once: the messages
 /// that one read of the log returns, the last of which may be large, and of each event 92 bytes and its

@@ -15,6 +15,7 @@ use sentrypeer_storage::{self as storage, Store, WriterThread};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::allow::Book;
 use crate::config::{Config, ConfigError, Loaded};
 use crate::context::{self, Facts};
 use crate::control::charge::Charge;
@@ -80,10 +81,12 @@ impl Node {
         let bound = control::bind(&config.db)?;
         let identity = identity::load_or_create(&config.db)?;
         let guard = Guard::new(&config)?;
+        let allow = Book::open(&config)?;
+        allow.watch_ends()?;
         let fronts = fronts::bind(&config, &guard)?;
         let (sip, tls) = shards::endpoints(&config);
         let (ports, listening) = listen::open(&sip, &tls, config.shards.get())?;
-        let reloadable = Reloadable::new(config, guard, &listening)?;
+        let reloadable = Reloadable::new(config, guard, allow, &listening)?;
         let config = reloadable.config();
         let driver = shards::driver(config.driver)?;
 
@@ -91,7 +94,7 @@ impl Node {
         let (store, writer) =
             storage::start(context::storage_options(config, &identity), writer_end);
         watch_writer(writer, report.clone())?;
-        let policy = || reloadable.policy();
+        let policy = || reloadable.allow().policy();
         let peers = Peers::prepare(config, identity.node_id, &store, policy())?;
         let outputs = outputs::start(config, &identity, &store, policy())?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -142,7 +145,7 @@ impl Node {
         streams_max: usize,
     ) -> Result<(), Failure> {
         let facts = Arc::new(facts);
-        let policy = self.reloadable.policy();
+        let allow = Arc::clone(self.reloadable.allow());
         let orders = Arc::<OrderCounts>::default();
         let any_origin = self.reloadable.config().api.any_origin;
         let charge = Charge {
@@ -150,11 +153,12 @@ impl Node {
             tokens: self.reloadable.guard().tokens(),
             outputs: facts.outputs.clone(),
             peers: facts.peers.clone(),
+            allow: Some(allow.clone()),
         };
         let (told, counted) = (Arc::clone(&facts), Arc::clone(&orders));
-        let context = Arc::new(context::for_node(policy, told, counted, any_origin));
+        let context = Arc::new(context::for_node(allow.policy(), told, counted, any_origin));
         let control = control.serve(Arc::clone(&context), charge, orders)?;
-        let fronts = fronts.serve(&context)?;
+        let fronts = fronts.serve(&context, allow)?;
         startup::say(self.reloadable.config(), &facts, &fronts, streams_max);
         self.outside = Some((fronts, control));
         Ok(())

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use sentrypeer_storage::event::Transport;
-use sentrypeer_storage::policy::Policy;
 
+use crate::allow::Book;
 use crate::config::{Api, Config, ConfigError, Loaded, restart_keys};
-use crate::context;
 use crate::guard::Guard;
 use crate::net::listen::Listening;
 use crate::net::lobby::FrontEnds;
@@ -18,7 +17,7 @@ use crate::net::tls::{self, TlsError};
 /// The configuration that holds, and the parts that can be exchanged while the node runs.
 pub struct Reloadable {
     config: Config,
-    policy: Arc<ArcSwap<Policy>>,
+    allow: Arc<Book>,
     tls: Option<Arc<ArcSwap<ServerConfig>>>,
     front_ends: Arc<ArcSwap<FrontEnds>>,
     guard: Guard,
@@ -30,13 +29,17 @@ impl Reloadable {
     /// # Errors
     ///
     /// If the certificate cannot be read or made.
-    pub fn new(config: Config, guard: Guard, listening: &[Listening]) -> Result<Self, TlsError> {
+    pub fn new(
+        config: Config,
+        guard: Guard,
+        allow: Arc<Book>,
+        listening: &[Listening],
+    ) -> Result<Self, TlsError> {
         let wants_tls = listening.iter().any(|l| l.transport == Transport::Tls);
         let tls =
             if wants_tls { Some(Arc::new(ArcSwap::new(server_config(&config)?))) } else { None };
-        let policy = Arc::new(ArcSwap::from_pointee(context::policy(&config, 0)));
         let front_ends = Arc::new(ArcSwap::from_pointee(front_ends(&config)));
-        Ok(Self { config, policy, tls, front_ends, guard })
+        Ok(Self { config, allow, tls, front_ends, guard })
     }
 
     /// The configuration that holds.
@@ -45,10 +48,10 @@ impl Reloadable {
         &self.config
     }
 
-    /// The policy, as the readers see it.
+    /// The allow-list, and the policy that it makes.
     #[must_use]
-    pub fn policy(&self) -> Arc<ArcSwap<Policy>> {
-        Arc::clone(&self.policy)
+    pub fn allow(&self) -> &Arc<Book> {
+        &self.allow
     }
 
     /// How TLS is spoken, as the shards see it.
@@ -97,7 +100,8 @@ impl Reloadable {
         // The files may hold something new although their names have not changed.
         self.exchange_certificate();
         self.take_over_api_files(loaded.config.api);
-        self.renew_policy();
+        // The addresses of the machine may have changed too.
+        self.allow.reconfigure(&self.config);
         log::info!("the configuration was read again");
     }
 
@@ -120,12 +124,6 @@ impl Reloadable {
             Ok(renewed) => tls.store(renewed),
             Err(error) => log::error!("the old certificate stays: {error}"),
         }
-    }
-
-    /// The addresses of the machine may have changed too.
-    fn renew_policy(&self) {
-        let revision = self.policy.load().revision + 1;
-        self.policy.store(Arc::new(context::policy(&self.config, revision)));
     }
 }
 

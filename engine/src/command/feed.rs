@@ -5,6 +5,7 @@ use sentrypeer_storage::event::Verification;
 
 use super::opened::Opened;
 use super::{Failure, pass_on, print, refusal_text};
+use crate::allow::Book;
 use crate::config::{Config, ExportFeed, ExportIpset, IpsetFamily};
 use crate::{context, control};
 
@@ -20,8 +21,9 @@ fn document(config: &Config, target: &str) -> Result<(), Failure> {
     if let Some(answer) = control::request(&config.db, target).map_err(Failure::Node)? {
         return pass_on(answer);
     }
+    let policy = Book::open(config).map_err(Failure::refused)?.policy();
     let opened = Opened::of_node(config)?;
-    let response = control::ask(&context::for_export(config, opened.store.clone()), target);
+    let response = control::ask(&context::for_export(policy, opened.store.clone()), target);
     let ok = (200..300).contains(&response.status);
     let bytes = response.body.into_bytes();
     opened.close()?;

@@ -1,5 +1,6 @@
 //! The subcommands, which ask a running node or, where that makes sense, the database itself.
 
+mod allow;
 mod database;
 mod export;
 mod feed;
@@ -20,7 +21,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::config::{Command, Config, ConfigError};
+use crate::config::{self, Command, Config, ConfigError};
 use crate::{control, firewall};
 
 /// Prints what is wrong with the configuration, or the help that was asked for.
@@ -40,6 +41,7 @@ pub fn run(command: &Command, config: &Config) -> ExitCode {
     let done = match command {
         Command::Run => Ok(()),
         Command::CheckConfig => print(config.describe().as_bytes()),
+        Command::Man => print(config::manual().as_bytes()),
         Command::Healthcheck => from_node(&config.db, "/readyz"),
         Command::Status => from_node(&config.db, "/api/v1/status"),
         Command::ExportIpset(wanted) => feed::ipset(config, wanted),
@@ -48,6 +50,7 @@ pub fn run(command: &Command, config: &Config) -> ExitCode {
         Command::Import(wanted) => import::run(config, wanted),
         Command::Db(wanted) => database::run(config, wanted),
         Command::Token(order) => token::run(config, order),
+        Command::Allow(wanted) => allow::run(config, wanted),
         Command::Firewall(wanted) => firewall::run(&config.db, wanted).map_err(Failure::from),
         Command::Outputs(wanted) => outputs::run(config, wanted),
         Command::Peers(wanted) => peers::run(config, wanted),

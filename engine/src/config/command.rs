@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use sentrypeer_archive::export::Format;
 use sentrypeer_archive::zone::Zone;
 use sentrypeer_http::access::Scopes;
+use sentrypeer_http::allow;
 use sentrypeer_storage::event::Verification;
 use sentrypeer_storage::query::Subject;
 
@@ -40,12 +41,16 @@ pub enum Command {
     Forget(Subject),
     /// Look after the API's tokens.
     Token(Token),
+    /// Look after the allow-list.
+    Allow(Allow),
     /// Look after the node's outputs.
     Outputs(OutputsWanted),
     /// Look after sharing with other nodes.
     Peers(PeersWanted),
     /// Look after who this node is to others.
     Identity(IdentityWanted),
+    /// Print the manual page.
+    Man,
     /// Show events as they come.
     Tail {
         /// As JSON.
@@ -80,6 +85,30 @@ pub enum IdentityWanted {
     Rotate,
     /// Copy the secret into this new file.
     Export(PathBuf),
+}
+
+/// What `allow` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Allow {
+    /// Show it.
+    List {
+        /// As JSON.
+        json: bool,
+    },
+    /// Add an entry.
+    Add {
+        /// What it is about.
+        subject: allow::Subject,
+        /// Why.
+        reason: String,
+        /// When it ends.
+        expires: Option<When>,
+    },
+    /// Take away one that was added.
+    Remove {
+        /// What it is about.
+        subject: allow::Subject,
+    },
 }
 
 /// What `token` does.

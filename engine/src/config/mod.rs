@@ -21,6 +21,7 @@ mod flags;
 mod kept;
 mod layer;
 mod limits;
+mod manual;
 mod origin;
 mod outputs;
 mod reference;
@@ -48,15 +49,16 @@ use sentrypeer_export::json_log;
 use sentrypeer_storage::event::Verification;
 
 pub use address::{AddressFault, Listen};
-pub use allowed::Allowed;
+pub use allowed::{Allowed, Listed};
 pub use api::Api;
 pub use command::{
-    Command, Db, ExportEvents, ExportFeed, ExportIpset, FEEDS, IdentityWanted, Import,
+    Allow, Command, Db, ExportEvents, ExportFeed, ExportIpset, FEEDS, IdentityWanted, Import,
     IpsetDocument, IpsetFamily, OutputsWanted, PeersWanted, Token,
 };
 pub use error::{ConfigError, Fault, Problem, Problems, Shown, Warning};
 pub use flags::command_line;
 pub use kept::Kept;
+pub use manual::manual;
 pub use origin::{Origin, Place};
 pub use outputs::{Sqlite, Syslog};
 pub use reference::reference;

@@ -1,5 +1,6 @@
 //! The subcommands: clap's description of them, and what each asks for.
 
+mod allow;
 mod feeds;
 mod outputs;
 mod peers;
@@ -42,7 +43,9 @@ pub(super) fn command(matches: &ArgMatches) -> Command {
         Some(("identity", wanted)) => {
             peers::identity_wanted(wanted).map_or(Command::Run, Command::Identity)
         }
+        Some(("man", _)) => Command::Man,
         Some(("tail", wanted)) => Command::Tail { json: wanted.get_flag("json") },
+        Some(("allow", wanted)) => allow::wanted(wanted).map_or(Command::Run, Command::Allow),
         Some(("token", wanted)) => token::wanted(wanted).map_or(Command::Run, Command::Token),
         Some(("forget", wanted)) => match wanted.get_one::<Subject>("SUBJECT") {
             Some(subject) => Command::Forget(subject.clone()),
@@ -109,7 +112,7 @@ fn database(matches: &ArgMatches) -> Option<Db> {
 }
 
 /// Every subcommand.
-pub(super) fn all() -> [clap::Command; 12] {
+pub(super) fn all() -> [clap::Command; 14] {
     [
         subcommand("healthcheck", "Exit with status 0 if the running node is well"),
         subcommand("status", "Show what the running node does"),
@@ -118,11 +121,13 @@ pub(super) fn all() -> [clap::Command; 12] {
         db(),
         forget(),
         feeds::firewall(),
+        allow::description(),
         token::description(),
         outputs::description(),
         outputs::tail(),
         peers::peers(),
         peers::identity(),
+        subcommand("man", "Print the manual page: sentrypeer man | man -l -"),
     ]
 }
 
@@ -180,7 +185,11 @@ fn import() -> clap::Command {
          taken twice, and what is older than events are kept is left out",
     )
     .args([
-        Arg::new("FILE").value_name("FILE").required(true).value_parser(value_parser!(PathBuf)),
+        Arg::new("FILE")
+            .value_name("FILE")
+            .required(true)
+            .value_parser(value_parser!(PathBuf))
+            .help("What is read; it is not changed"),
         Arg::new("zone").long("zone").value_name("ZONE").value_parser(value_parser!(Zone)).help(
             "Time zone of the machine on which 4.x wrote the file: Europe/London, +01:00, or local\n\
              Default: UTC",
@@ -274,14 +283,18 @@ fn subject(text: &str) -> Result<Subject, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(Subject::Source(SourceKey::of(address)));
     }
-    let is_like_address = text.contains([':', '/', '[']) || text.matches('.').count() == 3;
-    if is_like_address {
+    if is_like_address(text) {
         return Err("this is no address; write it without a port or a prefix".to_owned());
     }
     if text.is_empty() || text.len() > NUMBER_BYTES_MAX {
         return Err(format!("a number has 1 to {NUMBER_BYTES_MAX} bytes"));
     }
     Ok(Subject::Number(NumberKey::of(text.as_bytes())))
+}
+
+/// Whether somebody meant to write an address.
+fn is_like_address(text: &str) -> bool {
+    text.contains([':', '/', '[']) || text.matches('.').count() == 3
 }
 
 /// Takes one word out of a closed family.

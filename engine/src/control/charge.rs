@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use sentrypeer_http::allow::AllowBook;
 use sentrypeer_storage::Store;
 
 use super::outputs::Watched;
@@ -20,6 +21,9 @@ pub struct Charge {
     pub outputs: Watched,
     /// The other nodes.
     pub peers: Peers,
+    /// The allow-list. None where no node runs: `sentrypeer allow` then looks after it without the
+    /// database.
+    pub allow: Option<Arc<dyn AllowBook>>,
 }
 
 impl Charge {
@@ -27,6 +31,7 @@ impl Charge {
     #[must_use]
     pub fn alone(store: Store, database: &Path) -> Self {
         let tokens = Arc::new(Tokens::beside(database));
-        Self { store, tokens, outputs: Watched::default(), peers: Peers::default() }
+        let (outputs, peers) = (Watched::default(), Peers::default());
+        Self { store, tokens, outputs, peers, allow: None }
     }
 }

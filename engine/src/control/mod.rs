@@ -6,6 +6,7 @@
 //! bytes, and as many bytes. A piece of length 0 ends it, so that a document that was cut cannot pass
 //! for a whole one. Before the status code there may be empty lines: the node is still at it.
 
+pub mod allow;
 pub mod batch;
 pub mod charge;
 mod client;

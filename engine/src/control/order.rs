@@ -15,6 +15,7 @@
 //! | `token ...` | see [`tokens`](mod@super::tokens) | |
 //! | `output ...` | see [`outputs`](mod@super::outputs) | |
 //! | `peers ...` | see [`peers`](mod@super::peers) | |
+//! | `allow ...` | see [`allow`](mod@super::allow) | |
 
 use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -23,7 +24,7 @@ use std::time::Duration;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 use sentrypeer_storage::Store;
-use sentrypeer_storage::event::{NUMBER_BYTES_MAX, Seq, SourceKey};
+use sentrypeer_storage::event::{NUMBER_BYTES_MAX, Seq, SourceKey, Time};
 use sentrypeer_storage::import::{Import, Imported};
 use sentrypeer_storage::key::NumberKey;
 use sentrypeer_storage::limits::IMPORT_NAME_BYTES_MAX;
@@ -33,6 +34,7 @@ use sentrypeer_storage::order::OrderError;
 use sentrypeer_storage::query::Subject;
 use serde_json::json;
 
+use super::allow::AllowOrder;
 use super::charge::Charge;
 use super::outputs::OutputOrder;
 use super::peers::PeerOrder;
@@ -64,6 +66,8 @@ pub enum Order {
     Output(OutputOrder),
     /// Look after sharing with other nodes.
     Peers(PeerOrder),
+    /// Look after the allow-list.
+    Allow(AllowOrder),
 }
 
 /// Why an order was not carried out.
@@ -111,7 +115,7 @@ pub(super) fn word(bytes: &[u8]) -> String {
 
 impl Order {
     /// The words of each kind of order, by [`Order::kind`].
-    pub const KINDS: [&'static str; 9] = [
+    pub const KINDS: [&'static str; 10] = [
         "stats",
         "backup",
         "forget",
@@ -121,6 +125,7 @@ impl Order {
         "token",
         "output",
         "peers",
+        "allow",
     ];
 
     /// Which kind it is: a place in [`Order::KINDS`].
@@ -136,6 +141,7 @@ impl Order {
             Self::Token(_) => 6,
             Self::Output(_) => 7,
             Self::Peers(_) => 8,
+            Self::Allow(_) => 9,
         }
     }
 
@@ -166,6 +172,7 @@ impl Order {
             Self::Token(order) => words.extend(order.words()),
             Self::Output(order) => words.extend(order.words()),
             Self::Peers(order) => words.extend(order.words()),
+            Self::Allow(order) => words.extend(order.words()),
         }
         let mut bytes = words.join(" ").into_bytes();
         bytes.push(b'\n');
@@ -191,9 +198,9 @@ impl Order {
                 let number = bytes(number, NUMBER_BYTES_MAX)?;
                 Ok(Self::Forget(Subject::Number(NumberKey::of(&number))))
             }
-            ["import-place", name] => Ok(Self::ImportPlace(import_name(name)?)),
+            ["import-place", name] => Ok(Self::ImportPlace(text(name, IMPORT_NAME_BYTES_MAX)?)),
             ["import", name, place, length] => {
-                let (name, place) = (import_name(name)?, number(place)?);
+                let (name, place) = (text(name, IMPORT_NAME_BYTES_MAX)?, number(place)?);
                 let length: u64 = number(length)?;
                 if length > CONTROL_BATCH_BYTES_MAX as u64 {
                     return Err(malformed("the batch is too large"));
@@ -209,6 +216,7 @@ impl Order {
             ["token", ref words @ ..] => TokenOrder::decode(words).map(Self::Token),
             ["output", ref words @ ..] => OutputOrder::decode(words).map(Self::Output),
             ["peers", ref words @ ..] => PeerOrder::decode(words).map(Self::Peers),
+            ["allow", ref words @ ..] => AllowOrder::decode(words).map(Self::Allow),
             _ => Err(malformed("this version knows no such order")),
         }
     }
@@ -233,6 +241,12 @@ impl Order {
             Self::Token(order) => order.carry_out(&on.tokens)?,
             Self::Output(order) => order.carry_out(&on.outputs, store)?,
             Self::Peers(order) => order.carry_out(&on.peers)?,
+            Self::Allow(order) => {
+                let book = on.allow.as_deref();
+                let book =
+                    book.ok_or_else(|| malformed("no node runs that keeps an allow-list"))?;
+                order.carry_out(book, Time::now())?
+            }
         };
         Ok(value.to_string().into_bytes())
     }
@@ -265,9 +279,9 @@ fn backup(word: &str) -> Result<Order, Refusal> {
     }
 }
 
-fn import_name(word: &str) -> Result<String, Refusal> {
-    let name = String::from_utf8(bytes(word, IMPORT_NAME_BYTES_MAX)?);
-    name.map_err(|_| malformed("the name is not UTF-8"))
+/// A word that is text of at most so many bytes.
+pub(super) fn text(word: &str, max: usize) -> Result<String, Refusal> {
+    String::from_utf8(bytes(word, max)?).map_err(|_| malformed("a word is not UTF-8"))
 }
 
 pub(super) fn number(word: &str) -> Result<u64, Refusal> {
@@ -277,8 +291,8 @@ pub(super) fn number(word: &str) -> Result<u64, Refusal> {
 #[cfg(test)]
 mod tests {
     use sentrypeer_http::access::{Scope, Scopes};
+    use sentrypeer_http::allow;
     use sentrypeer_storage::cursor::Begin;
-    use sentrypeer_storage::event::Time;
 
     use super::*;
     use crate::control::tokens::NewToken;
@@ -321,13 +335,21 @@ mod tests {
             Order::Output(OutputOrder::Reset("x".to_owned(), Begin::Newest)),
             Order::Peers(PeerOrder::List),
             Order::Peers(PeerOrder::Pardon(sentrypeer_dht::wire::NodeKey([9; 32]))),
+            Order::Allow(AllowOrder::List),
+            Order::Allow(AllowOrder::Add(allow::Entry {
+                subject: "2001:db8::/32".parse().unwrap(),
+                reason: "100 % \u{fc}".to_owned(),
+                expires: Some(Time(7)),
+                origin: allow::Origin::Added,
+            })),
+            Order::Allow(AllowOrder::Remove("+44800*".parse().unwrap())),
         ];
         let mut kinds: Vec<usize> = orders.iter().map(Order::kind).collect();
         for order in &orders {
             assert_eq!(format!("{:?}", again(order)), format!("{order:?}"));
         }
         kinds.dedup();
-        assert_eq!(kinds, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(kinds, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     }
 
     #[test]
@@ -352,6 +374,11 @@ mod tests {
             "token make x",
             "token make x root - -",
             "token make x read - 4294967296",
+            "allow",
+            "allow add 192.0.2.1 -",
+            "allow add alice - x",
+            "allow add 192.0.2.1 soon x",
+            "allow remove 192.0.2.1/33",
         ] {
             assert_eq!(refused(line, b""), 400, "{line:?}");
         }

@@ -17,7 +17,7 @@ use sentrypeer_storage::limits::CURSOR_NAME_BYTES_MAX;
 use sentrypeer_storage::utc::Utc;
 use serde_json::{Value, json};
 
-use super::order::{Refusal, bytes, malformed, word};
+use super::order::{Refusal, malformed, text, word};
 
 /// The node's outputs, for who looks after them.
 #[derive(Clone, Debug, Default)]
@@ -138,6 +138,5 @@ pub fn document(status: &Status) -> Value {
 }
 
 fn name(word: &str) -> Result<String, Refusal> {
-    let name = String::from_utf8(bytes(word, CURSOR_NAME_BYTES_MAX)?);
-    name.map_err(|_| malformed("the name is not UTF-8"))
+    text(word, CURSOR_NAME_BYTES_MAX)
 }

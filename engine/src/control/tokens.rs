@@ -13,7 +13,7 @@ use sentrypeer_storage::event::Time;
 use sentrypeer_storage::utc::Utc;
 use serde_json::{Value, json};
 
-use super::order::{Refusal, bytes, malformed, number, word};
+use super::order::{self, Refusal, malformed, number, word};
 use crate::guard::Tokens;
 
 /// A token that is to be made.
@@ -122,7 +122,7 @@ fn document(record: &Record) -> Value {
     })
 }
 
+/// A name, or the names of scopes.
 fn text(word: &str) -> Result<String, Refusal> {
-    let text = String::from_utf8(bytes(word, 4 * TOKEN_NAME_BYTES_MAX)?);
-    text.map_err(|_| malformed("a word is not UTF-8"))
+    order::text(word, 4 * TOKEN_NAME_BYTES_MAX)
 }

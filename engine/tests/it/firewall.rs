@@ -2,20 +2,18 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::{IpAddr, UdpSocket};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
 use nix::sys::signal::Signal;
 
 use crate::export::Namespace;
-use crate::harness::{Node, PATIENCE, await_that, has, plan, plan_in, program, request};
+use crate::harness::{Node, await_that, has, plan, plan_in, program, request, telephone};
 
 /// Lets these hosts of 127.0.0.0/24 be seen, unproven.
 fn seen(node: &Node, hosts: std::ops::Range<u8>) {
     for host in hosts {
-        let socket = UdpSocket::bind((IpAddr::from([127, 0, 0, host]), 0)).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let socket = telephone([127, 0, 0, host]);
         let text = request("OPTIONS", "100", &format!("fw-{host}"), "UDP");
         socket.send_to(text.as_bytes(), node.udp.unwrap()).unwrap();
         socket.recv(&mut [0; 2_048]).unwrap();
@@ -174,6 +172,11 @@ fn the_agent_fills_a_set_and_follows_what_comes_and_what_is_taken_back() {
         allow(&node, "127.0.0.7\n127.0.0.8\n");
         await_that(|| members(&namespace, tool) == 28, "what was taken back");
         agent.await_line("0 added, 2 taken back");
+        let mut add = program(&node.database());
+        add.args(["allow", "add", "127.0.0.9", "--reason=a telephone"]);
+        assert!(add.status().unwrap().success());
+        await_that(|| members(&namespace, tool) == 27, "what was allowed while the node ran");
+        agent.await_line("0 added, 1 taken back");
     }
 }
 

@@ -2,6 +2,7 @@
 //! interfaces, stopped and killed.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod allow;
 mod archive;
 mod crash;
 mod crowd;
@@ -14,9 +15,11 @@ mod front_ends;
 mod guarded;
 mod harness;
 mod lifecycle;
+mod manual;
 mod many_addresses;
 mod odd;
 mod outputs;
+mod packaging;
 mod peers;
 mod sharing;
 mod sipp;

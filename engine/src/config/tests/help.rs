@@ -83,6 +83,13 @@ fn wrong_usage_exits_with_status_2() {
         &["token", "make", "x", "--scopes", ","],
         &["token", "make", "x", "--rate", "0"],
         &["token", "revoke"],
+        &["allow"],
+        &["allow", "add", "192.0.2.1"],
+        &["allow", "add", "alice", "--reason=x"],
+        &["allow", "add", "192.0.2.1:5060", "--reason=x"],
+        &["allow", "add", "300.0.0.1", "--reason=x"],
+        &["allow", "add", "192.0.2.1", "--reason=x", "--expires=soon"],
+        &["allow", "remove"],
         &["forget"],
         &["forget", ""],
         &["forget", "192.0.2.1:5060"],
@@ -134,6 +141,28 @@ fn token_says_what_it_is_asked_for() {
     assert_eq!(command(&["token", "list"]), Command::Token(Token::List { json: false }));
     let revoke = Token::Revoke { name: "x".to_owned() };
     assert_eq!(command(&["token", "revoke", "x"]), Command::Token(revoke));
+}
+
+#[test]
+fn allow_says_what_it_is_asked_for() {
+    let command = |args: &[&str]| flags(args).load().unwrap().command;
+    let network = || "198.18.0.0/24".parse().unwrap();
+    let plain = Allow::Add { subject: network(), reason: "a b".to_owned(), expires: None };
+    assert_eq!(command(&["allow", "add", "198.18.0.0/24", "--reason=a b"]), Command::Allow(plain));
+    let full = Allow::Add {
+        subject: "+44800*".parse().unwrap(),
+        reason: "x".to_owned(),
+        expires: Some(When::Ago { seconds: 43_200 }),
+    };
+    let words = ["allow", "add", "+44 800*", "--reason", "x", "--expires=12h"];
+    assert_eq!(command(&words), Command::Allow(full));
+    let remove = Allow::Remove { subject: network() };
+    assert_eq!(command(&["allow", "remove", "198.18.0.0/24"]), Command::Allow(remove));
+    for (args, json) in
+        [(["allow", "list"].as_slice(), false), (&["allow", "list", "--json"], true)]
+    {
+        assert_eq!(command(args), Command::Allow(Allow::List { json }));
+    }
 }
 
 #[test]

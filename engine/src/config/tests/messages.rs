@@ -209,7 +209,8 @@ fn the_allow_list_is_read_from_its_file_and_what_is_wrong_there_is_named() {
     let start = flags(&["--allow-file", &name, "--allow", "192.0.2.7"]);
     fs::write(&path, "# the exchange\n2001:db8::/32\n").unwrap();
     let allowed = start.config().allowed;
-    assert_eq!(allowed.from_file, ["2001:db8::/32".parse().unwrap()]);
+    assert_eq!(allowed.from_file[0].prefix, "2001:db8::/32".parse().unwrap());
+    assert_eq!(allowed.from_file.len(), 1);
     assert_eq!(allowed.addresses, ["192.0.2.7".parse().unwrap()]);
     fs::write(&path, "10.0.0.0/8\n 10.0.0.0/33\n").unwrap();
     assert_eq!(
