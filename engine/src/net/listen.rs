@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use nix::sys::socket::{setsockopt, sockopt};
 use sentrypeer_storage::event::Transport;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::lobby::FrontEnds;
 use super::outlet::Rules;
@@ -158,7 +158,23 @@ pub fn open(
             listening.push(Listening { address, transport: Transport::Tls });
         }
     }
+    let sockets = ports.iter().flat_map(|ports| &ports.udp);
+    let buffers = sockets.filter_map(|port| SockRef::from(&port.socket).recv_buffer_size().ok());
+    if let Some(warning) = buffers.min().and_then(small_buffer) {
+        log::warn!("{warning}");
+    }
     Ok((ports, listening))
+}
+
+/// What to say of a receive buffer of so many bytes, which the kernel gives twice what was asked for.
+fn small_buffer(bytes: usize) -> Option<String> {
+    let (given, wanted) = (bytes / 2 / 1024, RECEIVE_BUFFER_BYTES / 1024);
+    (given < wanted).then(|| {
+        format!(
+            "the kernel buffers only {given} KiB of datagrams for a socket instead of {wanted}, so bursts are \
+             lost (sentrypeer_kernel_drops_total): raise net.core.rmem_max, or give CAP_NET_ADMIN"
+        )
+    })
 }
 
 /// Lets the system choose the port of an endpoint that names none: one that is free for both UDP and
@@ -304,6 +320,13 @@ mod tests {
             assert_eq!(shard.streams[0].local, listening[1].address);
             assert_eq!(shard.streams[1].transport, Transport::Tls);
         }
+    }
+
+    #[test]
+    fn a_small_receive_buffer_is_told_with_its_size_and_the_remedy() {
+        let said = small_buffer(425_984).unwrap();
+        assert!(said.contains("only 208 KiB") && said.contains("net.core.rmem_max"), "{said}");
+        assert_eq!(small_buffer(2 * RECEIVE_BUFFER_BYTES), None);
     }
 
     #[test]
