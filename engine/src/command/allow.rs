@@ -42,8 +42,15 @@ fn carry_out(config: &Config, order: AllowOrder) -> Result<Value, Failure> {
         return serde_json::from_slice(&document).map_err(Failure::refused);
     }
     let book = Book::open(config).map_err(Failure::refused)?;
+    let is_change = order != AllowOrder::List;
     let done = order.carry_out(&*book, Time::now());
-    done.map_err(|refusal| Failure::Refused(refusal.why))
+    let document = done.map_err(|refusal| Failure::Refused(refusal.why))?;
+    // Who has named the wrong database would think that it holds.
+    if is_change {
+        let database = config.db.display();
+        eprintln!("sentrypeer: no node runs on {database}: this holds from its next start on");
+    }
+    Ok(document)
 }
 
 /// A line for each entry.

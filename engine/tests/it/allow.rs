@@ -204,12 +204,15 @@ fn the_command_changes_the_list_of_a_node_and_of_one_that_does_not_run() {
     let (folder, database) = (plan.folder.clone(), plan.database());
     let first = allow(&database, &["add", "127.0.0.7", "--reason=before the first start"]);
     assert_eq!(said(&first), "added 127.0.0.7/32\n");
+    let warned = String::from_utf8_lossy(&first.stderr).into_owned();
+    assert!(warned.contains("no node runs on ") && warned.contains("s.redb"), "{warned}");
     assert!(!database.exists(), "the database is not needed for that");
     let node = plan.start();
     seen(&node, 7..9);
     assert!(!dips(&node, 7) && dips(&node, 8));
     let second = allow(&database, &["add", "127.0.0.8", "--reason=a b", "--expires=12h"]);
     assert_eq!(said(&second), "added 127.0.0.8/32\n");
+    assert!(second.stderr.is_empty());
     assert!(!dips(&node, 8) && !feeds(&node, 8));
     let lines = node.lines();
     let audit = lines.iter().find(|line| line.contains("audit: operator: added")).unwrap();
