@@ -11,6 +11,8 @@
 //! - `src/bin/` holds the senders and what is measured beside the program, each a process of its own:
 //!   `blast` and `ask` send over UDP, `connect` over TCP and TLS, `dips` over HTTP; `sink` receives and
 //!   throws away, `floor` packs and writes too, `echo` gives back.
+//! - [`load`] loads a node with sipp (`scripts/load-test`).
+//! - [`soak`] lets a node run for hours while everything goes wrong (`scripts/soak`).
 //! - [`messages`] are what the parser is measured with, by `benches/sip.rs`.
 //! - [`request`] writes the SIP requests, [`pace`] says how many are due, [`latency`] counts times:
 //!   pure.
@@ -23,6 +25,7 @@
 pub mod any_certificate;
 pub mod figure;
 pub mod latency;
+pub mod load;
 pub mod machine;
 pub mod messages;
 pub mod mmsg;
@@ -31,5 +34,6 @@ pub mod pace;
 pub mod plot;
 pub mod receiver;
 pub mod request;
+pub mod soak;
 pub mod suite;
 pub mod table;

@@ -13,6 +13,8 @@ use nix::unistd::Pid;
 
 /// How long a start, a stop or an answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often other ports are tried when some are taken.
+const TRIES: u32 = 5;
 /// How often what is waited for is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -23,6 +25,8 @@ pub struct Place {
     pub programs: PathBuf,
     /// A folder for databases, on the disk that is to be measured.
     pub folder: PathBuf,
+    /// What is added to the program's environment.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A child that is ended with us. Its output is read by nobody unless it is taken.
@@ -48,7 +52,7 @@ impl Running {
     /// # Errors
     ///
     /// If it does not end in time, or not with success.
-    pub fn stop(mut self) -> io::Result<()> {
+    pub fn stop(&mut self) -> io::Result<()> {
         self.signal(Signal::SIGTERM);
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
@@ -83,7 +87,7 @@ pub struct Node {
     pub dip: u16,
     /// What it was started with.
     arguments: Vec<String>,
-    program: PathBuf,
+    place: Place,
 }
 
 impl Node {
@@ -94,9 +98,18 @@ impl Node {
     ///
     /// If it does not become ready; its log is in the message.
     pub fn start(place: &Place, arguments: &[&str]) -> io::Result<Self> {
-        let mut node = Self::launch(place, arguments)?;
-        node.wait_until_ready()?;
-        Ok(node)
+        let mut tries = 0;
+        loop {
+            let mut node = Self::launch(place, arguments)?;
+            match node.wait_until_ready() {
+                Ok(()) => return Ok(node),
+                // Somebody else was faster with one of its ports.
+                Err(_) if tries < TRIES && node.log().contains("Address already in use") => {
+                    tries += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The same without waiting.
@@ -120,9 +133,8 @@ impl Node {
         ];
         let given = arguments.iter().map(|argument| (*argument).to_owned());
         let arguments: Vec<String> = own.into_iter().chain(given).collect();
-        let program = place.programs.join("sentrypeer");
-        let process = spawn(&program, &arguments, folder.path())?;
-        Ok(Self { process, folder, sip, api, dip, arguments, program })
+        let process = spawn(place, &arguments, folder.path())?;
+        Ok(Self { process, folder, sip, api, dip, arguments, place: place.clone() })
     }
 
     /// Starts it again in the same folder, after it was stopped or killed.
@@ -131,7 +143,7 @@ impl Node {
     ///
     /// As for [`Self::start`].
     pub fn restart(&mut self) -> io::Result<()> {
-        self.process = spawn(&self.program, &self.arguments, self.folder.path())?;
+        self.process = spawn(&self.place, &self.arguments, self.folder.path())?;
         self.wait_until_ready()
     }
 
@@ -236,10 +248,12 @@ fn sum(metrics: &str, name: &str) -> Option<f64> {
     values.fold(None, |sum, value| Some(sum.unwrap_or(0.0) + value))
 }
 
-fn spawn(program: &Path, arguments: &[String], folder: &Path) -> io::Result<Running> {
+fn spawn(place: &Place, arguments: &[String], folder: &Path) -> io::Result<Running> {
+    let program = place.programs.join("sentrypeer");
     let log = File::options().create(true).append(true).open(folder.join("log"))?;
-    let child = Command::new(program)
+    let child = Command::new(&program)
         .args(arguments)
+        .envs(place.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
@@ -257,13 +271,14 @@ pub fn free_port() -> io::Result<u16> {
     free_ports(1)
 }
 
-/// The first of so many ports in a row that nobody has, below those that the system gives away.
+/// The first of so many ports in a row that nobody has, below those that the system gives away. Where the
+/// search begins is left to chance: others look for ports at the same time.
 fn free_ports(count: u16) -> io::Result<u16> {
-    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap_or(0);
-    (0..1_000)
-        .map(|i| first + i * count % 2_000)
-        .find(|&port| is_free(port, count))
-        .ok_or_else(|| io::Error::other("no ports are free on 127.0.0.1"))
+    use std::hash::{BuildHasher, RandomState};
+    let chance = (RandomState::new().hash_one(count) % 11_000) as u16;
+    let candidates = (0..1_000).map(|i| 20_000 + (chance + i * count) % 12_000);
+    let mut free = candidates.filter(|&port| is_free(port, count));
+    free.next().ok_or_else(|| io::Error::other("no ports are free on 127.0.0.1"))
 }
 
 fn is_free(first: u16, count: u16) -> bool {

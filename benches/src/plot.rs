@@ -25,7 +25,7 @@ struct Labels {
     y: &'static str,
 }
 
-const LABELS: [Labels; 3] = [
+const LABELS: [Labels; 4] = [
     Labels {
         plot: "udp-cpu",
         title: "CPU of a message, all threads",
@@ -38,6 +38,7 @@ const LABELS: [Labels; 3] = [
         x: "0: p50, 1: p99, 2: p99.9",
         y: "us",
     },
+    Labels { plot: "load-test", title: "Calls that ended well", x: "s", y: "calls a second" },
     Labels { plot: "memory", title: "Resident memory over the time", x: "s", y: "MB" },
 ];
 

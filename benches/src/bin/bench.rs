@@ -110,7 +110,8 @@ fn keep(machine: &Value, all: &Found, out: &Path) -> io::Result<()> {
 fn bench(options: &ArgMatches) -> io::Result<(Bench, PathBuf)> {
     let missing = || io::Error::other("an option without its default");
     let path = |name: &str| options.get_one::<PathBuf>(name).cloned().ok_or_else(missing);
-    let place = Place { programs: path("programs")?, folder: path("folder")? };
+    let place =
+        Place { programs: path("programs")?, folder: path("folder")?, environment: Vec::new() };
     let bench = Bench {
         place,
         repeats: *options.get_one("repeats").ok_or_else(missing)?,

@@ -54,6 +54,7 @@ fn command() -> Command {
         .arg(number("connections", "16").value_parser(count()).help("at once"))
         .arg(number("messages", "1").value_parser(count()).help("before each ends"))
         .arg(number("burst", "1").value_parser(count()).help("before answers are waited for"))
+        .arg(number("pause-ms", "0").value_parser(value_parser!(u64)).help("before each burst"))
         .arg(number("seconds", "5").value_parser(value_parser!(f64)))
 }
 
@@ -63,6 +64,7 @@ struct Load {
     connections: u32,
     messages: u32,
     burst: u32,
+    pause: Duration,
     time: Duration,
     plan: Plan,
 }
@@ -94,6 +96,7 @@ impl Load {
             connections: given(options, "connections"),
             messages: given(options, "messages"),
             burst: given(options, "burst"),
+            pause: Duration::from_millis(given(options, "pause-ms")),
             time: Duration::try_from_secs_f64(given(options, "seconds")).unwrap_or_default(),
             plan,
         })
@@ -149,6 +152,9 @@ impl Load {
             for _ in 0..burst {
                 self.plan.write(*seq, from, self.target, &mut out);
                 *seq += 1;
+            }
+            if !self.pause.is_zero() {
+                thread::sleep(self.pause);
             }
             let sent = Instant::now();
             stream.write_all(&out)?;

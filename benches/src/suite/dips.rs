@@ -28,7 +28,7 @@ const PATHS: [&str; 2] = ["/ip-addresses/{ip}", "/numbers/{n}"];
 /// If a program cannot be started, or does not do what it must.
 pub fn measure(bench: &Bench) -> io::Result<Found> {
     let mut found = Found::default();
-    let node = Node::start(&bench.place, &["--shards=1"])?;
+    let mut node = Node::start(&bench.place, &["--shards=1"])?;
     let before = machine::resident_bytes(node.process.pid())?;
     fill(bench, &node)?;
     memory(&node, before, &mut found)?;

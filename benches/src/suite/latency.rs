@@ -89,7 +89,7 @@ fn climb(bench: &Bench, driver: &str) -> io::Result<f64> {
 /// What the sender said, and how many were stored.
 fn ask(bench: &Bench, driver: &str, rate: u64) -> io::Result<(serde_json::Value, f64)> {
     let driver = format!("--driver={driver}");
-    let node = Node::start(&bench.place, &ANSWERING.map(|a| a.unwrap_or(&driver)))?;
+    let mut node = Node::start(&bench.place, &ANSWERING.map(|a| a.unwrap_or(&driver)))?;
     // A batch a millisecond at most: a sender that bursts would be timed with its own burst.
     let batch = (rate / 10_000).clamp(1, 32);
     let said = bench.say(

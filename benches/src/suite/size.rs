@@ -38,7 +38,7 @@ pub fn measure(bench: &Bench) -> io::Result<Found> {
     }
     let (mut idle, mut starts) = (Vec::new(), Vec::new());
     for _ in 0..bench.repeats {
-        let node = Node::start(&bench.place, &["-r"])?;
+        let mut node = Node::start(&bench.place, &["-r"])?;
         thread::sleep(IDLE);
         idle.push(machine::resident_bytes(node.process.pid())? as f64 / 1e6);
         node.process.stop()?;
@@ -61,7 +61,7 @@ fn first_answer(bench: &Bench) -> io::Result<Duration> {
     let port = socket.local_addr()?.port();
     socket.set_read_timeout(Some(ASK_EVERY))?;
     let begin = Instant::now();
-    let node = Node::launch(&bench.place, &["-r"])?;
+    let mut node = Node::launch(&bench.place, &["-r"])?;
     let mut answer = [0; 2_048];
     while begin.elapsed() < PATIENCE {
         let sip = node.sip;

@@ -84,7 +84,7 @@ pub fn measure(bench: &Bench) -> io::Result<Found> {
 
 fn of_program(bench: &Bench, driver: &str, load: &Load) -> io::Result<f64> {
     let driver = format!("--driver={driver}");
-    let node = Node::start(&bench.place, &["-r", "--shards=1", &driver])?;
+    let mut node = Node::start(&bench.place, &["-r", "--shards=1", &driver])?;
     let port = if load.tls { node.sip + 1 } else { node.sip };
     let rate = connect(bench, port, load)?;
     node.process.stop()?;

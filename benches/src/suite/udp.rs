@@ -186,7 +186,7 @@ fn trial(bench: &Bench, receiver: Receiver<'_>, sources: u32, rate: u64) -> io::
     match receiver {
         Receiver::Program { driver } => {
             let driver = format!("--driver={driver}");
-            let node = Node::start(&bench.place, &["--shards=1", &driver])?;
+            let mut node = Node::start(&bench.place, &["--shards=1", &driver])?;
             let pid = node.process.pid();
             let (before, cpu) = (Processors::now(), machine::cpu(pid)?);
             let said = blast(bench, node.sip, sources, rate)?;
