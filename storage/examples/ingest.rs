@@ -95,7 +95,7 @@ impl Load {
             ends.store(true, Ordering::Relaxed);
             scanner.join()
         });
-        let cpu = ["writer", "packer", "ingest"].map(|name| (name, cpu_ns(name)));
+        let cpu = ["writer", "packer", "committer", "ingest"].map(|name| (name, cpu_ns(name)));
         drop(intake);
         let (sent, waits, mut seen_ms) = (feeder.sent, feeder.waits, feeder.seen_ms);
         thread.join()?;
@@ -249,7 +249,7 @@ fn report(
     store: &Store,
     path: &Path,
     elapsed: Duration,
-    cpu: &[(&str, u64); 3],
+    cpu: &[(&str, u64); 4],
 ) -> Result<(), Failure> {
     let stats = store.stats();
     let stored = stats.events_stored.get().max(1);

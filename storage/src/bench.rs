@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::aggregate::Row;
 use crate::arena::Arena;
+use crate::batch::{self, Batch};
 use crate::event::{EventRef, Seq, SourceKey, Time};
 use crate::key::{AgentKey, Key, NumberKey};
 use crate::limits::NS_PER_S;
@@ -34,6 +35,8 @@ pub(crate) struct Bench {
     /// Those of them that are repeats, with what they count.
     pub(crate) repeats: BTreeMap<Seq, u64>,
     pub(crate) committed: usize,
+    /// A commit that has begun, and how much had been given by then.
+    pub(crate) under_way: Option<(Arc<Batch>, usize)>,
     /// Rows that each table is meant for.
     pub(crate) rows_max: Option<usize>,
 }
@@ -46,7 +49,8 @@ impl Bench {
         let (db, writer) = Self::open(&options, START);
         let (db, now, given) = (Some(db), START, Vec::new());
         let repeats = BTreeMap::new();
-        Self { folder, options, db, writer, now, given, repeats, committed: 0, rows_max: None }
+        let (committed, under_way, rows_max) = (0, None, None);
+        Self { folder, options, db, writer, now, given, repeats, committed, under_way, rows_max }
     }
 
     /// The same with tables that are soon full.
@@ -98,7 +102,30 @@ impl Bench {
         records as u64 + repeats.map(|(_, count)| count - 1).sum::<u64>()
     }
 
+    /// Begins a commit. What is ingested from now on comes with the one after it.
+    pub(crate) fn begin_commit(&mut self) {
+        self.end_commit();
+        let begun = self.writer.begin_commit(self.db.as_ref().unwrap(), self.now).unwrap();
+        self.under_way = begun.map(|batch| (batch, self.given.len()));
+    }
+
+    /// Ends the commit that is under way, if one is.
+    pub(crate) fn end_commit(&mut self) {
+        let Some((batch, given)) = self.under_way.take() else { return };
+        let stored = batch::store(self.db.as_ref().unwrap(), &batch).unwrap();
+        self.writer.end_commit(stored);
+        self.committed = given;
+    }
+
+    /// Stores the commit that is under way, if one is, and the writer does not learn of it.
+    pub(crate) fn store_unheard(&mut self) {
+        let Some((batch, given)) = self.under_way.take() else { return };
+        batch::store(self.db.as_ref().unwrap(), &batch).unwrap();
+        self.committed = given;
+    }
+
     pub(crate) fn commit(&mut self) {
+        self.end_commit();
         self.writer.commit(self.db.as_ref().unwrap(), self.now).unwrap();
         self.committed = self.given.len();
     }
@@ -139,6 +166,7 @@ impl Bench {
         // Closing writes to the file, which kill -9 would not: so the copy takes its place.
         self.writer.shared.set_database(None);
         self.db = None;
+        self.under_way = None;
         std::fs::rename(copy, &self.options.path).unwrap();
         let (db, writer) = Self::open(&self.options, self.now);
         (self.db, self.writer) = (Some(db), writer);

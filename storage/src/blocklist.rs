@@ -368,7 +368,8 @@ mod tests {
     fn peers_add_what_is_not_known_here_but_nothing_private_allowed_or_expired() {
         let ip = |text: &str| -> SourceKey { SourceKey::of(text.parse().unwrap()) };
         let until = Time(START.0 + DAY);
-        let row = PeerRow { until, last: START, voters: 3, by_trusted: false, weight: 2.0 };
+        let (last, told) = (START, START);
+        let row = PeerRow { until, last, voters: 3, by_trusted: false, weight: 2.0, told };
         let old = PeerRow { until: START, ..row };
         let named = [
             ("144.21.55.36", row),

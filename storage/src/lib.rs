@@ -39,6 +39,7 @@ pub mod block;
 pub mod blocklist;
 mod bucket;
 mod clock;
+mod committer;
 mod counts;
 pub mod cursor;
 mod distinct;

@@ -46,6 +46,8 @@ pub(crate) struct Packing {
     done: Receiver<(Open, Then, Packed)>,
     thread: Option<JoinHandle<()>>,
     under_way: usize,
+    /// How many were under way at once since the last commit, at most.
+    under_way_most: usize,
     ready: Vec<Packed>,
     ready_bytes: usize,
     idle: Vec<Open>,
@@ -71,6 +73,7 @@ impl Packing {
             // Without a thread the channel is closed, and everything is packed where it comes.
             thread: thread.ok(),
             under_way: 0,
+            under_way_most: 0,
             ready: Vec::new(),
             ready_bytes: 0,
             idle: Vec::new(),
@@ -105,6 +108,7 @@ impl Packing {
             self.receive();
         }
         self.under_way += 1;
+        self.under_way_most = self.under_way_most.max(self.under_way);
         let refused = match &self.jobs {
             Some(jobs) => {
                 jobs.send((open, then)).err().map(crossbeam_channel::SendError::into_inner)
@@ -149,8 +153,8 @@ impl Packing {
             self.receive();
         }
         self.ready_bytes = 0;
-        // One for the next block stays; what a burst needed beside it does not.
-        self.idle.truncate(1);
+        // As many as this commit needed stay for the next; what a burst needed goes with the one after it.
+        self.idle.truncate(std::mem::take(&mut self.under_way_most).max(1));
         let mut packed = std::mem::take(&mut self.ready);
         packed.sort_by_key(|packed| packed.head.first);
         (packed, self.kept.take())

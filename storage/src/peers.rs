@@ -28,6 +28,18 @@ pub struct PeerRow {
     pub by_trusted: bool,
     /// What their voices weigh together.
     pub weight: f32,
+    /// When this node began to say it as it is: when it was first listed, or last listed anew with other
+    /// times or another number of voters. The writer notes it, when it begins the commit that publishes
+    /// the row; what [`Store::set_peers`] is given does not matter. A list that was made earlier lacks
+    /// this row, one that was made as much later as a commit may take has it.
+    pub told: Time,
+}
+
+impl PeerRow {
+    /// Whether a list would say the same of both.
+    fn says_the_same(&self, other: &Self) -> bool {
+        (self.until, self.last, self.voters) == (other.until, other.last, other.voters)
+    }
 }
 
 /// Everything that other nodes say and that is acted on, immutable.
@@ -77,6 +89,29 @@ impl Peers {
         }
         (rest != *self).then_some(rest)
     }
+
+    /// The same, each row with the time since when it is told: `now`, unless `before` said the same.
+    pub(crate) fn told_after(&self, before: &Self, now: Time) -> Self {
+        Self {
+            sources: told_after(&self.sources, &before.sources, now),
+            numbers: told_after(&self.numbers, &before.numbers, now),
+        }
+    }
+}
+
+/// Both are sorted, so one walk finds what was there before.
+fn told_after<K: Key>(
+    rows: &[(K, PeerRow)],
+    before: &[(K, PeerRow)],
+    now: Time,
+) -> Vec<(K, PeerRow)> {
+    let mut before = before.iter().peekable();
+    let told = |(key, row): &(K, PeerRow)| {
+        while before.next_if(|(other, _)| other < key).is_some() {}
+        let known = before.peek().filter(|(other, old)| other == key && old.says_the_same(row));
+        (key.clone(), PeerRow { told: known.map_or(now, |(_, old)| old.told), ..*row })
+    };
+    rows.iter().map(told).collect()
 }
 
 fn sorted<K: Key>(mut rows: Vec<(K, PeerRow)>) -> Vec<(K, PeerRow)> {
@@ -105,7 +140,11 @@ impl Store {
     }
 }
 
-const FORM: u8 = 1;
+/// The form that is written.
+const FORM: u8 = 2;
+/// An earlier one, which is read: no row has the time since when it is told.
+const FORM_WITHOUT_TOLD: u8 = 1;
+/// What a row of any form has beside its key, at least.
 const ROW_BYTES: usize = 8 + 8 + 1 + 1 + 4;
 
 /// Replaces what is stored.
@@ -123,8 +162,12 @@ pub(crate) fn write(write: &WriteTransaction, peers: &Peers) -> Result<(), Error
     Ok(())
 }
 
-/// Reads what is stored. What cannot be read is as if it were not there: others will say it again.
-pub(crate) fn read(table: &impl ReadableTable<u32, &'static [u8]>) -> Result<Peers, Error> {
+/// Reads what is stored; the last commit was at `time`. What cannot be read is as if it were not there: others
+/// will say it again.
+pub(crate) fn read(
+    table: &impl ReadableTable<u32, &'static [u8]>,
+    time: Time,
+) -> Result<Peers, Error> {
     let mut bytes = Vec::new();
     for part in table.iter()? {
         bytes.extend_from_slice(part?.1.value());
@@ -132,7 +175,7 @@ pub(crate) fn read(table: &impl ReadableTable<u32, &'static [u8]>) -> Result<Pee
     if bytes.is_empty() {
         return Ok(Peers::default());
     }
-    let read = decode(&bytes);
+    let read = decode(&bytes, time);
     if read.is_none() {
         log::error!("what other nodes said cannot be read; it is dropped");
     }
@@ -140,8 +183,8 @@ pub(crate) fn read(table: &impl ReadableTable<u32, &'static [u8]>) -> Result<Pee
 }
 
 /// The form, and for sources and then numbers their count (4), and of each the length of its key (1), the
-/// key, until (8), last (8), voters (1), whether one was trusted (1) and the weight (4). All numbers are
-/// little-endian.
+/// key, until (8), last (8), voters (1), whether one was trusted (1), the weight (4), and since when it is
+/// told (8), which form 1 does not have. All numbers are little-endian.
 fn encode(peers: &Peers) -> Vec<u8> {
     let mut out = vec![FORM];
     put_rows(&peers.sources, &mut out);
@@ -160,19 +203,24 @@ fn put_rows<K: Key>(rows: &[(K, PeerRow)], out: &mut Vec<u8>) {
         out.extend_from_slice(&row.last.0.to_le_bytes());
         out.extend_from_slice(&[row.voters, u8::from(row.by_trusted)]);
         out.extend_from_slice(&row.weight.to_le_bytes());
+        out.extend_from_slice(&row.told.0.to_le_bytes());
     }
 }
 
-fn decode(bytes: &[u8]) -> Option<Peers> {
+/// What form 1 has was told when it was last stored, `time`, or earlier: nobody misses it who is told it again.
+fn decode(bytes: &[u8], time: Time) -> Option<Peers> {
     let (form, mut rest) = bytes.split_first()?;
-    if *form != FORM {
-        return None;
-    }
-    let (sources, numbers) = (take_rows(&mut rest)?, take_rows(&mut rest)?);
+    let told = match *form {
+        FORM => None,
+        FORM_WITHOUT_TOLD => Some(time),
+        _ => return None,
+    };
+    let (sources, numbers) = (take_rows(&mut rest, told)?, take_rows(&mut rest, told)?);
     rest.is_empty().then(|| Peers::new(sources, numbers))
 }
 
-fn take_rows<K: Key>(bytes: &mut &[u8]) -> Option<Vec<(K, PeerRow)>> {
+/// Rows whose `told` is this one, or else stands with them.
+fn take_rows<K: Key>(bytes: &mut &[u8], told: Option<Time>) -> Option<Vec<(K, PeerRow)>> {
     let count = u32::from_le_bytes(take(bytes)?) as usize;
     // What it says of itself takes no memory before it is there.
     let mut rows = Vec::with_capacity(count.min(bytes.len() / ROW_BYTES));
@@ -185,7 +233,12 @@ fn take_rows<K: Key>(bytes: &mut &[u8]) -> Option<Vec<(K, PeerRow)>> {
         let last = Time(u64::from_le_bytes(take(bytes)?));
         let [voters, by_trusted] = take(bytes)?;
         let weight = f32::from_le_bytes(take(bytes)?);
-        rows.push((key, PeerRow { until, last, voters, by_trusted: by_trusted != 0, weight }));
+        let told = match told {
+            Some(told) => told,
+            None => Time(u64::from_le_bytes(take(bytes)?)),
+        };
+        let by_trusted = by_trusted != 0;
+        rows.push((key, PeerRow { until, last, voters, by_trusted, weight, told }));
     }
     Some(rows)
 }
@@ -207,7 +260,8 @@ mod tests {
     use crate::testing::{START, event};
 
     fn row(until: u64) -> PeerRow {
-        PeerRow { until: Time(until), last: Time(5), voters: 3, by_trusted: false, weight: 1.5 }
+        let (until, last, told) = (Time(until), Time(5), Time(11));
+        PeerRow { until, last, voters: 3, by_trusted: false, weight: 1.5, told }
     }
 
     fn key(n: u32) -> SourceKey {
@@ -227,14 +281,47 @@ mod tests {
                 .collect();
             let peers = Peers::new(sources, numbers);
             let bytes = encode(&peers);
-            prop_assert_eq!(decode(&bytes), Some(peers));
-            prop_assert_eq!(decode(&bytes[..bytes.len() - 1]), None);
+            prop_assert_eq!(decode(&bytes, Time(0)), Some(peers));
+            prop_assert_eq!(decode(&bytes[..bytes.len() - 1], Time(0)), None);
         }
 
         #[test]
         fn any_bytes_are_peers_or_are_not(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = decode(&bytes);
+            let _ = decode(&bytes, Time(0));
         }
+
+        /// The same in a way that is slower and plainer.
+        #[test]
+        fn what_says_the_same_as_before_keeps_its_time(
+            before in prop::collection::btree_map(0..20u32, 0..3u64, 0..20),
+            after in prop::collection::btree_map(0..20u32, 0..3u64, 0..20),
+        ) {
+            let rows = |from: &std::collections::BTreeMap<u32, u64>| {
+                from.iter().map(|(n, until)| (key(*n), row(*until))).collect::<Vec<_>>()
+            };
+            let old = Peers::new(rows(&before), Vec::new());
+            let new = Peers::new(rows(&after), Vec::new()).told_after(&old, Time(77));
+            prop_assert_eq!(new.sources().len(), after.len());
+            for (n, until) in &after {
+                let told = if before.get(n) == Some(until) { Time(11) } else { Time(77) };
+                prop_assert_eq!(new.source(&key(*n)), Some(&PeerRow { told, ..row(*until) }));
+            }
+        }
+    }
+
+    #[test]
+    fn rows_of_form_1_are_told_since_the_last_commit() {
+        let mut bytes = vec![1];
+        bytes.extend_from_slice(&1u32.to_le_bytes());
+        bytes.push(16);
+        bytes.extend_from_slice(key(7).as_bytes());
+        bytes.extend_from_slice(&9u64.to_le_bytes());
+        bytes.extend_from_slice(&5u64.to_le_bytes());
+        bytes.extend_from_slice(&[3, 0]);
+        bytes.extend_from_slice(&1.5f32.to_le_bytes());
+        bytes.extend_from_slice(&0u32.to_le_bytes());
+        let read = decode(&bytes, Time(42)).unwrap();
+        assert_eq!(read.sources(), [(key(7), PeerRow { told: Time(42), ..row(9) })]);
     }
 
     #[test]
@@ -248,6 +335,11 @@ mod tests {
         assert_eq!(twice.sources(), [(key(1), row(7))]);
     }
 
+    /// As the writer publishes them when it has seen none of them before.
+    fn told(peers: &Peers, now: Time) -> Arc<Peers> {
+        Arc::new(peers.told_after(&Peers::default(), now))
+    }
+
     #[test]
     fn they_are_published_stored_and_forgotten() {
         let mut bench = Bench::new(u64::MAX);
@@ -259,18 +351,23 @@ mod tests {
         bench.writer.take_order(Order::Peers(peers.clone()));
         bench.commit();
         let after = bench.snapshot();
-        assert_eq!((&before.peers, &after.peers), (&Arc::default(), &peers));
+        assert_eq!((&before.peers, &after.peers), (&Arc::default(), &told(&peers, bench.now)));
         assert!(after.generation > before.generation);
         assert_eq!(after.sources_changed, after.generation);
         bench.restart();
-        assert_eq!(bench.snapshot().peers, peers);
+        assert_eq!(bench.snapshot().peers, told(&peers, bench.now));
+        let first = bench.now;
+        bench.now.0 += 1;
+        bench.writer.take_order(Order::Peers(peers));
+        bench.commit();
+        assert_eq!(bench.snapshot().generation, after.generation + 1, "it is no news");
         bench
             .writer
             .take_order(Order::Forget(Subject::Source(key(2)), crossbeam_channel::bounded(1).0));
         bench.settle();
         bench.restart();
         let left = bench.snapshot();
-        assert_eq!(left.peers.sources(), [(key(1), row(8))]);
+        assert_eq!(left.peers.sources(), [(key(1), PeerRow { told: first, ..row(8) })]);
         assert_eq!(left.peers.numbers().len(), 1);
         assert!(left.time >= START);
     }

@@ -1,5 +1,8 @@
 //! The writer's thread: the real clock, the channel, and what happens when the disk fails.
 //!
+//! While a commit is stored, what comes is taken for the next one; when that is due, and the disk is not
+//! ready, the thread waits.
+//!
 //! While the disk refuses writes, the batch that it refused stays in memory and nothing more is
 //! taken, so the shards run out of arenas and count what they lose. The file is opened again about
 //! once a second, and the batch is stored then.
@@ -13,7 +16,9 @@ use crossbeam_channel::RecvTimeoutError;
 use redb::Database;
 
 use crate::arena::Arena;
+use crate::batch::Stored;
 use crate::clock::{Clock, Now};
+use crate::committer::Committer;
 use crate::event::Time;
 use crate::intake::WriterIntake;
 use crate::limits::{
@@ -138,7 +143,9 @@ impl Running {
         let writer = Writer::new(self.shared.clone(), &self.options, loaded, Time::now());
         self.shared.set_phase(Phase::Ready);
         let shared = self.shared.clone();
-        let ended = Serving { running: self, writer, clock, db: Some(db), spared: 0 }.serve();
+        let committer = Committer::new();
+        let serving = Serving { running: self, writer, committer, clock, db: Some(db), spared: 0 };
+        let ended = serving.serve();
         shared.set_phase(Phase::Stopped);
         ended
     }
@@ -174,6 +181,7 @@ fn steady() -> Duration {
 struct Serving {
     running: Running,
     writer: Writer,
+    committer: Committer,
     clock: Clock,
     /// `None` while the disk fails.
     db: Option<Arc<Database>>,
@@ -187,27 +195,48 @@ impl Serving {
     fn serve(mut self) -> Result<(), WriterError> {
         let mut last = Instant::now();
         loop {
-            let pause = if self.writer.is_busy() { COMMIT_INTERVAL } else { IDLE_INTERVAL };
-            let orders = self.writer.takes_orders().then_some(&self.running.shared.orders.1);
-            match self.running.intake.receive(last + pause, orders) {
-                Ok(arena) => {
-                    let load = self.load(&arena);
-                    self.writer.ingest(&arena, load);
-                    self.running.intake.give_back(arena);
-                    if last.elapsed() < COMMIT_INTERVAL && !self.writer.is_laden() {
-                        continue;
-                    }
-                }
+            let received = self.receive(last + self.pause());
+            if let Some(stored) = self.committer.poll() {
+                self.end_surely(stored)?;
+            }
+            match received {
+                Ok(arena) => self.ingest(arena),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
+                    self.settle_surely()?;
                     self.commit_surely()?;
                     self.sweep();
                     return Ok(());
                 }
             }
-            last = Instant::now();
-            self.commit_surely()?;
+            let is_order = self.writer.takes_orders() && !self.running.shared.orders.1.is_empty();
+            if last.elapsed() >= self.pause() || self.writer.is_laden() || is_order {
+                last = Instant::now();
+                self.settle_surely()?;
+                self.commit_ahead_surely()?;
+            }
         }
+    }
+
+    /// How long it waits from one commit to the next.
+    fn pause(&self) -> Duration {
+        if self.writer.is_busy() { COMMIT_INTERVAL } else { IDLE_INTERVAL }
+    }
+
+    /// The next arena. The wait for it ends when a commit has been stored, or an order can be taken on.
+    fn receive(&self, deadline: Instant) -> Result<Arena, RecvTimeoutError> {
+        let intake = &self.running.intake;
+        if let Some(outcome) = self.committer.outcome() {
+            return intake.receive(deadline, Some(outcome));
+        }
+        let orders = self.writer.takes_orders().then_some(&self.running.shared.orders.1);
+        intake.receive(deadline, orders)
+    }
+
+    fn ingest(&mut self, arena: Arena) {
+        let load = self.load(&arena);
+        self.writer.ingest(&arena, load);
+        self.running.intake.give_back(arena);
     }
 
     /// Stores the rows that have changed, as far as there is time. What fails here is lost to nobody: the next
@@ -236,41 +265,104 @@ impl Serving {
         self.running.intake.load(arena)
     }
 
+    /// Begins a commit, and waits for its end only if nothing may be ingested before it.
+    fn commit_ahead_surely(&mut self) -> Result<(), WriterError> {
+        self.take_order();
+        if !self.writer.may_run_ahead() {
+            return self.commit_surely();
+        }
+        // While the disk fails nobody comes here.
+        let Some(db) = self.db.clone() else { return self.commit_surely() };
+        let now = self.clock.now(Time::now(), steady());
+        match self.writer.begin_commit(&db, now) {
+            Ok(None) => Ok(()),
+            Ok(Some(batch)) => match self.committer.begin(&db, batch) {
+                None => Ok(()),
+                Some(stored) => {
+                    drop(db);
+                    self.end_surely(stored)
+                }
+            },
+            Err(error) => {
+                drop(db);
+                self.end_surely(Err(error))
+            }
+        }
+    }
+
+    /// Waits for the commit that is under way.
+    fn settle_surely(&mut self) -> Result<(), WriterError> {
+        match self.committer.wait() {
+            Some(stored) => self.end_surely(stored),
+            None => Ok(()),
+        }
+    }
+
+    /// Publishes what was stored; what was not is stored, however long the disk refuses.
+    fn end_surely(&mut self, stored: Result<Stored, redb::Error>) -> Result<(), WriterError> {
+        match stored {
+            Ok(stored) => {
+                self.writer.end_commit(stored);
+                Ok(())
+            }
+            Err(error) => {
+                self.close();
+                self.recover(&error.to_string())
+            }
+        }
+    }
+
     /// Commits, however long the disk refuses. An error when the process ended meanwhile and the
     /// rest is lost.
     fn commit_surely(&mut self) -> Result<(), WriterError> {
-        let Err(error) = self.commit() else { return Ok(()) };
+        match self.commit() {
+            Ok(()) => Ok(()),
+            Err(error) => self.recover(&error),
+        }
+    }
+
+    /// Makes the commit that failed, however long that takes. An error when the process ended meanwhile and
+    /// the rest is lost.
+    fn recover(&mut self, error: &str) -> Result<(), WriterError> {
         self.running.shared.set_phase(Phase::Degraded);
         let path = self.running.options.path.display();
         log::error!(
             "{path}: cannot be written: {error}; events wait in memory, and what does not fit there \
              is dropped and counted; trying again every second"
         );
-        self.recover()?;
+        self.try_again()?;
         self.spared = self.running.intake.waiting();
         self.running.shared.set_phase(Phase::Ready);
         log::info!("{}: can be written again", self.running.options.path.display());
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), String> {
+    fn take_order(&mut self) {
         if self.writer.takes_orders()
             && let Ok(order) = self.running.shared.orders.1.try_recv()
         {
             self.writer.take_order(order);
         }
+    }
+
+    fn commit(&mut self) -> Result<(), String> {
+        self.take_order();
         let now = self.clock.now(Time::now(), steady());
         let result = match &self.db {
             Some(db) => self.writer.commit(db, now).map_err(|error| error.to_string()),
             None => self.reopen(now),
         };
         if result.is_err() {
-            // After a failed write redb refuses everything until the file is opened again.
-            self.running.shared.stats.commit_errors.add(1);
-            self.running.shared.set_database(None);
-            self.db = None;
+            self.close();
         }
         result
+    }
+
+    /// After a failed write redb refuses everything until the file is opened again.
+    fn close(&mut self) {
+        self.running.shared.stats.commit_errors.add(1);
+        self.running.shared.set_database(None);
+        self.db = None;
     }
 
     /// Opens the file again and makes the commit that failed.
@@ -292,7 +384,7 @@ impl Serving {
     }
 
     /// Tries until the commit has succeeded, or the process ends and patience with it.
-    fn recover(&mut self) -> Result<(), WriterError> {
+    fn try_again(&mut self) -> Result<(), WriterError> {
         let mut logged = Instant::now();
         let mut ends: Option<Instant> = None;
         loop {
@@ -343,6 +435,8 @@ mod tests {
         file: FileBackend,
         is_full: Arc<AtomicBool>,
         stalls: Arc<AtomicBool>,
+        /// Whether somebody waits because it stalls.
+        is_awaited: Arc<AtomicBool>,
     }
 
     impl Flaky {
@@ -366,6 +460,7 @@ mod tests {
         }
         fn sync_data(&self) -> io::Result<()> {
             while self.stalls.load(Ordering::SeqCst) {
+                self.is_awaited.store(true, Ordering::SeqCst);
                 std::thread::sleep(Duration::from_millis(1));
             }
             self.check()?;
@@ -391,6 +486,7 @@ mod tests {
         options: Options,
         is_full: Arc<AtomicBool>,
         stalls: Arc<AtomicBool>,
+        is_awaited: Arc<AtomicBool>,
         shards: Vec<ShardIntake>,
         store: Store,
         thread: WriterThread,
@@ -401,24 +497,23 @@ mod tests {
         fn start() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let options = Options::new(folder.path().join("test.redb"), Uuid::from_u128(1));
-            let [is_full, stalls] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
-            let (full, stall) = (is_full.clone(), stalls.clone());
+            let [is_full, stalls, is_awaited] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
+            let flags = [is_full.clone(), stalls.clone(), is_awaited.clone()];
             let opener = move |options: &Options, opening| {
                 drop(open::open(options, opening)?);
                 let file =
                     fs::OpenOptions::new().read(true).write(true).open(&options.path).unwrap();
                 let file = FileBackend::new(file).unwrap();
+                let [is_full, stalls, is_awaited] = flags.clone();
                 Builder::new()
-                    .create_with_backend(Flaky {
-                        file,
-                        is_full: full.clone(),
-                        stalls: stall.clone(),
-                    })
+                    .create_with_backend(Flaky { file, is_full, stalls, is_awaited })
                     .map_err(|error| open::open_error(&options.path, error.into()))
             };
             let (shards, writer) = intake::channel(2);
             let (store, thread) = start_with(options.clone(), writer, Box::new(opener));
-            let bench = Self { folder, options, is_full, stalls, shards, store, thread, sent: 0 };
+            let sent = 0;
+            let bench =
+                Self { folder, options, is_full, stalls, is_awaited, shards, store, thread, sent };
             bench.wait(|store| store.phase() == Phase::Ready);
             bench
         }
@@ -548,6 +643,50 @@ mod tests {
         let stats = bench.store.stats();
         assert_eq!((stats.messages_shed.get(), stats.events_repeated.get()), (0, 0));
         let (_folder, options, _, sent) = bench.stop();
+        let recount = recount(&options.path).unwrap();
+        assert!(recount.is_exact() && recount.events == sent, "{recount:?}");
+    }
+
+    #[test]
+    fn what_comes_while_the_disk_is_slow_is_taken_for_the_next_commit() {
+        let mut bench = Bench::start();
+        bench.send();
+        bench.wait_until_all_is_seen();
+        bench.stalls.store(true, Ordering::SeqCst);
+        bench.send();
+        bench.wait(|_| bench.is_awaited.load(Ordering::SeqCst));
+        let mut arenas: Vec<_> = std::iter::from_fn(|| bench.shards[0].take()).collect();
+        assert!(arenas.iter_mut().all(|arena| arena.push(&event(1)).is_ok()));
+        bench.sent += arenas.len() as u64;
+        assert!(arenas.into_iter().all(|arena| bench.shards[0].hand_over(arena) == 0));
+        let mut arena = None;
+        bench.wait_for_arena(&mut arena);
+        let shown = bench.store.snapshot().unwrap().through;
+        assert_eq!(shown, Seq(10), "nothing is published that is not durable");
+        bench.stalls.store(false, Ordering::SeqCst);
+        bench.wait_until_all_is_seen();
+        let (_folder, options, _, sent) = bench.stop();
+        let recount = recount(&options.path).unwrap();
+        assert!(recount.is_exact() && recount.events == sent, "{recount:?}");
+    }
+
+    #[test]
+    fn what_came_while_a_commit_failed_is_stored_after_it() {
+        let mut bench = Bench::start();
+        bench.send();
+        bench.wait_until_all_is_seen();
+        bench.stalls.store(true, Ordering::SeqCst);
+        bench.send();
+        bench.wait(|_| bench.is_awaited.load(Ordering::SeqCst));
+        bench.send();
+        bench.is_full.store(true, Ordering::SeqCst);
+        bench.stalls.store(false, Ordering::SeqCst);
+        bench.wait(|store| store.phase() == Phase::Degraded);
+        bench.send();
+        bench.is_full.store(false, Ordering::SeqCst);
+        bench.wait_until_all_is_seen();
+        let (_folder, options, store, sent) = bench.stop();
+        assert_eq!(store.stats().events_lost.get(), 0);
         let recount = recount(&options.path).unwrap();
         assert!(recount.is_exact() && recount.events == sent, "{recount:?}");
     }

@@ -122,7 +122,7 @@ impl View {
     /// What other nodes say. A database in which nothing was ever written for it has no table.
     pub(crate) fn peers(&self) -> Result<Peers, Error> {
         match self.0.open_table(PEERS) {
-            Ok(table) => peers::read(&table),
+            Ok(table) => peers::read(&table, self.time()?),
             Err(TableError::TableDoesNotExist(_)) => Ok(Peers::default()),
             Err(error) => Err(error.into()),
         }

@@ -73,6 +73,8 @@ fn row(listing: &Listing) -> PeerRow {
         voters: listing.voters,
         by_trusted: listing.by_trusted,
         weight: listing.weight as f32,
+        // The writer notes it.
+        told: Time(0),
     }
 }
 
@@ -98,6 +100,7 @@ mod tests {
             voters: 3,
             by_trusted: false,
             weight: 1.0,
+            told: Time(0),
         };
         let before = Arc::new(Peers::new(vec![(key(1), row(10)), (key(2), row(20))], Vec::new()));
         let mut agreed = Agreed::new(Duration::ZERO);

@@ -15,7 +15,8 @@ fn node() -> Node {
         event("198.18.0.8", "", at(1)),
         proven("203.0.113.200", "", at(1)),
     ]);
-    let row = |until| PeerRow { until, last: at(1), voters: 3, by_trusted: false, weight: 2.0 };
+    let (last, told) = (at(1), at(0));
+    let row = |until| PeerRow { until, last, voters: 3, by_trusted: false, weight: 2.0, told };
     let named = [
         ("198.18.0.7", at(9000)),
         ("198.18.0.8", at(9000)),

@@ -10,7 +10,7 @@ use crate::writer::Writer;
 impl Writer {
     /// Packs and counts the events of an arena; of the heaviest sources less, when the load is high.
     pub(crate) fn ingest(&mut self, arena: &Arena, load: Load) {
-        debug_assert!(self.prepared.is_none(), "a failed commit must be made first");
+        debug_assert!(self.prepared.is_none() || self.may_run_ahead(), "a commit must end first");
         if load == Load::Light {
             self.heavy.clear();
             arena.raw().for_each(|raw| self.append(&raw));
@@ -70,6 +70,21 @@ impl Writer {
         if self.open.builder.is_full() {
             let next = self.packing.open(Seq(self.last.0 + 1));
             self.packing.pack(std::mem::replace(&mut self.open, next));
+        }
+    }
+
+    /// Hands the last block over to be packed, if anything in it is not stored. When it `closes`, the next event
+    /// begins another one.
+    pub(super) fn pack_tail(&mut self, closes: bool) {
+        let has_news = self.pending_events() > 0 && !self.open.builder.is_empty();
+        match (has_news, closes) {
+            (true, true) => {
+                let next = self.packing.open(Seq(self.last.0 + 1));
+                self.packing.pack(std::mem::replace(&mut self.open, next));
+            }
+            (true, false) => self.packing.pack_and_keep(std::mem::take(&mut self.open)),
+            (false, true) => self.begin_block(),
+            (false, false) => {}
         }
     }
 

@@ -3,8 +3,12 @@
 //! `Writer` has no thread, and is told what time it is: it looks at a clock itself only to measure how
 //! long a commit takes. `ingest` packs the events of an arena into a block and counts
 //! them; `commit` stores what has come, durably, and then publishes it. A commit that fails is kept
-//! as it is and made again by the next call; nothing may be ingested in between. The thread around it
-//! is in `run.rs`.
+//! as it is and made again by the next call.
+//!
+//! A commit has two halves. `begin_commit` decides what is stored, `end_commit` publishes it when it is.
+//! What is ingested in between comes with the next one: so the batch can be stored on another thread,
+//! and nobody waits for the disk. Only while an order is carried out nothing may be ingested in between.
+//! The threads around it are in `run.rs` and `committer.rs`.
 
 mod ingest;
 mod upkeep;
@@ -15,7 +19,7 @@ use std::time::Instant;
 use redb::{Database, Error};
 
 use crate::arena::Arena;
-use crate::batch::{self, Batch};
+use crate::batch::{self, Batch, Stored};
 use crate::clock::Now;
 use crate::counts::Counts;
 use crate::event::{Seq, Time};
@@ -76,9 +80,9 @@ pub(crate) struct Writer {
     /// The order that is being carried out.
     forgetting: Option<Forgetting>,
     importing: Option<Importing>,
-    /// What other nodes say, and whether that is yet to be published and stored.
+    /// What other nodes say, and what they say since that was published.
     peers: Arc<Peers>,
-    has_new_peers: bool,
+    peers_next: Option<Arc<Peers>>,
     /// Whether there are more blocks to delete than the last commit did.
     deletes_more: bool,
     prepared: Option<Prepared>,
@@ -86,8 +90,9 @@ pub(crate) struct Writer {
 
 /// A commit that has not succeeded yet.
 struct Prepared {
-    batch: Batch,
+    batch: Arc<Batch>,
     snapshot: Option<Arc<Snapshot>>,
+    begun: Instant,
     /// The last block of the log will not be written again.
     closes: bool,
 }
@@ -145,7 +150,7 @@ impl Writer {
             forgetting: None,
             importing: None,
             peers: Arc::new(peers),
-            has_new_peers: false,
+            peers_next: None,
             deletes_more: false,
             prepared: None,
         };
@@ -165,7 +170,7 @@ impl Writer {
             || self.deletes_more
             || self.forgetting.is_some()
             || self.importing.is_some()
-            || self.has_new_peers
+            || self.peers_next.is_some()
             || self.stripper.is_active()
             || self.shared.cursors.has_changed()
     }
@@ -197,20 +202,41 @@ impl Writer {
     ///
     /// When the database refuses. The next call makes the same commit again.
     pub(crate) fn commit(&mut self, db: &Database, now: impl Into<Now>) -> Result<(), Error> {
+        if let Some(batch) = self.begin_commit(db, now)? {
+            let stored = batch::store(db, &batch)?;
+            self.end_commit(stored);
+        }
+        Ok(())
+    }
+
+    /// What is to be stored: the commit that failed, if one did, else what has come. `None` when there is
+    /// nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// When the database refuses.
+    pub(crate) fn begin_commit(
+        &mut self,
+        db: &Database,
+        now: impl Into<Now>,
+    ) -> Result<Option<Arc<Batch>>, Error> {
         if self.prepared.is_none() {
             self.prepared = self.prepare(db, now.into())?;
         }
-        let Some(prepared) = &self.prepared else {
+        let Some(prepared) = &mut self.prepared else {
             self.tell();
-            return Ok(());
+            return Ok(None);
         };
-        let begin = Instant::now();
-        let stored = batch::store(db, &prepared.batch)?;
+        prepared.begun = Instant::now();
+        Ok(Some(prepared.batch.clone()))
+    }
+
+    /// The commit that was begun is stored durably: it is published.
+    pub(crate) fn end_commit(&mut self, stored: Stored) {
         if let Some(prepared) = self.prepared.take() {
-            self.finish(prepared, begin);
+            self.finish(prepared);
         }
         self.keep_up(stored);
-        Ok(())
     }
 
     /// Decides what the commit changes. What can fail stands first and leaves nothing half done.
@@ -222,15 +248,11 @@ impl Writer {
         let (expired, generation) = (self.expiry.through(), self.generation);
         let mut state = State { last: self.last, expired, generation, ..self.state };
         let closes = self.close_tail(now.time) || self.forgets_anew();
-        let first = self.open.first;
-        if self.pending_events() > 0 && !self.open.builder.is_empty() {
-            self.packing.pack_and_keep(std::mem::take(&mut self.open));
-        }
+        self.pack_tail(closes);
         let publishes = self.prepare_rows(touched, &mut state, &mut batch, now);
         let (mut packed, kept) = self.packing.finish();
         batch.blocks.append(&mut packed);
         if let Some(kept) = kept {
-            debug_assert_eq!(kept.first, first);
             self.open = kept;
         }
         if let Some(importing) = &self.importing
@@ -247,7 +269,7 @@ impl Writer {
         batch.totals = self.counts.totals.clone();
         batch.time = now.expiry;
         let snapshot = publishes.then(|| Arc::new(self.snapshot(state, now.time)));
-        Ok(Some(Prepared { batch, snapshot, closes }))
+        Ok(Some(Prepared { batch: Arc::new(batch), snapshot, begun: Instant::now(), closes }))
     }
 
     /// What becomes of what is stored already.
@@ -293,20 +315,18 @@ impl Writer {
         let forgot = self.forget_row(publication, *state, batch);
         let left = self.make_room(publication, *state, batch);
         let has_left = forgot || left != [Left::default(); 3];
+        batch.peers = self.take_peers(now.time);
         let publishes =
             changed.any() || aged.any() || has_left || state.expired > self.state.expired;
-        let publishes = publishes || self.has_new_peers;
+        let publishes = publishes || batch.peers.is_some();
         if publishes {
             self.publication = publication;
             state.generation += 1;
             self.generation = state.generation;
             self.note(changed, aged, &left, state.generation);
-            if forgot || self.has_new_peers {
+            if forgot || batch.peers.is_some() {
                 (self.changed.sources, self.changed.numbers) = (state.generation, state.generation);
             }
-        }
-        if std::mem::take(&mut self.has_new_peers) {
-            batch.peers = Some(self.peers.clone());
         }
         let rows = &mut batch.rows;
         let swept = self.sweeper.slice(&self.counts, self.publication, state, rows, now.time);
@@ -335,10 +355,10 @@ impl Writer {
     }
 
     /// What follows a durable commit.
-    fn finish(&mut self, prepared: Prepared, begin: Instant) {
-        let Prepared { batch, snapshot, closes } = prepared;
+    fn finish(&mut self, prepared: Prepared) {
+        let Prepared { batch, snapshot, begun, closes } = prepared;
         let stats = &self.shared.stats;
-        let ns = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let ns = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
         stats.commits.add(1);
         stats.commit_ns_last.set(ns);
         stats.commit_ns_sum.add(ns);
@@ -353,11 +373,9 @@ impl Writer {
             stats.raw_bytes.add(block.head.raw_bytes());
         }
         self.state = batch.state;
-        if closes {
-            self.begin_block();
-            if let Some(forgetting) = self.forgetting.as_mut().filter(|order| order.is_new()) {
-                forgetting.begin(self.state.last);
-            }
+        if let Some(forgetting) = self.forgetting.as_mut().filter(|order| closes && order.is_new())
+        {
+            forgetting.begin(self.state.last);
         }
         if let Some(snapshot) = snapshot {
             self.shared.publish(snapshot);

@@ -26,15 +26,26 @@ enum Step {
     Repeat(u8, u64),
     /// A commit so long after the one before.
     Commit(u64),
-    Restart,
+    /// The begin of one; it ends when the next begins, or never.
+    Begin(u64),
+    /// Kill -9. What is under way has been stored, or not.
+    Restart(bool),
+}
+
+impl Step {
+    /// Whether all that was given is committed then.
+    fn settles(&self) -> bool {
+        matches!(self, Self::Commit(_) | Self::Restart(_))
+    }
 }
 
 fn step(wait_max: u64) -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => (0..6u8, 0..4u8, 0..3u64).prop_map(|(s, n, age)| Step::Event(s, n, age)),
         3 => (0..6u8, 1..1000u64).prop_map(|(s, count)| Step::Repeat(s, count)),
-        6 => (0..wait_max).prop_map(Step::Commit),
-        1 => Just(Step::Restart),
+        4 => (0..wait_max).prop_map(Step::Commit),
+        4 => (0..wait_max).prop_map(Step::Begin),
+        1 => any::<bool>().prop_map(Step::Restart),
     ]
 }
 
@@ -55,7 +66,16 @@ fn apply(bench: &mut Bench, step: &Step) {
             bench.now.0 += wait * NS_PER_S;
             bench.commit();
         }
-        Step::Restart => bench.restart(),
+        Step::Begin(wait) => {
+            bench.now.0 += wait * NS_PER_S;
+            bench.begin_commit();
+        }
+        Step::Restart(is_stored) => {
+            if *is_stored {
+                bench.store_unheard();
+            }
+            bench.restart();
+        }
     }
 }
 
@@ -69,7 +89,7 @@ proptest! {
         let mut bench = Bench::new(u64::MAX);
         for step in &steps {
             apply(&mut bench, step);
-            if matches!(step, Step::Event(..) | Step::Repeat(..)) {
+            if !step.settles() {
                 continue;
             }
             bench.check();
@@ -99,7 +119,7 @@ proptest! {
         let mut bench = Bench::new(60 * NS_PER_S);
         for step in &steps {
             apply(&mut bench, step);
-            if !matches!(step, Step::Event(..) | Step::Repeat(..)) {
+            if step.settles() {
                 bench.check();
             }
         }

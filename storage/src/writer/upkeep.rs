@@ -25,24 +25,35 @@ impl Writer {
     pub(crate) fn take_order(&mut self, order: Order) {
         match order {
             Order::Forget(subject, done) => {
-                if let Some(rest) = self.peers.without(&subject) {
-                    self.set_peers(Arc::new(rest));
+                let known = self.peers_next.as_ref().unwrap_or(&self.peers);
+                if let Some(rest) = known.without(&subject) {
+                    self.peers_next = Some(Arc::new(rest));
                 }
                 self.forgetting = Some(Forgetting::new(subject, done));
             }
             Order::Import(import, done) => self.importing = Some(Importing::new(import, done)),
-            Order::Peers(peers) => self.set_peers(peers),
+            Order::Peers(peers) => self.peers_next = Some(peers),
         }
     }
 
-    fn set_peers(&mut self, peers: Arc<Peers>) {
-        self.has_new_peers |= *peers != *self.peers;
-        self.peers = peers;
+    /// What other nodes say now, if that is news.
+    pub(super) fn take_peers(&mut self, now: Time) -> Option<Arc<Peers>> {
+        let next = self.peers_next.take()?.told_after(&self.peers, now);
+        if next == *self.peers {
+            return None;
+        }
+        self.peers = Arc::new(next);
+        Some(self.peers.clone())
     }
 
     /// Whether the next order can be taken on.
     pub(crate) fn takes_orders(&self) -> bool {
         self.forgetting.is_none() && self.importing.is_none()
+    }
+
+    /// Whether events may be ingested before the commit that has begun has ended.
+    pub(crate) fn may_run_ahead(&self) -> bool {
+        self.takes_orders()
     }
 
     /// By how many bytes the log is larger than it may be, without what has expired and is yet to be
