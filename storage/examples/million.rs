@@ -1,11 +1,13 @@
 //! A million sources and a million numbers: what they take in memory, and how fast they are looked up
-//! and gone through. Then the newest events of one address in a log of so many events.
+//! and gone through. Then the newest events of addresses and numbers in a log of so many events.
 //!
 //! ```text
 //! cargo run --release -p sentrypeer-storage --example million -- [EVENTS] [SOURCES] [FOLDER]
 //! ```
 //!
-//! Another process stores the events and is killed as soon as all of them are; opening begins there.
+//! Another process stores the events and is killed as soon as all of them are; opening begins there: first by
+//! a process that finds nothing of the file in the page cache, and is killed when it has opened it, and then
+//! with the page cache as that leaves it.
 
 use std::hint::black_box;
 use std::io::{BufRead, BufReader};
@@ -14,11 +16,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use sentrypeer_storage::event::{
     Anomalies, Collected, EventRef, NumberKind, Seq, SourceKey, Time, Transport, Verification,
 };
 use sentrypeer_storage::intake;
 use sentrypeer_storage::key::NumberKey;
+use sentrypeer_storage::log::Log;
 use sentrypeer_storage::query::{Query, Subject};
 use sentrypeer_storage::recount::recount;
 use sentrypeer_storage::{Options, Store};
@@ -30,12 +34,18 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Failure = Box<dyn std::error::Error>;
 
+/// Subjects that are looked for.
+const SEARCHES: u64 = 25;
+
 fn main() -> Result<(), Failure> {
     let mut args = std::env::args().skip(1).peekable();
     if args.next_if(|arg| arg == "fill").is_some() {
         let [events, sources] = [args.next(), args.next()].map(|arg| arg?.parse().ok());
         let path = args.next().ok_or("no path")?;
         return fill(Path::new(&path), events.ok_or("no number")?, sources.ok_or("no number")?);
+    }
+    if args.next_if(|arg| arg == "open").is_some() {
+        return open_and_wait(Path::new(&args.next().ok_or("no path")?));
     }
     let mut number = |default| args.next().map_or(Ok(default), |arg| arg.parse());
     let (events, sources): (u64, u64) = (number(1_000_000)?, number(1_000_000)?);
@@ -44,6 +54,8 @@ fn main() -> Result<(), Failure> {
     fill_and_kill(&path, events, sources)?;
     let bytes = std::fs::metadata(&path)?.blocks() * 512;
     println!("{:.1} B of disk an event", bytes as f64 / events as f64);
+    forget_pages(&path)?;
+    print!("with a cold page cache: {}", first_line_of(&["open"], &path)?);
     look(&path, sources)?;
     let recount = recount(&path)?;
     println!("recount: {} events, exact: {}", recount.events, recount.is_exact());
@@ -113,9 +125,15 @@ fn fill(path: &Path, events: u64, sources: u64) -> Result<(), Failure> {
 
 /// Has a process store the events, and kills it.
 fn fill_and_kill(path: &Path, events: u64, sources: u64) -> Result<(), Failure> {
+    let arguments = ["fill", &events.to_string(), &sources.to_string()];
+    print!("{}", first_line_of(&arguments, path)?);
+    Ok(())
+}
+
+/// Starts this program, and kills it when it has written a line.
+fn first_line_of(arguments: &[&str], path: &Path) -> Result<String, Failure> {
     let mut child = std::process::Command::new(std::env::current_exe()?)
-        .arg("fill")
-        .args([events.to_string(), sources.to_string()])
+        .args(arguments)
         .arg(path)
         .stdout(std::process::Stdio::piped())
         .spawn()?;
@@ -124,8 +142,25 @@ fn fill_and_kill(path: &Path, events: u64, sources: u64) -> Result<(), Failure> 
     BufReader::new(stdout).read_line(&mut line)?;
     child.kill()?;
     child.wait()?;
-    print!("{line}");
+    Ok(line)
+}
+
+/// Has the kernel drop what it has of the file in its page cache.
+fn forget_pages(path: &Path) -> Result<(), Failure> {
+    let file = std::fs::File::open(path)?;
+    file.sync_all()?;
+    posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
     Ok(())
+}
+
+fn open_and_wait(path: &Path) -> Result<(), Failure> {
+    let begin = Instant::now();
+    let (store, _shards, _thread) = open(path);
+    let replayed = store.stats().replay_events.get();
+    println!("opened after a kill in {:?}, {replayed} events replayed", begin.elapsed());
+    loop {
+        std::thread::park();
+    }
 }
 
 fn look(path: &Path, sources: u64) -> Result<(), Failure> {
@@ -156,34 +191,51 @@ fn look(path: &Path, sources: u64) -> Result<(), Failure> {
     let sum: u64 = snapshot.sources.iter().map(|(_, row)| row.seen.count).sum();
     println!("all sources: {:?} ({} events)", begin.elapsed(), black_box(sum));
     let log = store.log().ok_or("not open")?;
-    for n in [1, sources / 2, sources - 1] {
-        let subject = Some(Subject::Source(SourceKey::of(source(n).into())));
-        search(&log, "source", Query { subject, ..Query::default() })?;
-        let number = NumberKey::of(format!("00{}", 441_000_000_000 + n).as_bytes());
-        search(
-            &log,
-            "number",
-            Query { subject: Some(Subject::Number(number)), ..Query::default() },
-        )?;
-    }
+    let of = |n| Subject::Source(SourceKey::of(source(n).into()));
+    searches(&log, "a source", sources, of)?;
+    let of = |n| Subject::Number(NumberKey::of(format!("00{}", 441_000_000_000 + n).as_bytes()));
+    searches(&log, "a number", sources, of)?;
     drop(shards);
     Ok(thread.join()?)
 }
 
-/// The newest hundred, over as many calls as it takes.
-fn search(log: &sentrypeer_storage::log::Log, what: &str, mut query: Query) -> Result<(), Failure> {
-    let (begin, mut found, mut calls) = (Instant::now(), 0, 0);
+/// The newest hundred events of some subjects.
+fn searches(
+    log: &Log,
+    what: &str,
+    subjects: u64,
+    of: impl Fn(u64) -> Subject,
+) -> Result<(), Failure> {
+    let (mut found, mut times) = (0, Vec::new());
+    for n in 0..SEARCHES {
+        let begin = Instant::now();
+        found += search(log, of(n * (subjects / SEARCHES)))?;
+        times.push(begin.elapsed());
+    }
+    times.sort_unstable();
+    let (median, last) = (times[times.len() / 2], times.len() - 1);
+    println!(
+        "the newest 100 events of {what}: {median:?} (median of {SEARCHES}; {:?} to {:?}), {} found on average",
+        times[0],
+        times[last],
+        found as u64 / SEARCHES
+    );
+    Ok(())
+}
+
+/// The newest hundred, over as many calls as it takes. How many there are.
+fn search(log: &Log, subject: Subject) -> Result<usize, Failure> {
+    let mut query = Query { subject: Some(subject), ..Query::default() };
+    let mut found = 0;
     loop {
         query.max_events = 100 - found;
         let page = log.find(&query)?;
-        (found, calls) = (found + page.events.len(), calls + 1);
+        found += page.events.len();
         query.before = page.before.unwrap_or(Seq(0));
         if found >= 100 || page.before.is_none() {
-            break;
+            return Ok(found);
         }
     }
-    println!("the newest {found} events of a {what}: {:?} in {calls} calls", begin.elapsed());
-    Ok(())
 }
 
 fn resident_mb() -> u64 {

@@ -54,10 +54,10 @@
 
 use sentrypeer_pack::{Decoder, unpack_zstd};
 
-use crate::event::{EventRef, Seq};
+use crate::event::{EventRef, Seq, SourceKey};
 use crate::head::Version;
 use crate::limits::BLOCK_COLUMNS_MAX;
-use crate::places::{Place, Places, Reader};
+use crate::places::{Place, Places, Reader, up_to_last_of};
 use crate::repeat::Record;
 
 pub use crate::head::{Damaged, HEAD_BYTES, Head};
@@ -121,18 +121,23 @@ impl Block {
     }
 
     /// Unpacks only the events of a block that `wants` wants, by what is known of them without their
-    /// message, method, number and user agent. Other records are not in the block then; in a block of
+    /// message, method, number and user agent; all that it wants are of `source`, if that is given. Other records are not in the block then; in a block of
     /// version 1 or 2 all are.
     pub(crate) fn unpack_some(
         head: &Head,
         payload: &[u8],
+        source: Option<SourceKey>,
         wants: impl FnMut(&EventRef<'_>) -> bool,
     ) -> Result<Self, Damaged> {
         if head.version != Version::Differences {
             return Self::unpack(head, payload);
         }
         let (head, columns, messages) = columns_of(head, payload)?;
-        let (messages, picked) = unpack_wanted(&head, &columns, messages, wants)?;
+        let count = match source {
+            Some(source) => up_to_last_of(&columns, &head, source.ip())?,
+            None => head.count,
+        };
+        let (messages, picked) = unpack_wanted(&head, count, &columns, messages, wants)?;
         Ok(Self { head, columns: Vec::new(), messages, picked: Some(picked) })
     }
 
@@ -236,16 +241,17 @@ fn unpack_all(head: &Head, columns: &[u8], packed: &[u8]) -> Result<Vec<u8>, Dam
     Ok(messages)
 }
 
-/// The messages that are wanted, one after the other, and their places.
+/// The messages that are wanted of the first `count` records, one after the other, and their places.
 fn unpack_wanted(
     head: &Head,
+    count: u32,
     columns: &[u8],
     packed: &[u8],
     mut wants: impl FnMut(&EventRef<'_>) -> bool,
 ) -> Result<(Vec<u8>, Picked), Damaged> {
     // How long each message is up to the next that is wanted, for what lies between must be passed over.
-    let (mut lengths, mut picked) = (Vec::with_capacity(head.count as usize), Vec::new());
-    for (number, place) in (0..).zip(Places::new(columns, head.version.columns(), head.count)?) {
+    let (mut lengths, mut picked) = (Vec::with_capacity(count as usize), Vec::new());
+    for (number, place) in (0..).zip(Places::new(columns, head.version.columns(), count)?) {
         let Some(place) = place? else { continue };
         let is_wanted = wants(&place.event);
         lengths.push((place.blob_len, is_wanted));
@@ -257,7 +263,7 @@ fn unpack_wanted(
     if picked.is_empty() {
         return Ok((messages, picked));
     }
-    let mut decoder = decoder(head, packed, lengths.len())?;
+    let mut decoder = decoder(head, packed, head.count as usize)?;
     let mut places = picked.iter().peekable();
     for (blob_len, is_wanted) in lengths {
         let unpacked = if is_wanted {
@@ -374,6 +380,26 @@ mod tests {
                 prop_assert_eq!(event, written.event());
             }
             prop_assert_eq!(block.events().count(), events.len());
+        }
+
+        #[test]
+        fn the_events_of_a_source_are_those_that_a_walk_finds(
+            mut events in prop::collection::vec(any_event(), 1..40),
+            are_v4: bool,
+            which: prop::sample::Index,
+        ) {
+            for event in events.iter_mut().filter(|_| are_v4) {
+                event.source = ([192, 0, 2, event.source.port() as u8 % 4], 5060).into();
+            }
+            let wanted = SourceKey::of(which.get(&events).source.ip());
+            let is_of = |event: &EventRef<'_>| SourceKey::of(event.source.ip()) == wanted;
+            let Packed { head, payload, .. } = packed(&events, Seq(1));
+            let some = Block::unpack_some(&head, &payload, Some(wanted), is_of).unwrap();
+            let all = Block::unpack(&head, &payload).unwrap();
+            let found: Vec<_> = some.events().map(Result::unwrap).collect();
+            let mut expected: Vec<_> = all.events().map(Result::unwrap).collect();
+            expected.retain(|(_, event)| is_of(event));
+            prop_assert_eq!(found, expected);
         }
 
         #[test]

@@ -115,11 +115,11 @@ impl<K: Key, R: Row> Bucket<K, R> {
         std::iter::from_fn(move || self.step(&mut base, &mut delta))
     }
 
-    /// The bucket after `changes`, which are sorted by key.
+    /// Bucket number `at` after `changes`, which are sorted by key.
     pub(crate) fn apply<'a, D: 'a>(
         &self,
         changes: impl ExactSizeIterator<Item = (&'a K, &'a D)>,
-        publication: u32,
+        (at, publication): (usize, u32),
         mut decide: impl FnMut(Option<&R>, &D) -> Decision<R>,
     ) -> Self
     where
@@ -170,7 +170,11 @@ impl<K: Key, R: Row> Bucket<K, R> {
             oldest,
             newest,
         };
-        if next.delta.len() * 4 > next.base.len() { next.merged(publication) } else { next }
+        if next.delta.len() * 64 > next.base.len() * delta_max(at) {
+            next.merged(publication)
+        } else {
+            next
+        }
     }
 
     /// The same bucket without a delta.
@@ -262,6 +266,13 @@ impl<K: Key, R: Row> Bucket<K, R> {
             if changed || !removed.is_empty() { publication } else { self.publication };
         (Self { stored: self.stored, ..Self::of(rows, publication) }, removed)
     }
+}
+
+/// How large the delta of bucket number `at` may become, in 64ths of its base: a quarter, about. If it were
+/// the same for all, all would be merged with the same commit, since keys are spread evenly, and the
+/// whole table would be in memory twice.
+fn delta_max(at: usize) -> usize {
+    12 + at % 9
 }
 
 #[cfg(test)]

@@ -86,22 +86,19 @@ impl<K: Key, R: Row> Gathered<K, R> {
         }
     }
 
-    /// Merges what has come into the table, and tells `roll` of each key how often it came, and its row.
-    /// Whether a row changed.
-    fn apply(&mut self, publication: u32, mut roll: impl FnMut(&K, &R, u64)) -> bool {
-        let bucket_key = self.table.bucket_key();
-        let mut changes = Vec::with_capacity(self.pending.len());
-        for entry in &self.pending {
-            let (key, change) = entry;
+    /// What the hours have not counted yet: keys, with what was gathered of each and how often it came.
+    fn not_rolled(&self) -> impl Iterator<Item = (&K, &R, u64)> {
+        self.pending.iter().filter_map(|(key, change)| {
             let new = change.added.seen().count.saturating_sub(change.rolled);
-            if new > 0 {
-                roll(key, &change.added, new);
-            }
-            changes.push((bucket_key.bucket_of(key.as_bytes()), entry));
-        }
-        changes.sort_unstable_by(|a, b| (a.0, &a.1.0).cmp(&(b.0, &b.1.0)));
+            (new > 0).then_some((key, &change.added, new))
+        })
+    }
+
+    /// Merges what has come into the table. Whether a row changed.
+    fn apply(&mut self, publication: u32) -> bool {
+        let changes = in_order(&self.pending, self.table.bucket_key());
         let mut changed = false;
-        self.table = self.table.apply(&changes, publication, |row, change| {
+        self.table.apply(&changes, publication, |row, change| {
             let mut next = match row {
                 Some(row) => merged(row, change),
                 None if change.added.seen().count == 0 => return Decision::Keep,
@@ -121,6 +118,25 @@ impl<K: Key, R: Row> Gathered<K, R> {
         self.places.shrink_to(kept, |_| 0);
         changed
     }
+}
+
+/// What has come, each with its bucket, sorted by bucket and key.
+fn in_order<K: Key, D>(pending: &[(K, D)], bucket_key: BucketKey) -> Vec<(u16, &(K, D))> {
+    let placed = pending.iter().map(|entry| {
+        let key = entry.0.as_bytes();
+        ((bucket_key.bucket_of(key), prefix(key)), entry)
+    });
+    let mut placed: Vec<_> = placed.collect();
+    placed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.0.cmp(&b.1.0)));
+    placed.into_iter().map(|((bucket, _), entry)| (bucket, entry)).collect()
+}
+
+/// The begin of a key: it decides the order of nearly all, and lies beside its neighbours in memory.
+fn prefix(key: &[u8]) -> u128 {
+    let mut bytes = [0; 16];
+    let len = key.len().min(bytes.len());
+    bytes[..len].copy_from_slice(&key[..len]);
+    u128::from_be_bytes(bytes)
 }
 
 fn merged<R: Row>(row: &R, change: &Pending<R>) -> R {
@@ -264,24 +280,26 @@ impl Counts {
 
     /// Makes the tables of the next generation.
     pub(crate) fn apply(&mut self, publication: u32) -> Changed {
-        let rollups = &mut self.rollups;
-        let mut roll = |dimension, key: &[u8], count| {
-            if let Some(hour) = rollups.current() {
-                hour.add_key(dimension, key, count);
-            }
-        };
-        let sources = self.sources.apply(publication, |key, _, count| {
-            roll(Dimension::Source, key.as_bytes(), count);
-        });
-        let numbers = self.numbers.apply(publication, |key, row, count| {
-            roll(Dimension::Number, key.as_bytes(), count);
-            roll(Dimension::Country, without_zeros(&row.country), count);
-        });
-        let agents = self.agents.apply(publication, |key, _, count| {
-            roll(Dimension::Agent, key.as_bytes(), count);
-        });
-        rollups.end_commit();
+        self.roll();
+        let sources = self.sources.apply(publication);
+        let numbers = self.numbers.apply(publication);
+        let agents = self.agents.apply(publication);
+        self.rollups.end_commit();
         Changed { sources, numbers, agents }
+    }
+
+    /// Counts in the current hour what was gathered for it.
+    fn roll(&mut self) {
+        let Some(hour) = self.rollups.current() else { return };
+        let sources = self.sources.not_rolled();
+        hour.add_keys(Dimension::Source, sources.map(|(key, _, count)| (key.as_bytes(), count)));
+        let numbers = self.numbers.not_rolled();
+        hour.add_keys(Dimension::Number, numbers.map(|(key, _, count)| (key.as_bytes(), count)));
+        for (_, row, count) in self.numbers.not_rolled() {
+            hour.add_key(Dimension::Country, without_zeros(&row.country), count);
+        }
+        let agents = self.agents.not_rolled();
+        hour.add_keys(Dimension::Agent, agents.map(|(key, _, count)| (key.as_bytes(), count)));
     }
 }
 

@@ -259,7 +259,7 @@ pub const EVICT_COPIES_MAX: usize = 128 * 1024;
 
 /// Memory that redb may use to keep pages, in bytes. It fills up only when pages are read or
 /// written; its own default of 1 GiB would be the largest part of the program.
-pub const CACHE_BYTES: usize = 32 * 1024 * 1024;
+pub const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 /// How long events and rows are kept when nothing else is said: 7 days.
 pub const RETENTION_NS: u64 = 7 * 86_400 * NS_PER_S;

@@ -10,7 +10,7 @@ use crate::block::{
     KIND, KIND_ANOMALIES, KIND_ERASED, KIND_REPEAT, MESSAGE_LEN, PLACES, REPEAT, SOURCE, TIME,
 };
 use crate::event::{Anomalies, EventRef, Time, Transport, Verification};
-use crate::head::Damaged;
+use crate::head::{Damaged, Head};
 use crate::limits::BLOCK_MESSAGES_MAX;
 use crate::method::Method;
 use crate::repeat::{Record, Repeat};
@@ -73,6 +73,24 @@ impl Iterator for Places<'_> {
         }
         Some(place)
     }
+}
+
+/// How many of a block's records there are up to the last that is of this source, if the columns of
+/// flags, kinds and sources alone say so: they do where all addresses are IPv4 and nothing was erased.
+/// Else all.
+pub(crate) fn up_to_last_of(packed: &[u8], head: &Head, source: IpAddr) -> Result<u32, Damaged> {
+    let (columns, count) = (Reader::new(packed, head.version.columns(), b"")?.columns, head.count);
+    let is_v6 = |flags: &u8| flags & FLAG_SOURCE_V6 != 0;
+    let is_erased = |kind: &u8| kind & KIND_ERASED != 0;
+    let (sources, rest) = columns[SOURCE].as_chunks::<4>();
+    let is_plain = sources.len() == count as usize && rest.is_empty();
+    let IpAddr::V4(wanted) = source else { return Ok(count) };
+    if !is_plain || columns[FLAGS].iter().any(is_v6) || columns[KIND].iter().any(is_erased) {
+        return Ok(count);
+    }
+    let last = sources.iter().rposition(|source| *source == wanted.octets());
+    // No more than `count`.
+    Ok(last.map_or(0, |last| last as u32 + 1))
 }
 
 /// What is left of each column and of the messages.

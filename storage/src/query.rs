@@ -111,6 +111,10 @@ impl Log {
     pub fn find(&self, query: &Query) -> Result<Found, LogError> {
         let (view, key) = self.view_and_key()?;
         let hash = query.subject.as_ref().map(|subject| subject.hash(key));
+        let source = match &query.subject {
+            Some(Subject::Source(source)) => Some(*source),
+            Some(Subject::Number(_)) | None => None,
+        };
         let mut found = Found::default();
         let mut search = Search { query, node: self.node_id(), bytes: 0, blocks: 0 };
         let done = view.blocks_before(query.before, QUERY_HEADS_MAX, |head, filter| {
@@ -122,7 +126,7 @@ impl Log {
                 return Ok(Walk::Stop);
             }
             search.blocks += 1;
-            match view.block_some(head, |event| query.may_want(event))? {
+            match view.block_some(head, source, |event| query.may_want(event))? {
                 Ok(block) => search.block(&block, &mut found),
                 Err(_) => found.damaged += u64::from(head.count),
             }

@@ -85,6 +85,14 @@ impl HourCounts {
         self.tops[dimension as usize].add(key, count, ROLLUP_KEYS_MAX);
     }
 
+    pub(crate) fn add_keys<'a>(
+        &mut self,
+        dimension: Dimension,
+        keys: impl Iterator<Item = (&'a [u8], u64)>,
+    ) {
+        self.tops[dimension as usize].add_all(keys, ROLLUP_KEYS_MAX);
+    }
+
     /// Adds what another one counted.
     pub fn merge(&mut self, other: &Self) {
         self.totals.merge(&other.totals);

@@ -251,21 +251,29 @@ impl<K: Key, R: Row> Table<K, R> {
         &self.buckets[at]
     }
 
-    /// The table after `changes`, each with its bucket, which are sorted by bucket and key, each key once.
-    /// `decide` says what becomes of a key, given its row and the change.
+    /// Makes `changes`, each with its bucket, which are sorted by bucket and key, each key once. `decide` says
+    /// what becomes of a key, given its row and the change.
+    ///
+    /// Where nobody else has the table, as at a start, what a bucket was is given back before the next one
+    /// is made.
     pub(crate) fn apply<D>(
-        &self,
+        &mut self,
         changes: &[(u16, &(K, D))],
         publication: u32,
         mut decide: impl FnMut(Option<&R>, &D) -> Decision<R>,
-    ) -> Self {
-        let groups = changes.chunk_by(|a, b| a.0 == b.0);
-        let replaced = groups.map(|group| {
+    ) {
+        if changes.is_empty() {
+            return;
+        }
+        let buckets = Arc::make_mut(&mut self.buckets);
+        for group in changes.chunk_by(|a, b| a.0 == b.0) {
             let at = usize::from(group[0].0);
             let changes = group.iter().map(|(_, (key, change))| (key, change));
-            (at, self.buckets[at].apply(changes, publication, &mut decide))
-        });
-        self.with_buckets(replaced.collect())
+            let next = buckets[at].apply(changes, (at, publication), &mut decide);
+            self.len = self.len - buckets[at].len + next.len;
+            self.proven = self.proven - buckets[at].proven + next.proven;
+            buckets[at] = Arc::new(next);
+        }
     }
 
     /// The table with some buckets replaced.
@@ -322,7 +330,8 @@ mod tests {
         };
         let mut list: Vec<_> = changes.iter().map(in_bucket).collect();
         list.sort_by(|a, b| (a.0, &a.1.0).cmp(&(b.0, &b.1.0)));
-        let table = table.apply(&list, publication, |_, count| match count {
+        let mut table = table.clone();
+        table.apply(&list, publication, |_, count| match count {
             Some(count) => Decision::Put(row(*count)),
             None => Decision::Keep,
         });
@@ -399,7 +408,7 @@ mod tests {
         let bucket = Bucket::of(sorted, 0);
         let changes = [key(5), key(500)];
         let changes = changes.iter().map(|key| (key, &()));
-        let bucket = bucket.apply(changes, 1, |_, ()| Decision::Put(row(9)));
+        let bucket = bucket.apply(changes, (0, 1), |_, ()| Decision::Put(row(9)));
         assert_eq!(bucket.delta_len(), 2);
         assert_eq!(bucket.get(&key(5)).unwrap().seen().count, 9);
         assert_eq!(bucket.get(&key(500)).unwrap().seen().count, 9);

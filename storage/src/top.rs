@@ -59,6 +59,25 @@ impl Top {
         self.keys.insert(key.into(), count);
     }
 
+    /// Adds to different keys at once. Where more of them are new than there is room for, the rarest of these
+    /// are given up at once: to take each in and to let it go again is a tenth of the writer's time when a
+    /// million sources send.
+    pub(crate) fn add_all<'a>(&mut self, keys: impl Iterator<Item = (&'a [u8], u64)>, max: usize) {
+        let mut new = Vec::new();
+        for (key, count) in keys {
+            match self.keys.get_mut(key) {
+                Some(counted) => *counted += count,
+                None => new.push((count, key)),
+            }
+        }
+        let room = (2 * max).saturating_sub(self.keys.len()).max(max);
+        if new.len() > room {
+            new.select_nth_unstable_by(room, |a, b| b.0.cmp(&a.0));
+            self.others += new.drain(room..).map(|(count, _)| count).sum::<u64>();
+        }
+        new.into_iter().for_each(|(count, key)| self.add(key, count, max));
+    }
+
     pub(crate) fn merge(&mut self, other: &Self, max: usize) {
         other.keys.iter().for_each(|(key, count)| self.add(key, *count, max));
         self.others += other.others;
@@ -152,6 +171,29 @@ mod tests {
             };
             prop_assert_eq!((top.sum(), top.keys.len() <= max), (sum, true));
             prop_assert!(least_kept.is_none_or(|least| least > 0));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_the_same_for_many_at_once(
+            batches in prop::collection::vec(
+                prop::collection::btree_map(0..40u8, 1..9u64, 0..30), 0..20),
+            max in 1..20usize,
+        ) {
+            let mut top = Top::default();
+            let mut model = std::collections::BTreeMap::<u8, u64>::new();
+            for batch in &batches {
+                let keys: Vec<_> = batch.iter().map(|(key, count)| ([*key], *count)).collect();
+                top.add_all(keys.iter().map(|(key, count)| (&key[..], *count)), max);
+                batch.iter().for_each(|(key, count)| *model.entry(*key).or_default() += count);
+                prop_assert_eq!(top.sum(), model.values().sum::<u64>());
+                prop_assert!(top.keys.len() <= 2 * max);
+                for (key, count) in top.sorted() {
+                    prop_assert!(count <= model[&key[0]]);
+                    prop_assert!(model.len() > 2 * max || count == model[&key[0]]);
+                }
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::aggregate::Totals;
 use crate::block::{Block, Damaged, Head};
 use crate::cursor::{Cursor, CursorName};
-use crate::event::{EventRef, Seq, Time};
+use crate::event::{EventRef, Seq, SourceKey, Time};
 use crate::limits::{BUCKETS, PAGE_SLACK, VALUE_BYTES_MAX};
 use crate::peers::{self, Peers};
 use crate::tables::{
@@ -217,9 +217,10 @@ impl View {
     pub(crate) fn block_some(
         &self,
         head: &Head,
+        source: Option<SourceKey>,
         wants: impl FnMut(&EventRef<'_>) -> bool,
     ) -> Result<Result<Block, Damaged>, Error> {
-        Ok(Block::unpack_some(head, &self.payload(head)?, wants))
+        Ok(Block::unpack_some(head, &self.payload(head)?, source, wants))
     }
 
     fn payload(&self, head: &Head) -> Result<Vec<u8>, Error> {
