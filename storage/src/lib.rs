@@ -99,7 +99,9 @@ mod unpacked;
 pub mod utc;
 mod view;
 mod writer;
+mod writer_thread;
 
 pub use open_error::OpenError;
-pub use run::{WriterError, WriterThread, start};
+pub use run::start;
 pub use store::{Options, Phase, Stat, Store, WriterStats};
+pub use writer_thread::{WriterError, WriterThread};

@@ -7,9 +7,7 @@
 //! taken, so the shards run out of arenas and count what they lose. The file is opened again about
 //! once a second, and the batch is stored then.
 
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
@@ -31,6 +29,7 @@ use crate::open_error::OpenError;
 use crate::shed::Load;
 use crate::store::{Options, Phase, Shared, Store};
 use crate::writer::Writer;
+use crate::writer_thread::{WriterError, WriterThread};
 
 /// Opens the database and stores what comes, on a thread of its own. Returns at once.
 #[must_use]
@@ -58,53 +57,6 @@ pub(crate) fn start_with(
             OpenError::Io { path, reason: format!("no thread can be started: {error}") }
         });
     (store, WriterThread { thread })
-}
-
-/// Why the writer did not end well.
-#[derive(Debug, thiserror::Error)]
-pub enum WriterError {
-    /// The database could not be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The process ended while the disk refused writes.
-    #[error("{}: the disk refused writes to the end: {} lost", path.display(), events_are(*events))]
-    Lost {
-        /// The file.
-        path: PathBuf,
-        /// How many events were given to the writer and are not in the file.
-        events: u64,
-    },
-    /// The thread panicked, which is a fault of this program.
-    #[error("the writer's thread panicked; its message stands above")]
-    Panicked,
-}
-
-fn events_are(number: u64) -> String {
-    if number == 1 { "1 event is".to_owned() } else { format!("{number} events are") }
-}
-
-/// The writer's thread. It ends when all shards' ends of the intake are dropped, after a last
-/// durable commit, or when the database cannot be opened.
-#[derive(Debug)]
-pub struct WriterThread {
-    thread: Result<JoinHandle<Result<(), WriterError>>, OpenError>,
-}
-
-impl WriterThread {
-    /// Whether it has ended, so that [`WriterThread::join`] returns at once.
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        self.thread.as_ref().map_or(true, JoinHandle::is_finished)
-    }
-
-    /// Waits for the end.
-    ///
-    /// # Errors
-    ///
-    /// Why not everything that was handed over is stored.
-    pub fn join(self) -> Result<(), WriterError> {
-        self.thread?.join().unwrap_or(Err(WriterError::Panicked))
-    }
 }
 
 /// What the thread has until the database is open.
