@@ -1,6 +1,7 @@
 //! Load as carriers make it before they believe anything: sipp places calls, registers and pings, and
 //! what it says is held against what the node counted.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -311,9 +312,18 @@ impl Load {
         outcome.said.good += said.good;
         outcome.said.failed += said.failed;
         outcome.said.again += said.again;
-        outcome.said.course.extend(said.course);
+        outcome.said.course = together(&outcome.said.course, &said.course);
         Ok(())
     }
+}
+
+/// Two courses as one: what ended well in the same second is added up.
+fn together(one: &[(f64, f64)], other: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let mut seconds = BTreeMap::new();
+    for (second, calls) in one.iter().chain(other) {
+        *seconds.entry(second.round() as u64).or_default() += *calls;
+    }
+    seconds.into_iter().map(|(second, calls)| (second as f64, calls)).collect()
 }
 
 fn write_addresses(file: &Path) -> io::Result<()> {
@@ -383,6 +393,12 @@ mod tests {
         assert_eq!((said.good, said.failed, said.again), (900, 1, 7));
         assert_eq!(said.course, [(1.0, 400.0), (62.0, 500.0)]);
         assert_eq!(Said::read("a;b\n1;2\n"), None);
+    }
+
+    #[test]
+    fn what_ends_well_in_the_same_second_is_added_up() {
+        let one = [(1.0, 400.0), (2.0, 300.0), (2.0, 7.0)];
+        assert_eq!(together(&one, &[(2.0, 10.0)]), [(1.0, 400.0), (2.0, 317.0)]);
     }
 
     fn outcome(good: u64, stored: f64, withheld: f64) -> Outcome {
