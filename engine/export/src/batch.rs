@@ -55,3 +55,9 @@ impl Failure {
         Self { text, retry_after: None }
     }
 }
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(error.to_string())
+    }
+}

@@ -32,6 +32,8 @@ pub mod json_log;
 pub mod limits;
 pub mod line;
 mod lines_file;
+#[cfg(feature = "nats")]
+pub mod nats;
 pub mod output;
 mod outputs;
 pub mod secret;

@@ -98,6 +98,40 @@ pub const TOKEN_LIFE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How large a dead-letter file may become. When it is full the webhook stops and says so.
 pub const DEAD_LETTER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
+/// Messages that a stream gets at a time; what was not acknowledged of them comes again.
+#[cfg(feature = "nats")]
+pub const NATS_EVENTS_MAX: usize = 1000;
+
+/// How long a server may acknowledge nothing while it has something of ours.
+#[cfg(feature = "nats")]
+pub const NATS_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a connection may rest and be used again. A server asks every two minutes whether we are there, and
+/// closes whom it has asked three times.
+#[cfg(feature = "nats")]
+pub const NATS_IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// Longest line of a server: what it says of itself names every server of its cluster.
+#[cfg(feature = "nats")]
+pub const NATS_LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Longest message of a server. An acknowledgement has about 50 bytes, and a refusal a sentence more.
+#[cfg(feature = "nats")]
+pub const NATS_ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// No message is put behind others that are as long and wait for the kernel.
+#[cfg(feature = "nats")]
+pub const NATS_OUT_BYTES: usize = 64 * 1024;
+
+/// What is read of a server at a time.
+#[cfg(feature = "nats")]
+pub const NATS_READ_BYTES: usize = 16 * 1024;
+
+/// What a server must take in one message: the longest that an event becomes, with room. A server of which an attacker
+/// could send what it never takes would hold up all events behind that one.
+#[cfg(feature = "nats")]
+pub const NATS_PAYLOAD_BYTES: usize = 512 * 1024;
+
 /// Longest file that is taken for a secret.
 pub const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
@@ -106,3 +140,6 @@ const _: () = assert!(
     TORN_LINE_BYTES_MAX as usize > 6 * sentrypeer_storage::event::MESSAGE_BYTES_MAX + 16 * 1024
 );
 const _: () = assert!(OUTPUTS_MAX < sentrypeer_storage::limits::CURSORS_MAX);
+#[cfg(feature = "nats")]
+const _: () =
+    assert!(NATS_PAYLOAD_BYTES > 6 * sentrypeer_storage::event::MESSAGE_BYTES_MAX + 16 * 1024);

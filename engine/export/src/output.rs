@@ -6,9 +6,13 @@ use sentrypeer_storage::event::{Seq, Time};
 use crate::batch::{Batch, Delivery, Failure};
 use crate::filter::Filter;
 use crate::json_log::{self, JsonLog};
+#[cfg(feature = "nats")]
+use crate::limits::NATS_EVENTS_MAX;
 #[cfg(feature = "sqlite")]
 use crate::limits::SQLITE_EVENTS_MAX;
 use crate::limits::{JSON_LOG_EVENTS_MAX, SYSLOG_EVENTS_MAX};
+#[cfg(feature = "nats")]
+use crate::nats::{self, Nats};
 #[cfg(feature = "sqlite")]
 use crate::sqlite::{self, Sqlite};
 use crate::syslog::{self, Syslog};
@@ -36,6 +40,9 @@ pub enum Receiver {
     Syslog(syslog::Settings),
     /// Requests to a URL.
     Webhook(webhook::Settings),
+    /// A stream of NATS.
+    #[cfg(feature = "nats")]
+    Nats(nats::Settings),
     /// An SQLite file.
     #[cfg(feature = "sqlite")]
     Sqlite(sqlite::Settings),
@@ -47,6 +54,8 @@ pub(crate) enum Output {
     JsonLog(JsonLog),
     Syslog(Box<Syslog>),
     Webhook(Box<Webhook>),
+    #[cfg(feature = "nats")]
+    Nats(Box<Nats>),
     #[cfg(feature = "sqlite")]
     Sqlite(Box<Sqlite>),
 }
@@ -60,6 +69,8 @@ impl Output {
             Receiver::JsonLog(settings) => Self::JsonLog(JsonLog::new(settings)),
             Receiver::Syslog(settings) => Self::Syslog(Box::new(Syslog::new(settings)?)),
             Receiver::Webhook(settings) => Self::Webhook(Box::new(Webhook::new(settings)?)),
+            #[cfg(feature = "nats")]
+            Receiver::Nats(settings) => Self::Nats(Box::new(Nats::new(settings)?)),
             #[cfg(feature = "sqlite")]
             Receiver::Sqlite(settings) => Self::Sqlite(Box::new(Sqlite::new(settings))),
         })
@@ -71,6 +82,8 @@ impl Output {
             Self::JsonLog(_) => "json-log",
             Self::Syslog(_) => "syslog",
             Self::Webhook(_) => "webhook",
+            #[cfg(feature = "nats")]
+            Self::Nats(_) => "nats",
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => "sqlite",
         }
@@ -82,6 +95,8 @@ impl Output {
             Self::JsonLog(log) => log.target(),
             Self::Syslog(syslog) => syslog.target(),
             Self::Webhook(webhook) => webhook.target(),
+            #[cfg(feature = "nats")]
+            Self::Nats(nats) => nats.target(),
             #[cfg(feature = "sqlite")]
             Self::Sqlite(sqlite) => sqlite.target(),
         }
@@ -102,6 +117,8 @@ impl Output {
             Self::JsonLog(_) => JSON_LOG_EVENTS_MAX,
             Self::Syslog(_) => SYSLOG_EVENTS_MAX,
             Self::Webhook(webhook) => webhook.events_max(),
+            #[cfg(feature = "nats")]
+            Self::Nats(_) => NATS_EVENTS_MAX,
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => SQLITE_EVENTS_MAX,
         }
@@ -113,6 +130,8 @@ impl Output {
             Self::JsonLog(log) => log.send(batch),
             Self::Syslog(syslog) => syslog.send(batch),
             Self::Webhook(webhook) => webhook.send(batch),
+            #[cfg(feature = "nats")]
+            Self::Nats(nats) => nats.send(batch),
             #[cfg(feature = "sqlite")]
             Self::Sqlite(sqlite) => sqlite.send(batch),
         }
@@ -146,6 +165,8 @@ impl Output {
             Self::Syslog(syslog) => syslog.close(),
             // The client closes connections that do not work any more itself.
             Self::Webhook(_) => {}
+            #[cfg(feature = "nats")]
+            Self::Nats(nats) => nats.close(),
             #[cfg(feature = "sqlite")]
             Self::Sqlite(sqlite) => sqlite.close(),
         }

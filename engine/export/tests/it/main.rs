@@ -6,6 +6,10 @@ mod fail2ban;
 mod harness;
 mod http_server;
 mod json_log;
+#[cfg(feature = "nats")]
+mod nats;
+#[cfg(feature = "nats")]
+mod nats_server;
 mod orders;
 #[cfg(feature = "sqlite")]
 mod sqlite;
