@@ -15,8 +15,10 @@ use sentrypeer_storage::event_json::Producer;
 use sentrypeer_storage::identity::Identity;
 use sentrypeer_storage::policy::Policy;
 
-#[cfg(not(feature = "sqlite"))]
+#[cfg(not(all(feature = "nats", feature = "sqlite")))]
 use crate::config::Id;
+#[cfg(feature = "nats")]
+use crate::config::NatsLogin;
 use crate::config::{Config, Webhook};
 use crate::context::VERSION;
 
@@ -55,8 +57,8 @@ fn settings(config: &Config, identity: &Identity) -> Result<Vec<Settings>, Start
         let receiver = Receiver::Webhook(webhook_settings(config, webhook));
         output(&webhook.name, webhook.filter.clone(), receiver)
     });
-    let sqlite = sqlite(config, identity)?;
-    Ok(json_log.chain(syslog).chain(webhooks).chain(sqlite).collect())
+    let (sqlite, nats) = (sqlite(config, identity)?, nats(config)?);
+    Ok(json_log.chain(syslog).chain(webhooks).chain(sqlite).chain(nats).collect())
 }
 
 /// Where there is no cursor yet, the log begins with what an output has not had: an event that came
@@ -104,12 +106,48 @@ fn sqlite(config: &Config, identity: &Identity) -> Result<Option<Settings>, Star
 
 #[cfg(not(feature = "sqlite"))]
 fn sqlite(config: &Config, _: &Identity) -> Result<Option<Settings>, StartError> {
-    let refused = |_| StartError::Settings {
-        name: "sqlite".to_owned(),
-        reason: format!(
-            "{}: this program was built without SQLite; leave sqlite.file out, or take a build that has it",
-            config.origin(Id::Sqlite)
-        ),
+    let is_asked_for = config.sqlite.is_some();
+    if is_asked_for { Err(not_built(config, "sqlite", Id::Sqlite, "SQLite")) } else { Ok(None) }
+}
+
+#[cfg(feature = "nats")]
+fn nats(config: &Config) -> Result<Option<Settings>, StartError> {
+    use sentrypeer_export::nats::{self, Login, Server};
+    let Some(nats) = &config.nats else { return Ok(None) };
+    let servers = nats.servers.iter().map(|url| Server::parse(url)).collect::<Result<_, _>>();
+    let secret = |secret: &crate::config::Secret| Secret::new(secret.reveal());
+    let login = match &nats.login {
+        NatsLogin::Nobody => Login::Nobody,
+        NatsLogin::Password { user, password, .. } => {
+            Login::Password { user: user.clone(), password: secret(password) }
+        }
+        NatsLogin::Token(token, _) => Login::Token(secret(token)),
+        NatsLogin::Credentials(text, _) => Login::Credentials(secret(text)),
     };
-    config.sqlite.as_ref().map_or(Ok(None), |sqlite| Err(refused(sqlite)))
+    let settings = nats::Settings {
+        servers: servers.map_err(|error| refused("nats", error.to_string()))?,
+        subject: nats.subject.clone(),
+        login,
+        ca_file: nats.ca_file.clone(),
+    };
+    Ok(Some(output("nats", Filter::default(), Receiver::Nats(settings))))
+}
+
+#[cfg(not(feature = "nats"))]
+fn nats(config: &Config) -> Result<Option<Settings>, StartError> {
+    let is_asked_for = config.nats.is_some();
+    if is_asked_for { Err(not_built(config, "nats", Id::Nats, "NATS")) } else { Ok(None) }
+}
+
+#[cfg(not(all(feature = "nats", feature = "sqlite")))]
+fn not_built(config: &Config, name: &str, id: Id, what: &str) -> StartError {
+    let (origin, key) = (config.origin(id), id.setting().name());
+    let reason = format!(
+        "{origin}: this program was built without {what}; leave {key} out, or take a build that has it"
+    );
+    refused(name, reason)
+}
+
+fn refused(name: &str, reason: String) -> StartError {
+    StartError::Settings { name: name.to_owned(), reason }
 }

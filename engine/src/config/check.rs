@@ -71,6 +71,7 @@ impl Checker<'_> {
             json_log: self.json_log().filter(|_| on(Id::JsonLog)),
             syslog: self.syslog(),
             sqlite: self.sqlite(),
+            nats: self.nats(),
             webhooks: self.webhooks(),
             sharing: self.sharing(),
             dip_listen: self.dip_listen(!api.listen.is_empty()),

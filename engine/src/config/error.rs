@@ -156,6 +156,10 @@ pub enum Fault {
     NotCalls(Shown),
     #[error("this is not an http or https URL; write one like \"https://example.org/hook\"")]
     NotAUrl,
+    #[error("this is no server of NATS: {0}; write one like \"tls://fleet.example.org:4222\"")]
+    NotANatsServer(String),
+    #[error("{0} is no subject; write words with dots between them, like \"sentrypeer.events\"")]
+    NotASubject(Shown),
     #[error("{0} is not a host with an optional port; write one like \"{1}\"")]
     NotAHost(Shown, &'static str),
     #[error(

@@ -25,7 +25,7 @@ pub(super) const ALLOW_FILE_BYTES_MAX: u64 = 1024 * 1024;
 pub(super) const SHARDS_MAX: usize = 256;
 
 /// Most webhooks beside the first: what a node may have of outputs, less one of each other kind.
-pub(super) const WEBHOOKS_MAX: usize = OUTPUTS_MAX - 4;
+pub(super) const WEBHOOKS_MAX: usize = OUTPUTS_MAX - 5;
 
 /// Longest name of a webhook, in bytes; with what stands before it is the name of a cursor.
 pub(super) const WEBHOOK_NAME_BYTES_MAX: usize = 32;

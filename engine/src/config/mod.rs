@@ -22,6 +22,7 @@ mod kept;
 mod layer;
 mod limits;
 mod manual;
+mod nats;
 mod origin;
 mod outputs;
 mod reference;
@@ -59,6 +60,7 @@ pub use error::{ConfigError, Fault, Problem, Problems, Shown, Warning};
 pub use flags::command_line;
 pub use kept::Kept;
 pub use manual::manual;
+pub use nats::{Nats, NatsLogin};
 pub use origin::{Origin, Place};
 pub use outputs::{Sqlite, Syslog};
 pub use reference::reference;
@@ -118,6 +120,8 @@ pub struct Config {
     pub syslog: Option<Syslog>,
     /// The SQLite file that is kept up to date, if any.
     pub sqlite: Option<Sqlite>,
+    /// The stream of a fleet that gets events, if any.
+    pub nats: Option<Nats>,
     /// Where events are posted.
     pub webhooks: Vec<Webhook>,
     /// How it shares with other nodes. `None`: not at all.

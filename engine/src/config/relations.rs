@@ -105,6 +105,12 @@ fn unless(setting: &Setting, config: &Config) -> Option<&'static str> {
         | Id::SyslogCaFile
         | Id::SyslogMinVerification => (config.syslog.is_some(), "syslog.enabled (--syslog)"),
         Id::SqliteWithPort => (config.sqlite.is_some(), "sqlite.file (--sqlite)"),
+        Id::NatsSubject
+        | Id::NatsUser
+        | Id::NatsPasswordFile
+        | Id::NatsTokenFile
+        | Id::NatsCredentialsFile
+        | Id::NatsCaFile => (config.nats.is_some(), "nats.servers (--nats)"),
         Id::WebhookTokenUrl | Id::WebhookAudience => {
             (has_credentials, "webhook.client_id (--oauth2-client-id)")
         }

@@ -11,7 +11,7 @@ use super::outputs::{CLOCKS, FORMATS, FRAMINGS, LEVELS, TARGETS, Target};
 use super::setting::{Group, Id};
 use super::table::SETTINGS;
 use super::webhook::{FORMS, TRANSPORTS};
-use super::{Config, Credentials, Webhook};
+use super::{Config, Credentials, NatsLogin, Webhook};
 
 impl Config {
     pub(super) fn of_outputs(&self, id: Id) -> Effective {
@@ -20,6 +20,13 @@ impl Config {
             Id::Syslog => on(self.syslog.is_some()),
             Id::Sqlite => path(self.sqlite.as_ref().map(|sqlite| sqlite.file.as_path())),
             Id::SqliteWithPort => on(self.sqlite.as_ref().is_some_and(|sqlite| sqlite.with_port)),
+            Id::Nats
+            | Id::NatsSubject
+            | Id::NatsUser
+            | Id::NatsPasswordFile
+            | Id::NatsTokenFile
+            | Id::NatsCredentialsFile
+            | Id::NatsCaFile => self.of_nats(id),
             Id::JsonLogFile | Id::JsonLogFormat | Id::LogTime => self.of_json_log(id),
             _ => self.of_syslog(id),
         }
@@ -31,6 +38,20 @@ impl Config {
             Id::JsonLogFile => path(Some(&json_log.path)),
             Id::JsonLogFormat => text(Some(name_of(&json_log.format, FORMATS))),
             _ => text(Some(name_of(&json_log.clock, CLOCKS))),
+        }
+    }
+
+    fn of_nats(&self, id: Id) -> Effective {
+        let Some(nats) = &self.nats else { return Effective::Unused };
+        match (id, &nats.login) {
+            (Id::Nats, _) => list(&nats.servers),
+            (Id::NatsSubject, _) => text(Some(&nats.subject)),
+            (Id::NatsCaFile, _) => path(nats.ca_file.as_deref()),
+            (Id::NatsUser, NatsLogin::Password { user, .. }) => text(Some(user)),
+            (Id::NatsPasswordFile, NatsLogin::Password { file, .. })
+            | (Id::NatsTokenFile, NatsLogin::Token(_, file))
+            | (Id::NatsCredentialsFile, NatsLogin::Credentials(_, file)) => path(Some(file)),
+            _ => Effective::Unused,
         }
     }
 

@@ -10,6 +10,7 @@ mod database;
 mod drivers;
 mod export;
 mod firewall;
+mod fleet;
 mod forged;
 mod front_ends;
 mod guarded;

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use crate::fleet::Fleet;
 use crate::harness::{
     DRIVERS, Node, PATIENCE, await_that, exchange, plan, plan_in, program, request,
 };
@@ -273,12 +274,15 @@ fn after_kill_9_in_the_middle_every_output_has_every_event() {
         }
     });
     let (log, table) = (folder.path().join("log.json"), folder.path().join("s.db"));
+    let fleet = Fleet::start().filter(|_| cfg!(feature = "nats"));
+    let stream = fleet.as_ref().map(Fleet::listen);
     let flags = [
         "-js".to_owned(),
         format!("-l{}", log.display()),
         format!("--syslog-address={}", socket.display()),
         format!("-w{}", receiver.url),
         format!("--sqlite={}", table.display()),
+        format!("--nats={}", fleet.as_ref().map_or("", |fleet| &fleet.url)),
     ];
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let mut sent = 0;
@@ -301,7 +305,7 @@ fn after_kill_9_in_the_middle_every_output_has_every_event() {
     let caught_up = || {
         let now = outputs(&database, &[]);
         let all = now["outputs"].as_array().unwrap();
-        assert_eq!(all.len(), 4);
+        assert_eq!(all.len(), if fleet.is_some() { 5 } else { 4 });
         all.iter().all(|one| one["lag_events"] == 0 && one["state"] == "running")
     };
     await_that(caught_up, "the outputs");
@@ -310,6 +314,13 @@ fn after_kill_9_in_the_middle_every_output_has_every_event() {
     assert_all(&expected, &logged(&log), "JSON log");
     assert_all(&expected, &receiver.ids(), "webhook");
     assert!(*heard.lock().unwrap() >= expected.len(), "syslog");
+    if let (Some(fleet), Some(stream)) = (&fleet, &stream) {
+        assert_eq!(fleet.stored(), expected.len() as u64, "the stream: once each");
+        let id = |(_, event): &(String, Value)| event["event_uuid"].as_str().unwrap().to_owned();
+        let ids = || stream.lock().unwrap().iter().map(id).collect::<Vec<_>>();
+        await_that(|| ids().len() >= expected.len(), "the copies");
+        assert_all(&expected, &ids(), "the stream");
+    }
     let file = rusqlite::Connection::open(&table).unwrap();
     let mut ids = file.prepare("SELECT event_uuid FROM honey").unwrap();
     let rows: Vec<String> =
@@ -423,6 +434,34 @@ fn an_output_that_cannot_work_ends_the_start_and_is_named() {
     let (status, said) = plan(&token).run_to_end();
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("must be https") && !said.contains("hunter2"), "{said}");
+}
+
+#[test]
+#[cfg_attr(not(feature = "nats"), ignore = "this build has no NATS")]
+fn a_probe_is_in_the_stream_of_a_fleet() {
+    let Some(fleet) = Fleet::start() else { return };
+    let heard = fleet.listen();
+    let node = plan(&["--nats", &fleet.url]).start();
+    probe(&node, "fleet");
+    await_that(|| fleet.stored() == 1, "the message");
+    await_that(|| heard.lock().unwrap().len() == 1, "its copy");
+    let (subject, event) = heard.lock().unwrap()[0].clone();
+    assert_eq!(subject, "sentrypeer.events.invite");
+    assert_eq!(event["called_number"], "0046500729221");
+    assert_eq!(recorded(&node.database()), [event["event_uuid"].as_str().unwrap()]);
+    let status = outputs(&node.database(), &[])["outputs"][0].clone();
+    assert_eq!((&status["name"], &status["kind"]), (&"nats".into(), &"nats".into()));
+}
+
+#[test]
+#[cfg_attr(feature = "nats", ignore = "this build has NATS")]
+fn a_build_without_nats_says_so() {
+    let (status, said) = plan(&["--nats=nats://127.0.0.1:1"]).run_to_end();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("output \"nats\": --nats: this program was built without NATS"),
+        "{said}"
+    );
 }
 
 /// As T-Pot runs it: no root, a file system that cannot be written but for its own folder, the short flags.

@@ -75,4 +75,44 @@ pub(super) const SETTINGS: &[Setting] = &[
         .key("sqlite.with_port")
         .env(&["SENTRYPEER_SQLITE_WITH_PORT"])
         .help("Write ip:port as source_ip there, as SentryPeer 4.x does"),
+    Setting::new(Id::Nats, Group::Outputs, "nats")
+        .key("nats.servers")
+        .env(&["SENTRYPEER_NATS"])
+        .takes(Kind::List, "URL")
+        .help(
+            "Publish every event to a stream of NATS JetStream; servers of one cluster, as nats://HOST:PORT \
+             or tls://HOST:PORT",
+        ),
+    Setting::new(Id::NatsSubject, Group::Outputs, "nats-subject")
+        .key("nats.subject")
+        .env(&["SENTRYPEER_NATS_SUBJECT"])
+        .takes(Kind::Value, "SUBJECT")
+        .or(Fallback::Text("sentrypeer.events"))
+        .help("What subjects begin with; an INVITE is published to SUBJECT.invite"),
+    Setting::new(Id::NatsUser, Group::Outputs, "nats-user")
+        .key("nats.user")
+        .env(&["SENTRYPEER_NATS_USER"])
+        .takes(Kind::Value, "USER")
+        .help("As which user"),
+    Setting::new(Id::NatsPasswordFile, Group::Outputs, "nats-password-file")
+        .key("nats.password_file")
+        .env(&["SENTRYPEER_NATS_PASSWORD_FILE"])
+        .takes(Kind::Value, "FILE")
+        .help("File that holds that user's password"),
+    Setting::new(Id::NatsTokenFile, Group::Outputs, "nats-token-file")
+        .key("nats.token_file")
+        .env(&["SENTRYPEER_NATS_TOKEN_FILE"])
+        .takes(Kind::Value, "FILE")
+        .help("File that holds a token, instead of a user"),
+    Setting::new(Id::NatsCredentialsFile, Group::Outputs, "nats-credentials-file")
+        .key("nats.credentials_file")
+        .env(&["SENTRYPEER_NATS_CREDENTIALS_FILE"])
+        .takes(Kind::Value, "FILE")
+        .help("File that holds the seed of an nkey (SU...), and a JWT if the server wants one"),
+    Setting::new(Id::NatsCaFile, Group::Outputs, "nats-ca-file")
+        .key("nats.ca_file")
+        .env(&["SENTRYPEER_NATS_CA_FILE"])
+        .takes(Kind::Value, "FILE")
+        .or(Fallback::Computed("the system's"))
+        .help("Certificates (PEM) to trust over tls"),
 ];

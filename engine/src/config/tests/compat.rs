@@ -336,6 +336,7 @@ fn every_setting_is_in_this_files_table() {
     let mut named: Vec<&str> = rows().map(|row| row.long).collect();
     // These are tested on their own.
     named.extend(["config", "check-config", "oauth2-client-secret-file", "allow-file"]);
+    named.extend(["nats-user", "nats-password-file", "nats-token-file", "nats-credentials-file"]);
     named.extend(["share", "peers-legacy", "peer-pool-secret-file"]);
     named.extend(["api-any-origin", "webhook-url-file", "webhook-signing-secret-file"]);
     named.sort_unstable();

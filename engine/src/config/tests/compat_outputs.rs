@@ -12,6 +12,10 @@ fn syslog(config: &Config) -> &To {
     &config.syslog.as_ref().unwrap().to
 }
 
+fn nats(config: &Config) -> &Nats {
+    config.nats.as_ref().unwrap()
+}
+
 pub(super) const ROWS: &[Row] = &[
     with(
         &["-j"],
@@ -98,6 +102,31 @@ pub(super) const ROWS: &[Row] = &[
             "",
             |c| c.sqlite.as_ref().unwrap().with_port,
         ),
+    ),
+    row(
+        None,
+        "nats",
+        &["SENTRYPEER_NATS"],
+        "nats.servers = ['tls://x.example:4222']",
+        "tls://x.example:4222",
+        |c| nats(c).servers == ["tls://x.example:4222"],
+    ),
+    with(
+        &["--nats=nats://x"],
+        row(
+            None,
+            "nats-subject",
+            &["SENTRYPEER_NATS_SUBJECT"],
+            "nats.subject = 'pot'",
+            "pot",
+            |c| nats(c).subject == "pot",
+        ),
+    ),
+    with(
+        &["--nats=nats://x"],
+        row(None, "nats-ca-file", &["SENTRYPEER_NATS_CA_FILE"], "nats.ca_file = 'x'", "x", |c| {
+            nats(c).ca_file.is_some()
+        }),
     ),
     with(
         &["-w", "https://x.example"],
@@ -291,7 +320,7 @@ fn what_is_wrong_with_more_webhooks_has_its_place() {
     let many: String =
         (0..29).map(|n| format!("[webhooks.x{n}]\nurl = 'https://x.example'\n")).collect();
     let error = file(many).error();
-    assert!(error.contains("29 webhooks are named, and 28 is the most"), "{error}");
+    assert!(error.contains("29 webhooks are named, and 27 is the most"), "{error}");
 }
 
 #[test]

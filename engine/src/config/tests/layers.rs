@@ -268,6 +268,7 @@ fn the_description_is_a_file_that_gives_the_same_configuration() {
         "-R -t a -k b",
         "-j --json-log-format tpot --log-time local -s --syslog-target tcp --syslog-address x.example:1",
         "-s --syslog-target tls --syslog-address x.example:1 --syslog-ca-file x --sqlite x",
+        "--nats nats://x:1,tls://[::1]:2 --nats-subject pot --nats-ca-file x",
         "-a --api-cert x --api-key y --api-client-ca z --api-client-scopes read --api-any-origin=off",
         "--api-unix x.sock --api-hosts a.example,b.example --api-rate 9 --api-token-rate 8",
         "--proxy-protocol-from 10.0.0.0/8,2001:db8::7 --answer-rate-source 0 --answer-rate-total 9",

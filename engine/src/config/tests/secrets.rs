@@ -104,6 +104,49 @@ fn the_secret_comes_from_one_place_only() {
 }
 
 #[test]
+fn a_login_at_nats_is_one_of_three() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    fs::write(&path, "hunter2\n").unwrap();
+    let path = path.to_str().unwrap();
+    for (kind, user) in [("password", "--nats-user=u"), ("token", "-v"), ("credentials", "-v")] {
+        let flag = format!("--nats-{kind}-file={path}");
+        let config = flags(&["--nats=nats://x", user, &flag]).config();
+        let (NatsLogin::Password { password: secret, .. }
+        | NatsLogin::Token(secret, _)
+        | NatsLogin::Credentials(secret, _)) = &config.nats.as_ref().unwrap().login
+        else {
+            panic!("{kind}: {config:?}");
+        };
+        assert_eq!(secret.reveal(), SECRET);
+        let text = config.describe();
+        assert!(text.contains(&format!("nats.{kind}_file = \"{path}\"")), "{text}");
+        assert!(!format!("{text} {config:?}").contains(SECRET), "{text}");
+    }
+    for (args, said) in [
+        (["--nats-user=u", "-v"], "--nats-user: has no effect alone; set nats.password_file"),
+        (["--nats-password-file=x", "-v"], "--nats-password-file: has no effect alone"),
+        (
+            ["--nats-token-file=x", "--nats-credentials-file=y"],
+            "--nats-credentials-file: both this and --nats-token-file give it",
+        ),
+    ] {
+        let error = flags(&["--nats=nats://x"]).args(&args).error();
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "nats"), ignore = "this build has no NATS")]
+fn what_is_no_server_of_nats_is_refused_and_not_repeated() {
+    let error = flags(&["--nats=nats://u:hunter2@x"]).error();
+    assert!(error.contains("--nats: this is no server of NATS: a user or a token"), "{error}");
+    assert!(!error.contains(SECRET), "{error}");
+    let error = flags(&["--nats=nats://x", "--nats-subject=a.*"]).error();
+    assert!(error.contains("\"a.*\" is no subject"), "{error}");
+}
+
+#[test]
 fn credentials_come_in_pairs() {
     assert_eq!(
         flags(&["-c", "s"]).error(),
