@@ -9,6 +9,7 @@ mod crowd;
 mod database;
 mod drivers;
 mod export;
+mod fail2ban;
 mod firewall;
 mod fleet;
 mod forged;
