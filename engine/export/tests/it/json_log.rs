@@ -119,39 +119,3 @@ fn a_log_may_be_a_device_and_a_file_of_another_kind_is_refused() {
     wait_for("the failure", || status(&outputs).failures > 0);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "a key");
 }
-
-const CHILD: &str = "SENTRYPEER_EXPORT_TEST_FOLDER";
-
-#[test]
-fn a_process_that_is_killed_in_the_middle_leaves_every_event_at_least_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("log");
-    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "json_log::records_until_it_is_killed"])
-        .env(CHILD, folder.path())
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let size = || path.metadata().map_or(0, |file| file.len());
-    wait_for("the child's log", || size() > 500_000);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let mut node = Node::at(folder);
-    node.sent = node.ids().len() as u64;
-    let outputs = node.start(to(path.clone()));
-    node.record(1);
-    node.await_cursor(&outputs);
-    repeats(&node.ids(), &ids_in(&path));
-}
-
-/// The child of the test above: alone it does nothing.
-#[test]
-#[ignore = "a part of another test"]
-fn records_until_it_is_killed() {
-    let Some(folder) = std::env::var_os(CHILD) else { return };
-    let mut node = Node::beside(folder.as_ref());
-    let _outputs = node.start(to(Path::new(&folder).join("log")));
-    loop {
-        node.record(500);
-    }
-}

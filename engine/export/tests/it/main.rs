@@ -6,11 +6,13 @@ mod fail2ban;
 mod harness;
 mod http_server;
 mod json_log;
+mod killed;
 #[cfg(feature = "nats")]
 mod nats;
 #[cfg(feature = "nats")]
 mod nats_server;
 mod orders;
+mod slow;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod syslog;

@@ -13,7 +13,7 @@ use sentrypeer_storage::cursor::Begin;
 use sentrypeer_storage::event::EventRef;
 use serde_json::{Value, json};
 
-use crate::harness::{Node, event, message, repeats, settings, status, wait_for};
+use crate::harness::{Node, SmallDisk, event, message, repeats, settings, status, wait_for};
 use crate::nats_server::{Client, JETSTREAM, NatsServer};
 
 pub fn to(url: &str) -> Settings {
@@ -108,6 +108,29 @@ fn a_full_stream_stops_the_cursor_and_nothing_is_missing_when_there_is_room_agai
     client.change_stream("pot.>", &most(10_000));
     node.await_cursor(&outputs);
     assert_eq!(repeats(&node.ids(), &client.ids()), 0);
+}
+
+#[test]
+fn a_server_whose_disk_was_full_has_every_event_once_when_there_is_room_again() {
+    let Some(disk) = SmallDisk::new(4 * 1024 * 1024) else { return };
+    let store = disk.0.path().join("store");
+    let lines = format!("jetstream {{ store_dir: \"{}\", max_file: 1GB }}", store.display());
+    let Some(mut server) = NatsServer::start(&lines) else { return };
+    Client::new(&server).add_stream("pot.>", &Value::Null);
+    let mut node = Node::new();
+    node.record(100);
+    let outputs = start(&node, to(&server.url()));
+    node.await_cursor(&outputs);
+    let ballast = disk.0.path().join("ballast");
+    assert!(std::fs::write(&ballast, vec![0; 8 * 1024 * 1024]).is_err());
+    node.record(5_000);
+    wait_for("the failure", || status(&outputs).failures > 0);
+    std::fs::remove_file(&ballast).unwrap();
+    // It takes nothing more until it is started again.
+    server.kill();
+    server.restart();
+    node.await_cursor(&outputs);
+    assert_eq!(repeats(&node.ids(), &Client::new(&server).ids()), 0);
 }
 
 /// The seed of 32 bytes from 0 to 31, and its public key.

@@ -10,11 +10,11 @@ use sentrypeer_storage::event::{EventRef, Time};
 
 use crate::harness::{NODE_ID, Node, SmallDisk, event, message, repeats, status, wait_for};
 
-fn to(path: PathBuf) -> Receiver {
+pub fn to(path: PathBuf) -> Receiver {
     Receiver::Sqlite(Settings { path, node_id: NODE_ID, with_port: false })
 }
 
-fn ids(path: &Path) -> Vec<String> {
+pub fn ids(path: &Path) -> Vec<String> {
     let file = Connection::open(path).unwrap();
     let mut query = file.prepare("SELECT event_uuid FROM honey ORDER BY honey_id").unwrap();
     let rows = query.query_map([], |row| row.get(0)).unwrap();

@@ -14,7 +14,7 @@ use sentrypeer_storage::event::EventRef;
 use crate::harness::{Node, event, message, repeats, status, wait_for};
 
 /// What a receiver has read so far.
-type Lines = Arc<Mutex<Vec<String>>>;
+pub type Lines = Arc<Mutex<Vec<String>>>;
 
 fn local_daemon(path: &Path, lines: &Lines) -> std::thread::JoinHandle<()> {
     let socket = UnixDatagram::bind(path).unwrap();
@@ -42,7 +42,7 @@ fn id_of(line: &str) -> String {
     rest.split_once('"').unwrap().0.to_owned()
 }
 
-fn ids(lines: &Lines) -> Vec<String> {
+pub fn ids(lines: &Lines) -> Vec<String> {
     lines.lock().unwrap().iter().map(|line| id_of(line)).collect()
 }
 
@@ -109,7 +109,7 @@ fn datagrams_carry_rfc_5424() {
 }
 
 /// Reads messages behind their lengths until the other side ends.
-fn read_counted(stream: impl Read, lines: &Lines, most: usize, pause: Duration) {
+pub fn read_counted(stream: impl Read, lines: &Lines, most: usize, pause: Duration) {
     let mut stream = BufReader::new(stream);
     for _ in 0..most {
         let mut length = Vec::new();

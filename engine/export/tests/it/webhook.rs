@@ -9,10 +9,10 @@ use sentrypeer_export::secret::Secret;
 use sentrypeer_export::webhook::{Credentials, Form, Settings};
 use sentrypeer_export::{Outputs, StartError};
 
-use crate::harness::{Node, repeats, server_tls, settings, status, wait_for};
+use crate::harness::{Node, SmallDisk, repeats, server_tls, settings, status, wait_for};
 use crate::http_server::{Reply, Request, Server};
 
-fn to(node: &Node, server: &Server, form: Form) -> Settings {
+pub fn to(node: &Node, server: &Server, form: Form) -> Settings {
     Settings {
         url: Secret::new(format!("http://{}/hook?key=hush", server.address)),
         form,
@@ -153,6 +153,32 @@ fn a_dead_letter_that_cannot_be_written_stops_the_cursor() {
     let outputs = start(&node, Settings { dead_letters, ..to(&node, &server, Form::Array) });
     wait_for("the failure", || status(&outputs).failures > 0);
     assert_eq!((status(&outputs).cursor.0, status(&outputs).set_aside), (0, 0));
+}
+
+#[test]
+fn a_full_disk_under_the_dead_letters_loses_none() {
+    let Some(disk) = SmallDisk::new(512 * 1024) else { return };
+    let mut node = Node::new();
+    let server = Server::start(|_, _| Reply::Status(422, ""));
+    let dead_letters = disk.0.path().join("dead.json");
+    node.record(10);
+    let settings =
+        Settings { dead_letters: dead_letters.clone(), ..to(&node, &server, Form::Array) };
+    let outputs = start(&node, settings);
+    node.await_cursor(&outputs);
+    let ballast = disk.0.path().join("ballast");
+    assert!(std::fs::write(&ballast, vec![0; 1024 * 1024]).is_err());
+    node.record(50);
+    wait_for("the failure", || status(&outputs).failures > 0);
+    assert_eq!(status(&outputs).set_aside, 10);
+    std::fs::remove_file(&ballast).unwrap();
+    node.await_cursor(&outputs);
+    let text = std::fs::read_to_string(&dead_letters).unwrap();
+    let id = |line: &str| {
+        let letter: serde_json::Value = serde_json::from_str(line).unwrap();
+        letter["event"]["event_uuid"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(repeats(&node.ids(), &text.lines().map(id).collect::<Vec<_>>()), 0);
 }
 
 #[test]
