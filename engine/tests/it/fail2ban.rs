@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use socket2::{Domain, Socket, Type};
 
 use crate::export::Namespace;
-use crate::harness::{Node, PATIENCE, await_that, has, plan, request};
+use crate::harness::{Node, await_that, has, plan, request, telephone};
 
 /// Where fail2ban's own files are.
 const INSTALLED: &str = "/etc/fail2ban";
@@ -104,8 +104,7 @@ fn host(last: u8) -> SocketAddr {
 
 /// A probe in a datagram, which may be forged.
 fn probe_over_udp(node: &Node, from: u8) {
-    let socket = UdpSocket::bind(host(from)).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let socket = telephone([127, 0, 0, from]);
     let text = request("OPTIONS", "100", &format!("udp-{from}"), "UDP");
     socket.send_to(text.as_bytes(), node.udp.unwrap()).unwrap();
     socket.recv(&mut [0; 2_048]).unwrap();
