@@ -28,6 +28,7 @@ use uuid::Uuid;
 
 use receivers::{Measured, Receivers};
 
+/// Why the measurement ends early.
 pub type Failure = Box<dyn std::error::Error>;
 
 /// What comes in while all outputs are on, in events a second.
