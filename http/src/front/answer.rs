@@ -47,7 +47,6 @@ pub(super) struct Answering {
 type Routed = (Response, Option<Live>, Option<OwnedSemaphorePermit>);
 
 /// The connection that a request came on.
-#[derive(Clone)]
 pub(super) struct Caller {
     pub(super) place: Arc<Place>,
     pub(super) seat: Arc<Seat>,
@@ -80,8 +79,8 @@ impl Answering {
 
     /// Answers a request. There is always an answer.
     pub(super) async fn answer(
-        self,
-        caller: Caller,
+        self: Arc<Self>,
+        caller: Arc<Caller>,
         request: http::Request<Incoming>,
     ) -> Result<http::Response<FrontBody>, Infallible> {
         let begun = Instant::now();

@@ -34,8 +34,31 @@ pub(super) struct FrontBody {
 
 enum FrontBytes {
     Whole(Bytes),
-    Chunks(Chunks),
+    Chunks(Slices),
     Live(Next),
+}
+
+/// The slices of a document. Making one takes a while, and hyper asks for one after the other for as
+/// long as the reader takes them; so after each whoever else waits for this thread has a turn, or a dip
+/// would wait until a list has been sent.
+struct Slices {
+    chunks: Chunks,
+    has_yielded: bool,
+}
+
+impl Slices {
+    fn of(chunks: Chunks) -> Self {
+        Self { chunks, has_yielded: true }
+    }
+
+    fn poll_next(&mut self, task: &mut Task<'_>) -> Poll<Option<Bytes>> {
+        if !std::mem::replace(&mut self.has_yielded, true) {
+            task.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.has_yielded = false;
+        Poll::Ready(self.chunks.next().map(Bytes::from))
+    }
 }
 
 /// The response as hyper takes it; a live stream is its body, if there is one.
@@ -58,7 +81,7 @@ pub(super) fn into_http(
         (Some(live), _) => FrontBytes::Live(live.next()),
         (None, Body::Empty { .. }) => FrontBytes::Whole(Bytes::new()),
         (None, Body::Bytes(bytes)) => FrontBytes::Whole(bytes.into()),
-        (None, Body::Chunks(chunks)) => FrontBytes::Chunks(chunks),
+        (None, Body::Chunks(chunks)) => FrontBytes::Chunks(Slices::of(chunks)),
     };
     let mut answer = http::Response::new(FrontBody { bytes, kept });
     *answer.status_mut() =
@@ -82,7 +105,7 @@ impl HttpBody for FrontBody {
         let next = match &mut this.bytes {
             FrontBytes::Whole(bytes) if bytes.is_empty() => None,
             FrontBytes::Whole(bytes) => Some(std::mem::take(bytes)),
-            FrontBytes::Chunks(chunks) => chunks.next().map(Bytes::from),
+            FrontBytes::Chunks(slices) => ready!(slices.poll_next(task)),
             FrontBytes::Live(next) => match ready!(next.as_mut().poll(task)) {
                 None => None,
                 Some((live, bytes)) => {
@@ -103,5 +126,28 @@ impl HttpBody for FrontBody {
             FrontBytes::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             FrontBytes::Chunks(_) | FrontBytes::Live(_) => SizeHint::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    #[test]
+    fn between_two_slices_others_have_a_turn() {
+        let chunks: Chunks = Box::new((0..3_u8).map(|n| vec![n]));
+        let mut slices = Slices::of(chunks);
+        let mut task = Task::from_waker(Waker::noop());
+        let mut found = Vec::new();
+        loop {
+            match slices.poll_next(&mut task) {
+                Poll::Ready(None) => break,
+                Poll::Ready(Some(slice)) => found.push(slice[0]),
+                Poll::Pending => found.push(b'-'),
+            }
+        }
+        assert_eq!(found, [0, b'-', 1, b'-', 2, b'-']);
     }
 }

@@ -106,11 +106,14 @@ impl Serving {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let caller = self.caller(&open, certificate, None);
+        let caller = Arc::new(self.caller(&open, certificate, None));
         let Self { answering, mut stopping, .. } = self;
+        // Each request takes these two along; what they hold is shared by all connections, and
+        // counting its users anew for each request is what workers would wait for each other with.
+        let answering = Arc::new(answering);
         let ctx = Arc::clone(&open.ctx);
         let io = TokioIo::new(Paced::http1(stream, Arc::clone(&ctx)));
-        let service = service_fn(move |r| answering.clone().answer(caller.clone(), r));
+        let service = service_fn(move |r| Arc::clone(&answering).answer(Arc::clone(&caller), r));
         let mut serving = std::pin::pin!(http1_builder().serve_connection(io, service));
         tokio::select! {
             ended = serving.as_mut() => return count_end(&ctx, &ended),
@@ -131,11 +134,12 @@ impl Serving {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let pulse = Pulse::new();
-        let caller = self.caller(&open, certificate, Some(Arc::clone(&pulse)));
+        let caller = Arc::new(self.caller(&open, certificate, Some(Arc::clone(&pulse))));
         let Self { answering, mut stopping, .. } = self;
+        let answering = Arc::new(answering);
         let ctx = Arc::clone(&open.ctx);
         let io = TokioIo::new(Paced::http2(stream, Arc::clone(&ctx)));
-        let service = service_fn(move |r| answering.clone().answer(caller.clone(), r));
+        let service = service_fn(move |r| Arc::clone(&answering).answer(Arc::clone(&caller), r));
         let mut serving = std::pin::pin!(http2_builder().serve_connection(io, service));
         tokio::select! {
             ended = serving.as_mut() => return count_end(&ctx, &ended),

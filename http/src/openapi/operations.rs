@@ -123,7 +123,7 @@ fn of_the_node(endpoint: Endpoint) -> Option<Operation> {
         },
         Endpoint::AllowList => Operation {
             query: &[PAGE[0], PAGE[1]],
-            change: Some((Some("NewAllowed"), "Allowed")),
+            change: Some((Some("AllowAddition"), "Allowed")),
             ..json("Allowed", "AllowList", "What nothing may act on, by page; POST adds an entry.")
         },
         Endpoint::AllowEntry => Operation {

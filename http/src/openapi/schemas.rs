@@ -120,7 +120,7 @@ fn of_the_node() -> Vec<(&'static str, Value)> {
             "AllowList",
             object(&[("total", count()), ("entries", list(refer("Allowed"))), ("next?", text())]),
         ),
-        ("NewAllowed", object(&[("entry", text()), ("reason", text()), ("expires?", time())])),
+        ("AllowAddition", object(&[("entry", text()), ("reason", text()), ("expires?", time())])),
         ("Removed", object(&[("removed", text())])),
         ("OauthError", object(&[("error", text()), ("error_description?", text())])),
     ]

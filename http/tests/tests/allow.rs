@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, LazyLock, Mutex};
 
+use arc_swap::ArcSwap;
 use sentrypeer_http::access::{Access, Scope, Scopes, Settings};
 use sentrypeer_http::allow::{Added, AllowBook, AllowError, Entry, Origin, Subject};
 use sentrypeer_http::front::api::{Front, serve_with, serve_with_allow_list};
@@ -23,7 +24,7 @@ const LIST: &str = "/api/v1/allow-list";
 #[derive(Debug)]
 struct Book {
     entries: Mutex<Vec<Entry>>,
-    policy: Arc<Mutex<Arc<Policy>>>,
+    policy: Arc<ArcSwap<Policy>>,
 }
 
 const ENTRIES_MAX: usize = 5;
@@ -38,11 +39,10 @@ impl Book {
             Subject::Network(_) => None,
             Subject::Number(pattern) => Some(pattern.clone()),
         });
-        let mut policy = self.policy.lock().unwrap();
-        let mut next = (**policy).clone();
+        let mut next = Policy::clone(&self.policy.load());
         next.allow = AllowList::new([], true).with_prefixes(prefixes).with_numbers(numbers);
         next.revision += 1;
-        *policy = Arc::new(next);
+        self.policy.store(Arc::new(next));
     }
 }
 

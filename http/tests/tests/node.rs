@@ -1,8 +1,9 @@
 //! A store with events in it, and the context around it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use sentrypeer_http::{Context, Lane, Request, Response, handle};
 use sentrypeer_storage::event::{
     Anomalies, Collected, EventRef, NumberKind, Seq, Time, Transport, Verification,
@@ -24,8 +25,8 @@ pub fn at(seconds: u64) -> Time {
 
 pub struct Node {
     pub ctx: Arc<Context>,
-    pub policy: Arc<Mutex<Arc<Policy>>>,
-    intakes: Vec<ShardIntake>,
+    pub policy: Arc<ArcSwap<Policy>>,
+    pub intakes: Vec<ShardIntake>,
     thread: Option<WriterThread>,
     pushed: u64,
     _folder: tempfile::TempDir,
@@ -93,7 +94,7 @@ impl Node {
         let (intakes, writer) = intake::channel(1);
         let (store, thread) = start(options, writer);
         let policy = Policy { allow: AllowList::new([], true), revision: 1, ..Policy::default() };
-        let policy = Arc::new(Mutex::new(Arc::new(policy)));
+        let policy = Arc::new(ArcSwap::from_pointee(policy));
         let ctx = Arc::new(context(store, Arc::clone(&policy)));
         Self { ctx, policy, intakes, thread: Some(thread), pushed: 0, _folder: folder }
     }
@@ -130,11 +131,10 @@ impl Node {
 
     /// Changes the policy, as a reload does.
     pub fn set_policy(&self, change: impl FnOnce(&mut Policy)) {
-        let mut policy = self.policy.lock().unwrap();
-        let mut next = (**policy).clone();
+        let mut next = Policy::clone(&self.policy.load());
         change(&mut next);
         next.revision += 1;
-        *policy = Arc::new(next);
+        self.policy.store(Arc::new(next));
     }
 
     /// What the API answers to `GET` at `now`.
@@ -164,10 +164,10 @@ impl Drop for Node {
     }
 }
 
-fn context(store: Store, policy: Arc<Mutex<Arc<Policy>>>) -> Context {
+fn context(store: Store, policy: Arc<ArcSwap<Policy>>) -> Context {
     Context {
         store,
-        policy: Box::new(move || Arc::clone(&policy.lock().unwrap())),
+        policy: Box::new(move || policy.load_full()),
         version: VERSION,
         metrics: Box::new(|out| out.push_str("# engine\n")),
         status: Box::new(status),
