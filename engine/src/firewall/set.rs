@@ -78,7 +78,7 @@ impl Set {
 
     fn load_whole(&mut self, kept: Kept) -> Result<Option<String>, FirewallError> {
         let asked = Timestamp::now();
-        let live = self.live();
+        let live = self.live()?;
         let Some(list) = self.ask("document=full", "")? else { return self.init() };
         let entries = Changes::read(&list)?.added;
         let members: HashSet<IpAddr> = entries.iter().map(|(ip, _)| *ip).collect();
@@ -151,17 +151,19 @@ impl Set {
         Err(FirewallError::Shrinks { set: self.name.clone(), gone, of, percent })
     }
 
-    /// What is in the set; `None` if there is none.
-    fn live(&self) -> Option<HashSet<IpAddr>> {
-        let (wanted, name) = (&self.wanted, self.name.as_str());
-        match wanted.tool {
-            Tool::Ipset => {
-                tool::run(wanted.tool, &["save", name], "").ok().map(|text| document::saved(&text))
-            }
-            Tool::Nft => {
-                let arguments = ["list", "set", "inet", &wanted.name, name];
-                tool::run(wanted.tool, &arguments, "").ok().map(|text| document::listed(&text))
-            }
+    /// What is in the set; `None` if there is none. What cannot be read is no empty set, for nothing could
+    /// shrink too much then; but where nothing is loaded there is nothing to guard.
+    fn live(&self) -> Result<Option<HashSet<IpAddr>>, FirewallError> {
+        let (tool, name) = (self.wanted.tool, self.name.as_str());
+        let printed = match tool {
+            Tool::Ipset => tool::run(tool, &["save", name], ""),
+            Tool::Nft => tool::run(tool, &["list", "set", "inet", &self.wanted.name, name], ""),
+        };
+        match printed {
+            Ok(text) if tool == Tool::Ipset => Ok(Some(document::saved(&text))),
+            Ok(text) => Ok(Some(document::listed(&text))),
+            Err(error) if self.wanted.dry_run || tool::is_absence(&error) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 

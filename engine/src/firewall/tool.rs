@@ -44,9 +44,18 @@ pub(super) fn run(tool: Tool, arguments: &[&str], input: &str) -> Result<String,
     String::from_utf8(output.stdout).map_err(|_| failed("it prints no text".to_owned()))
 }
 
+/// Whether the tool says that there is no such set.
+pub(super) fn is_absence(error: &FirewallError) -> bool {
+    let FirewallError::Tool { why, .. } = error else { return false };
+    // ipset has words of its own; nft has those of the system.
+    ["does not exist", "No such file or directory"].iter().any(|words| why.contains(words))
+}
+
 fn output(tool: Tool, arguments: &[&str], input: &str) -> io::Result<Output> {
     let mut child = Command::new(tool.program())
         .args(arguments)
+        // What it says is looked at.
+        .env("LC_ALL", "C")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -279,5 +280,30 @@ fn a_dry_run_prints_what_would_be_loaded_and_loads_nothing() {
             if tool == "ipset" { &["ipset", "restore"] } else { &["nft", "-f", "-"] };
         assert!(namespace.run(words, &dry.stdout).status.success());
         assert_eq!(members(&namespace, tool), 3);
+    }
+}
+
+#[test]
+fn a_set_that_cannot_be_read_is_not_taken_for_an_empty_one() {
+    let node = node("");
+    seen(&node, 1..4);
+    node.await_events(3);
+    let tools = tempfile::tempdir().unwrap();
+    let loaded = tools.path().join("loaded");
+    for (tool, asks) in [("ipset", "save"), ("nft", "list")] {
+        let script = format!(
+            "#!/bin/sh\ncase \"$1\" in\n{asks}) echo 'out of memory' >&2; exit 1;;\n\
+             --version) ;;\n*) : >{};;\nesac\n",
+            loaded.display()
+        );
+        let path = tools.path().join(tool);
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut agent = program(&node.database());
+        agent.args(["firewall", tool, "--once", "--min-verification=unverified"]);
+        let output = agent.env("PATH", tools.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{tool}: {said}");
+        assert!(said.contains("out of memory") && !loaded.exists(), "{tool}: {said}");
     }
 }
