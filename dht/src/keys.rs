@@ -174,6 +174,15 @@ impl DayKey {
         let secret = hmac::sign(&key, &epoch.0.to_be_bytes());
         sha1(b"sp2/n/", &[secret.as_ref()])
     }
+
+    /// Where the grant of the day after this key's lies for `recipient`. Only who can read the granter
+    /// already knows, so nobody else can come between the two.
+    #[must_use]
+    pub fn renewal(&self, recipient: NodeKey, day: Day) -> Place {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
+        let text = [&b"renewal"[..], &recipient.0, &day.0.to_be_bytes()].concat();
+        sha1(b"sp2/h/", &[hmac::sign(&key, &text).as_ref()])
+    }
 }
 
 /// What seals one batch.

@@ -7,12 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::epoch::{Calendar, Day, Epoch};
-use crate::keys::DayKey;
+use crate::epoch::{Calendar, Day, Epoch, day_of};
+use crate::keys::{DayKey, Place};
 use crate::limits::{
-    GETS_EPOCH_MAX, GRANT_LOOK_PAUSE_S, MISSED_EPOCHS_MAX, PAGE_VALUES, PAGES, PEERS_MAX,
-    PROOF_LOOK_PAUSE_S, READ_AFTER_S, READ_AGAIN_S, READ_JITTER_S, SHARDS, SILENT_EPOCHS,
-    SILENT_PAUSE,
+    GETS_EPOCH_MAX, GRANT_AHEAD_S, GRANT_LOOK_PAUSE_S, MISSED_EPOCHS_MAX, PAGE_VALUES, PAGES,
+    PEERS_MAX, PROOF_LOOK_PAUSE_S, READ_AFTER_S, READ_AGAIN_S, READ_JITTER_S, SHARDS,
+    SILENT_EPOCHS, SILENT_PAUSE,
 };
 use crate::wire::NodeKey;
 use crate::wire::grant::Grant;
@@ -42,6 +42,13 @@ pub enum Get {
         day: Day,
         /// Which shard.
         shard: u8,
+    },
+    /// The grant of a partner that could be read the day before.
+    Renewal {
+        /// Whose.
+        node: NodeKey,
+        /// For which day.
+        day: Day,
     },
     /// Proofs that a partner lies.
     Proofs {
@@ -144,6 +151,13 @@ impl Reader {
         self.partners.get(&node)?.days.get(&self.calendar.day(epoch))
     }
 
+    /// Where the grant of a partner for a day lies for us, if we could read it the day before.
+    #[must_use]
+    pub fn renewal(&self, node: NodeKey, day: Day, us: NodeKey) -> Option<Place> {
+        let before = Day(day.0.checked_sub(1)?);
+        Some(self.partners.get(&node)?.days.get(&before)?.renewal(us, day))
+    }
+
     /// How many nodes can be read today.
     #[must_use]
     pub fn partners(&self, epoch: Epoch) -> usize {
@@ -195,6 +209,7 @@ impl Reader {
         (self.epoch, self.made) = (epoch, 0);
         (self.queue, self.again) = (VecDeque::new(), BTreeSet::new());
         self.plan_partners(order);
+        self.plan_renewals(now_s);
         self.plan_strangers(epoch, now_s);
     }
 
@@ -233,6 +248,21 @@ impl Reader {
         for (_, node) in due {
             self.ask(node);
         }
+    }
+
+    /// Around midnight: grants for the day that begins, or has begun, and that we do not have yet.
+    fn plan_renewals(&mut self, now_s: u64) {
+        let (today, soon) = (day_of(now_s), day_of(now_s + GRANT_AHEAD_S));
+        let before = day_of(now_s.saturating_sub(GRANT_AHEAD_S));
+        if soon == before {
+            return;
+        }
+        let day = if soon == today { today } else { soon };
+        let lacks = |partner: &Partner| {
+            !partner.days.contains_key(&day) && partner.days.keys().any(|held| held.0 + 1 == day.0)
+        };
+        let due = self.partners.iter().filter(|(_, partner)| lacks(partner));
+        self.queue.extend(due.map(|(node, _)| Get::Renewal { node: *node, day }));
     }
 
     fn ask(&mut self, node: NodeKey) {

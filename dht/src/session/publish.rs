@@ -9,6 +9,7 @@ use sentrypeer_storage::policy::Policy;
 use super::{Action, Session, Tag, View};
 use crate::book::Now;
 use crate::epoch::{Day, Epoch, day_of};
+use crate::grants::GrantTo;
 use crate::keys::{Place, shard};
 use crate::limits::{DAY_S, GRANT_AHEAD_S, PAGE_VALUES, PAGES, PUT_RETRY_S, RETELL_PAUSE_S};
 use crate::publisher::{Held, Publication};
@@ -162,14 +163,24 @@ impl Session {
                 self.counts.refuse("announcement", "seal key");
                 continue;
             };
-            let shard = shard(self.identity.node());
-            let place = self.settings.network.grants(to.node, to.day, shard);
             self.counts.grants_given += 1;
             if to.is_new {
                 self.new_listener = Some(now.epoch);
             }
-            self.put(place, end_of(to.day), value.into());
+            self.put_grant(&to, value.into());
         }
+    }
+
+    /// Who could read us the day before finds its grant also where nobody else can drown it.
+    fn put_grant(&mut self, to: &GrantTo, value: Arc<[u8]>) {
+        let until_s = end_of(to.day);
+        let before = to.day.0.checked_sub(1).filter(|_| !to.is_new).map(Day);
+        if let Some(before) = before {
+            let place = self.identity.day_key(before).renewal(to.node, to.day);
+            self.put(place, until_s, value.clone());
+        }
+        let shard = shard(self.identity.node());
+        self.put(self.settings.network.grants(to.node, to.day, shard), until_s, value);
     }
 
     /// Shows others that a node lies.

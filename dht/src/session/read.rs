@@ -55,6 +55,7 @@ impl Session {
             Get::Batches { node, epoch } => self.reader.day_key(node, epoch)?.place(epoch),
             Get::Announcements { epoch, shard, page } => network.announcements(epoch, shard, page),
             Get::Grants { day, shard } => network.grants(self.identity.node(), day, shard),
+            Get::Renewal { node, day } => self.reader.renewal(node, day, self.identity.node())?,
             Get::Proofs { node } => network.proofs(node),
         })
     }
@@ -79,6 +80,11 @@ impl Session {
             Tag::Chunk { half, number } => self.chunk(half, number, bytes, policy, now),
             Tag::Read(Get::Grants { day, shard }) => {
                 if let Err(refused) = self.granted(day, shard, bytes, now) {
+                    self.counts.refuse("grant", refused.name());
+                }
+            }
+            Tag::Read(Get::Renewal { node, day }) => {
+                if let Err(refused) = self.granted(day, shard(node), bytes, now) {
                     self.counts.refuse("grant", refused.name());
                 }
             }

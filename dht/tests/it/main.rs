@@ -4,6 +4,7 @@
 
 #[cfg(feature = "opendht")]
 mod crash;
+mod drowned;
 #[cfg(feature = "opendht")]
 mod flood;
 mod network;

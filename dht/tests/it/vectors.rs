@@ -79,6 +79,11 @@ fn vectors() -> String {
     out.add("the same in the pool \"our pool\"", &pool.announcements(EPOCH, 5, 1).0);
     out.add("place of batches", &one.day_key(DAY).place(EPOCH).0);
     out.add("place of grants of shard 5 to it", &public.grants(node, DAY, 5).0);
+    let next = Day(DAY.0 + 1);
+    out.add(
+        "place of its next day's grant to the node of seed 02…",
+        &one.day_key(DAY).renewal(two.node(), next).0,
+    );
     out.add("place of proofs against it", &public.proofs(node).0);
     for (name, body) in
         [("sources", sources()), ("numbers", numbers()), ("withdrawals", withdrawals())]
