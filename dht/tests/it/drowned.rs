@@ -44,9 +44,12 @@ impl Drowned {
     }
 }
 
+/// A value, and by which id it is cancelled.
+type Put = (u64, Arc<[u8]>);
+
 #[derive(Default)]
 struct Dht {
-    values: HashMap<Place, Vec<(u64, Arc<[u8]>)>>,
+    values: HashMap<Place, Vec<Put>>,
     ids: u64,
 }
 
@@ -80,7 +83,7 @@ fn sees(which: u8, now_s: u64) -> Snapshot {
         user_agent: b"",
         message: b"",
     };
-    Snapshot::of_events(Uuid::nil(), Uuid::nil(), [event].into_iter(), event.time)
+    Snapshot::of_events(Uuid::nil(), Uuid::nil(), [event], event.time)
 }
 
 impl Dht {
