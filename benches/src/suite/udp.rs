@@ -150,7 +150,7 @@ fn cpu(bench: &Bench, found: &mut Found) -> io::Result<()> {
         found
             .rows
             .push(Row::new("UDP", format!("{what}, beside the sink"), "us", figure).beside(beside));
-        for name in ["shard", "writer", "packer"] {
+        for name in ["shard", "writer", "packer", "committer"] {
             let of = |threads: &Vec<(String, f64)>| {
                 threads
                     .iter()
