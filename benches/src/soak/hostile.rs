@@ -14,6 +14,9 @@ use crate::mmsg::{self, Datagram};
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long an answer is listened for.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// Different broken messages, each from an address of its own: few enough that a node has soon seen all of
+/// them, and takes no more memory for new ones.
+const VARIETY: usize = 4_000;
 /// Most bytes of a datagram.
 const DATAGRAM_BYTES_MAX: usize = 60_000;
 
@@ -25,6 +28,11 @@ impl Random {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed | 1)
+    }
+
+    /// Those of one of many, far from those of its neighbours.
+    fn of(which: u32) -> Self {
+        Self::new((u64::from(which) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
     /// The next.
@@ -78,15 +86,16 @@ pub fn attack(sip: u16, http: [u16; 2], seed: u64, ends: &AtomicBool) -> std::io
     while !ends.load(Ordering::Relaxed) {
         let datagrams: Vec<Datagram> = (0..8)
             .map(|_| {
-                let host = random.below(60_000) as u32;
-                let source = Ipv4Addr::from(0x7f63_0001 + host);
-                Datagram { source, bytes: broken(&mut random) }
+                let which = random.below(VARIETY) as u32;
+                let source = Ipv4Addr::from(0x7f63_0001 + which);
+                Datagram { source, bytes: broken(&mut Random::of(which)) }
             })
             .collect();
         sent += mmsg::send(&socket, target, &datagrams)? as u64;
         // Plain SIP, TLS and both fronts get the same treatment.
         for port in [sip, sip + 1, http[0], http[1]] {
-            connection(port, &mut random);
+            let which = random.below(VARIETY) as u32;
+            connection(port, &mut Random::of(which));
         }
         thread::sleep(PAUSE);
     }
