@@ -4,7 +4,9 @@ use sentrypeer_http::limits::ALLOW_REASON_BYTES_MAX;
 use sentrypeer_storage::event::{
     MESSAGE_BYTES_MAX, METHOD_BYTES_MAX, NUMBER_BYTES_MAX, USER_AGENT_BYTES_MAX,
 };
-use sentrypeer_storage::limits::{IMPORT_EVENTS_MAX, LOG_READ_BYTES_MAX};
+use sentrypeer_storage::limits::{
+    IMPORT_EVENTS_MAX, LOG_READ_BYTES_MAX, STOP_PATIENCE, STOP_SWEEP_PATIENCE,
+};
 
 /// Datagrams taken from the kernel by one call. More brought nothing when measured, and 64 slots of
 /// [`DATAGRAM_SLOT_BYTES`] stay within the second-level cache's reach for ordinary messages.
@@ -172,8 +174,9 @@ pub const SWEEP_MS: u64 = 1_000;
 /// How long a stopping shard goes on emptying its sockets.
 pub const DRAIN_MS: u64 = 1_500;
 
-/// After a stop was asked for, the process is gone at the latest after this long.
-pub const STOP_MS: u64 = 5_000;
+/// After a stop was asked for, the process is gone at the latest after this long: all that may take its time
+/// one after the other, with a second for the last commits.
+pub const STOP_MS: u64 = 10_000;
 
 /// Descriptors that are not for SIP connections: the API's and the dip lane's connections, the
 /// database, sockets and rings, and six for each output that there may be.
@@ -315,7 +318,11 @@ const _: () = assert!(REPLY_BYTES_MAX * 4 <= REPLY_BATCH_BYTES);
 const _: () = assert!(TICK_BUSY_MS * 2 <= ARENA_AGE_MS && TICK_IDLE_MS <= ARENA_AGE_MS);
 const _: () = assert!(crate::sip::limits::NUMBER_BYTES_MAX == NUMBER_BYTES_MAX);
 const _: () = assert!(crate::sip::limits::STREAM_MESSAGE_BYTES_MAX <= MESSAGE_BYTES_MAX);
-const _: () = assert!(OUTPUTS_STOP_MS + PEERS_STOP_MS + DRAIN_MS < STOP_MS);
+const _: () = {
+    let writer_ms = STOP_PATIENCE.as_millis() + STOP_SWEEP_PATIENCE.as_millis();
+    let all_ms = (OUTPUTS_STOP_MS + PEERS_STOP_MS + DRAIN_MS) as u128 + writer_ms;
+    assert!(all_ms + 1_000 <= STOP_MS as u128);
+};
 const _: () = assert!(CONTROL_PULSE_MS * 10 < CONTROL_STALL_MS);
 const _: () = assert!(ANSWER_SOURCES.is_multiple_of(ANSWER_WAYS));
 const _: () = assert!(ANSWER_NETWORKS.is_multiple_of(ANSWER_WAYS));
