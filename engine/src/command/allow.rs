@@ -1,5 +1,8 @@
 //! `allow`: by the node that runs, or in the file beside its database. The database is not needed.
 
+use std::fs::File;
+use std::path::Path;
+
 use sentrypeer_http::allow::{Entry, Origin};
 use sentrypeer_storage::event::Time;
 use serde_json::Value;
@@ -41,8 +44,9 @@ fn carry_out(config: &Config, order: AllowOrder) -> Result<Value, Failure> {
         let document = by_node(&config.db, &Order::Allow(order))?;
         return serde_json::from_slice(&document).map_err(Failure::refused);
     }
-    let book = Book::open(config).map_err(Failure::refused)?;
     let is_change = order != AllowOrder::List;
+    let _alone = if is_change { Some(lock_folder(&config.db)?) } else { None };
+    let book = Book::open(config).map_err(Failure::refused)?;
     let done = order.carry_out(&*book, Time::now());
     let document = done.map_err(|refusal| Failure::Refused(refusal.why))?;
     // Who has named the wrong database would think that it holds.
@@ -51,6 +55,18 @@ fn carry_out(config: &Config, order: AllowOrder) -> Result<Value, Failure> {
         eprintln!("sentrypeer: no node runs on {database}: this holds from its next start on");
     }
     Ok(document)
+}
+
+/// Waits until no other such command changes what was added, for both would write what they have read. The lock
+/// ends with the value, or the process.
+fn lock_folder(database: &Path) -> Result<File, Failure> {
+    let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let locked = File::open(folder).and_then(|file| file.lock().map(|()| file));
+    locked.map_err(|error| {
+        let remedy = "nothing was changed; name a database in a folder that you may read";
+        Failure::Refused(format!("{}: cannot be locked ({error}); {remedy}", folder.display()))
+    })
 }
 
 /// A line for each entry.
@@ -75,4 +91,34 @@ fn row([entry, origin, ends, reason]: [&str; 4]) -> String {
 
 fn text<'a>(document: &'a Value, member: &str) -> &'a str {
     document[member].as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn what_several_commands_add_at_once_is_all_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("s.redb");
+        let words = ["sentrypeer", "--db"].map(Into::into).into_iter().chain([database.into()]);
+        let config = crate::config::load(words, std::iter::empty(), None).unwrap().config;
+        let add = |last: u8| {
+            let subject = format!("198.18.0.{last}").parse().unwrap();
+            let (reason, origin) = (last.to_string(), Origin::Added);
+            let entry = Entry { subject, reason, expires: None, origin };
+            carry_out(&config, AllowOrder::Add(entry)).unwrap();
+        };
+        thread::scope(|scope| {
+            for last in 0..8 {
+                scope.spawn(move || add(last));
+            }
+        });
+        assert_eq!(
+            crate::allow::file::load(&crate::allow::file::path(&config.db)).unwrap().len(),
+            8
+        );
+    }
 }
