@@ -5,7 +5,7 @@
 //! after it has begun are not in it; what retention takes before its turn is not, either.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,7 @@ use sentrypeer_storage::identity::{self, beside};
 
 use super::Failure;
 use super::keeper::Keeper;
+use super::terminal::Escaping;
 use crate::config::{Config, ExportEvents};
 use crate::context::VERSION;
 use crate::control::documents::Events;
@@ -93,6 +94,9 @@ impl Target {
             Some(path) => {
                 let (out, file) = FileTarget::create(path)?;
                 (Box::new(out), Some(file))
+            }
+            None if wanted.format == Format::Json && io::stdout().is_terminal() => {
+                (Box::new(Escaping::new(io::stdout())), None)
             }
             None => (Box::new(io::stdout()), None),
         };

@@ -14,6 +14,7 @@ mod peers;
 mod progress;
 mod source;
 mod tail;
+mod terminal;
 mod token;
 
 use std::fmt::Display;

@@ -15,6 +15,7 @@ use sentrypeer_storage::utc::Utc;
 use serde_json::Value;
 
 use super::keeper::by_node;
+use super::terminal::escaped;
 use super::{Failure, refusal_text};
 use crate::config::Config;
 use crate::control;
@@ -25,7 +26,8 @@ use crate::outputs;
 
 pub(super) fn run(config: &Config, json: bool) -> Result<(), Failure> {
     let (mut at, producer) = beginning(config)?;
-    let is_coloured = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let is_terminal = io::stdout().is_terminal();
+    let is_coloured = is_terminal && std::env::var_os("NO_COLOR").is_none();
     loop {
         let document = by_node(&config.db, &Order::Events { after: at })?;
         let some = Events::decode(&document).map_err(Failure::refused)?;
@@ -33,6 +35,9 @@ pub(super) fn run(config: &Config, json: bool) -> Result<(), Failure> {
         for event in &some.events {
             at = event.seq;
             match json {
+                true if is_terminal => {
+                    text.push_str(&escaped(&event_json::to_line(event, &producer)));
+                }
                 true => text.push_str(&event_json::to_line(event, &producer)),
                 false => text.push_str(&line(event, is_coloured)),
             }
