@@ -100,8 +100,39 @@ struct Seen {
     /// Time of the last event that was done with.
     last_event: Time,
     last_error: Option<LastError>,
-    /// When a failure was last logged, and which.
-    logged: Option<(Instant, String)>,
+    /// When a failure was last logged.
+    logged: Option<Instant>,
+    /// Whether the log's last line of this output is a failure.
+    is_said_to_fail: bool,
+}
+
+impl Seen {
+    fn new() -> Self {
+        Self {
+            state: State::Starting,
+            cursor: Cursor::default(),
+            last_event: Time(0),
+            last_error: None,
+            logged: None,
+            is_said_to_fail: false,
+        }
+    }
+
+    /// Whether a failure gets a line. A receiver that takes and refuses in turn, or refuses in ever other
+    /// words, would fill the log: the status has each of its failures.
+    fn says_failure(&mut self, now: Instant) -> bool {
+        if self.logged.is_some_and(|when| now.duration_since(when) < FAILURE_LOG_INTERVAL) {
+            return false;
+        }
+        self.logged = Some(now);
+        self.is_said_to_fail = true;
+        true
+    }
+
+    /// Whether a success gets a line: one for each line of a failure.
+    fn says_success(&mut self) -> bool {
+        std::mem::take(&mut self.is_said_to_fail)
+    }
 }
 
 /// What an output's thread and its handles share.
@@ -123,13 +154,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shared {
     pub(crate) fn new(name: String, kind: &'static str, target: String) -> Self {
-        let seen = Seen {
-            state: State::Starting,
-            cursor: Cursor::default(),
-            last_event: Time(0),
-            last_error: None,
-            logged: None,
-        };
         Self {
             name,
             kind,
@@ -137,7 +161,7 @@ impl Shared {
             orders: Mutex::default(),
             changed: Condvar::new(),
             counts: Counts::default(),
-            seen: Mutex::new(seen),
+            seen: Mutex::new(Seen::new()),
         }
     }
 
@@ -186,26 +210,22 @@ impl Shared {
         lock(&self.seen).last_event = time;
     }
 
-    /// Counts a failure, and logs it unless it is the one that was just logged.
+    /// Counts a failure, and logs it unless one was just logged.
     pub(crate) fn note_failure(&self, failure: &Failure, at: Time) {
         Counts::add(&self.counts.failures, 1);
         let mut seen = lock(&self.seen);
         seen.state = State::Failing;
         seen.last_error = Some(LastError { at, text: failure.text.clone() });
-        let is_old_news = seen.logged.as_ref().is_some_and(|(when, text)| {
-            *text == failure.text && when.elapsed() < FAILURE_LOG_INTERVAL
-        });
-        if !is_old_news {
+        if seen.says_failure(Instant::now()) {
             log::warn!("output {}: {}; will try again", self.name, failure.text);
-            seen.logged = Some((Instant::now(), failure.text.clone()));
         }
     }
 
-    /// All is well; says so if it was not.
+    /// All is well; says so if the log has it that it is not.
     pub(crate) fn note_success(&self) {
         let mut seen = lock(&self.seen);
         seen.state = State::Running;
-        if seen.logged.take().is_some() {
+        if seen.says_success() {
             log::info!("output {}: works again", self.name);
         }
     }
@@ -230,5 +250,22 @@ impl Shared {
             failures: count(&self.counts.failures),
             last_error: seen.last_error.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_that_alternates_gets_two_lines_an_interval() {
+        let (mut seen, begin) = (Seen::new(), Instant::now());
+        assert!(!seen.says_success());
+        assert!(seen.says_failure(begin) && seen.says_success());
+        for second in 0..59 {
+            assert!(!seen.says_failure(begin + Duration::from_secs(second)));
+            assert!(!seen.says_success());
+        }
+        assert!(seen.says_failure(begin + FAILURE_LOG_INTERVAL) && seen.says_success());
     }
 }
