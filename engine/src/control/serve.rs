@@ -110,15 +110,17 @@ fn serve_order(mut stream: &UnixStream, served: &Served, order: Order) -> io::Re
     let counted = served.orders.begin(&order);
     thread::scope(|scope| {
         thread::Builder::new().name("control-order".to_owned()).spawn_scoped(scope, move || {
-            let _ = done.send(order.carry_out(&served.charge));
+            let outcome = order.carry_out(&served.charge);
+            // Here, for the client may have gone.
+            if outcome.is_ok() {
+                counted.done();
+            }
+            let _ = done.send(outcome);
         })?;
         loop {
             match told.recv_timeout(Duration::from_millis(CONTROL_PULSE_MS)) {
                 Err(RecvTimeoutError::Timeout) => stream.write_all(b"\n")?,
-                Ok(Ok(document)) => {
-                    counted.done();
-                    return write_document(stream, 200, [document]);
-                }
+                Ok(Ok(document)) => return write_document(stream, 200, [document]),
                 Ok(Err(refusal)) => return write_refusal(stream, &refusal),
                 Err(RecvTimeoutError::Disconnected) => {
                     let why = "it failed by a fault of this program; see its log".to_owned();
