@@ -148,6 +148,7 @@ impl AllowBook for Book {
     fn add(&self, entry: Entry) -> Result<Added, AllowError> {
         let mut state = self.state();
         self.end(&mut state, Time::now());
+        let entry = Entry { reason: file::plain(&entry.reason), ..entry };
         let (added, how) = state.entries.with(entry)?;
         self.keep(&mut state, added)?;
         Ok(how)

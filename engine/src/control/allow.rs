@@ -6,6 +6,7 @@
 //! | `allow add ENTRY EXPIRES REASON` | it is added; `-` for no end (ns since 1970) | it |
 //! | `allow remove ENTRY` | one that was added goes | what it was about |
 
+use sentrypeer_export::syslog::is_order;
 use sentrypeer_http::allow::{Added, AllowBook, AllowError, Entry, Origin, Subject};
 use sentrypeer_http::limits::ALLOW_REASON_BYTES_MAX;
 use sentrypeer_storage::event::{NUMBER_BYTES_MAX, Time};
@@ -108,7 +109,7 @@ impl From<AllowError> for Refusal {
 /// Whether it may be added, as of the API.
 fn check(entry: &Entry, now: Time) -> Result<(), Refusal> {
     let Entry { reason, expires, .. } = entry;
-    let is_text = !reason.trim().is_empty() && !reason.contains(char::is_control);
+    let is_text = !reason.trim().is_empty() && !reason.contains(is_order);
     if !is_text || reason.len() > ALLOW_REASON_BYTES_MAX {
         let why =
             format!("the reason must say in 1 to {ALLOW_REASON_BYTES_MAX} bytes of one line why");
@@ -152,9 +153,16 @@ mod tests {
     #[test]
     fn what_the_api_would_refuse_is_refused() {
         let long = "x".repeat(ALLOW_REASON_BYTES_MAX + 1);
-        for (reason, expires) in
-            [("", None), (" ", None), ("a\nb", None), (&long, None), ("x", Some(7)), ("x", Some(6))]
-        {
+        for (reason, expires) in [
+            ("", None),
+            (" ", None),
+            ("a\nb", None),
+            (&long, None),
+            ("x", Some(7)),
+            ("x", Some(6)),
+            ("a\u{202e}b", None),
+            ("a\u{2028}b", None),
+        ] {
             assert_eq!(
                 check(&entry(reason, expires), Time(7)).unwrap_err().status,
                 400,
