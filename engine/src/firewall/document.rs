@@ -51,6 +51,12 @@ impl Changes {
     }
 }
 
+/// Of which generation a document is: its last line says so.
+pub(super) fn generation(document: &str) -> Option<u64> {
+    let (_, number) = document.lines().last()?.split_once(", generation ")?;
+    number.split(',').next()?.parse().ok()
+}
+
 /// The addresses in what `ipset save` prints.
 pub(super) fn saved(text: &str) -> HashSet<IpAddr> {
     let words = text.lines().map(|line| line.split(' ').collect::<Vec<_>>());
@@ -131,6 +137,14 @@ mod tests {
         let changes = Changes::read(delta).unwrap();
         assert_eq!(changes.added, [(ip("2001:db8::"), 9)]);
         assert_eq!(changes.removed, [ip("192.0.2.8")]);
+    }
+
+    #[test]
+    fn a_document_says_its_generation() {
+        assert_eq!(generation("flush s\n# 1 entry, generation 3\n"), Some(3));
+        let delta = "# 0 added, 0 taken back, generation 47, as of 2026-11-24T08:35:30Z\n";
+        assert_eq!(generation(delta), Some(47));
+        assert!(generation("").is_none() && generation("# 1 added\n").is_none());
     }
 
     #[test]

@@ -28,10 +28,23 @@ pub(super) struct Set {
 /// What is in a set, as far as we have done it.
 struct Loaded {
     members: HashSet<IpAddr>,
-    /// When the node was asked for what was loaded last.
+    /// When the node was first asked for the generation that was loaded last.
     asked: Timestamp,
+    /// That generation.
+    generation: Option<u64>,
     /// When the whole list was loaded.
     whole: Instant,
+}
+
+impl Loaded {
+    /// While a generation stands still, because the disk refuses commits, say, what comes is not to be seen; when it is,
+    /// it has the time at which it came. So what is asked for next begins where that generation did.
+    fn note(&mut self, generation: Option<u64>, asked: Timestamp) {
+        if generation.is_none() || generation != self.generation {
+            self.asked = asked;
+            self.generation = generation;
+        }
+    }
 }
 
 /// Whose timeouts the entries of a set have.
@@ -80,6 +93,7 @@ impl Set {
         let asked = Timestamp::now();
         let live = self.live()?;
         let Some(list) = self.ask("document=full", "")? else { return self.init() };
+        let generation = document::generation(&list);
         let entries = Changes::read(&list)?.added;
         let members: HashSet<IpAddr> = entries.iter().map(|(ip, _)| *ip).collect();
         let is_there = live.is_some();
@@ -98,7 +112,7 @@ impl Set {
         };
         let count = members.len();
         self.apply(&document)?;
-        self.loaded = Some(Loaded { members, asked, whole: Instant::now() });
+        self.loaded = Some(Loaded { members, asked, generation, whole: Instant::now() });
         let line = format!("set {}: {count} entries loaded", self.name);
         Ok((kept == Kept::Unknown).then_some(line))
     }
@@ -116,7 +130,8 @@ impl Set {
 
     fn change(&mut self, mut loaded: Loaded) -> Result<Option<String>, FirewallError> {
         let asked = Timestamp::now();
-        let overlap = Duration::from_secs(FIREWALL_OVERLAP_S);
+        let overlap =
+            Duration::from_secs(FIREWALL_OVERLAP_S.saturating_add(self.wanted.interval_s));
         let since = loaded.asked.saturating_sub(overlap).unwrap_or(loaded.asked);
         let delta = self.ask("document=delta", &format!("&since={since}"))?.unwrap_or_default();
         let changes = Changes::read(&delta)?;
@@ -137,7 +152,7 @@ impl Set {
         for ip in &changes.removed {
             loaded.members.remove(ip);
         }
-        loaded.asked = asked;
+        loaded.note(document::generation(&delta), asked);
         self.loaded = Some(loaded);
         let worth_a_line = come + gone > 0;
         Ok(worth_a_line.then(|| format!("set {}: {come} added, {gone} taken back", self.name)))
@@ -205,5 +220,25 @@ impl Set {
             409 => Ok(None),
             _ => Err(FirewallError::Refused(control::refusal_text(&text))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_while_a_generation_stands_still_is_asked_for_when_it_moves() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let (members, whole) = (HashSet::new(), Instant::now());
+        let mut loaded = Loaded { members, asked: at(10), generation: Some(3), whole };
+        for second in [20, 90, 900] {
+            loaded.note(Some(3), at(second));
+            assert_eq!(loaded.asked, at(10));
+        }
+        loaded.note(Some(4), at(910));
+        assert_eq!(loaded.asked, at(910));
+        loaded.note(None, at(920));
+        assert_eq!(loaded.asked, at(920));
     }
 }
