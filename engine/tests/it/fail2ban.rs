@@ -80,7 +80,8 @@ fn configuration(folder: &Path, syslog: &Path) -> PathBuf {
         symlink(installed.join(&part), config.join(&part)).unwrap();
     }
     fs::write(config.join("fail2ban.local"), "[Definition]\ndbfile = None\n").unwrap();
-    let on = format!("[sentrypeer]\nenabled = true\nlogpath = {}\n", syslog.display());
+    let on =
+        format!("[sentrypeer]\nenabled = true\nbackend = auto\nlogpath = {}\n", syslog.display());
     fs::write(config.join("jail.d/sentrypeer.local"), on).unwrap();
     config
 }
