@@ -12,6 +12,12 @@
 //! (`sentrypeer-export`) read the log; [`peers`] (`sentrypeer-dht`) share it. Subcommands ([`command`]) and the [`firewall`] agent ask over the
 //! control socket.
 //!
+//! Around them: [`config`] reads the settings, and [`reload`] those that change while the node runs. [`node`] starts and
+//! ends everything, by [`startup`] (what is looked at and opened before the first message), [`shards`] (the threads) and
+//! [`fronts`] (the API and the dip lane, which [`guard`] protects by TLS and tokens). [`allow`] keeps what is never
+//! acted on. [`counters`] are what the shards count; [`metrics`] and [`context`] show it, and all that the fronts
+//! answer from.
+//!
 //! # Invariants
 //!
 //! - [`sip`] and [`honeypot`] are pure: no sockets, no clock, no allocation for a message.

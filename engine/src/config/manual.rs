@@ -17,6 +17,14 @@ const FILES: &[(&str, &str)] = &[
         "Who the node is, who may ask its API, and what was added to its allow-list. They belong to the \
          database and lie beside it.",
     ),
+    (
+        "DATABASE.cert.pem, DATABASE.key.pem",
+        "The certificate that the node has made for SIP over TLS, and its key.",
+    ),
+    (
+        "DATABASE.peer-seed, DATABASE.peer-sequence, DATABASE.peer-ledger",
+        "Who the node is to others, what it has told them, and what it knows of them.",
+    ),
     ("DATABASE.sock", "The control socket of the running node, for its user and root."),
 ];
 

@@ -50,10 +50,20 @@ mod tests {
         let page = fs::read_to_string(&path).unwrap();
         let expected = reference();
         assert!(
-            page.contains(&expected),
-            "{} is not what the table of settings says; put this into it:\n{expected}",
+            page.ends_with(&format!("\n{expected}")),
+            "{} does not end with what the table of settings says; put this there:\n{expected}",
             path.display()
         );
+    }
+
+    #[test]
+    fn the_page_on_configuration_names_every_command() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+        let page = fs::read_to_string(&path).unwrap();
+        for command in crate::config::subcommands::all() {
+            let row = format!("\n| `sentrypeer {}` | ", command.get_name());
+            assert!(page.contains(&row), "{}: {row}", path.display());
+        }
     }
 
     #[test]
