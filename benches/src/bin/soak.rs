@@ -7,7 +7,8 @@ use std::{fs, io};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use sentrypeer_benches::node::Place;
 use sentrypeer_benches::plot;
-use sentrypeer_benches::soak::run::{Report, Soak, run};
+use sentrypeer_benches::soak::report::Report;
+use sentrypeer_benches::soak::run::{Soak, run};
 use serde_json::json;
 
 fn main() -> ExitCode {

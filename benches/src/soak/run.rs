@@ -9,13 +9,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::account::{Books, growth};
 use super::clock::Clock;
 use super::disk::Disk;
 use super::hostile;
 use super::plan::{Mishap, mishap, rounds};
+use super::report::Report;
 use super::webhook::Receiver;
 use crate::machine;
 use crate::node::{Node, Place};
@@ -40,57 +41,6 @@ pub struct Soak {
     pub round_seconds: f64,
     /// Good datagrams a second.
     pub pps: u32,
-}
-
-/// What was found.
-#[derive(Default)]
-pub struct Report {
-    /// Everything that is wrong.
-    pub faults: Vec<String>,
-    /// What could not be done here, and why.
-    pub skipped: Vec<String>,
-    /// What happened, in numbers.
-    pub counts: Counts,
-    /// Memory over the time.
-    pub curves: Vec<Curve>,
-}
-
-/// What happened, in numbers.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
-    /// Rounds.
-    pub rounds: usize,
-    /// Datagrams that were sent.
-    pub datagrams: f64,
-    /// Of them, those that no phone sends.
-    pub hostile: f64,
-    /// Events that were stored.
-    pub stored: f64,
-    /// Events given up, and counted: by shards, and by the writer while the disk was full.
-    pub shed: f64,
-    /// Datagrams that the kernel dropped.
-    pub dropped: f64,
-    /// Starts of the node.
-    pub lives: usize,
-    /// Requests that the webhook's receiver took.
-    pub webhook_requests: u64,
-    /// Most resident memory in the last life, in MB.
-    pub memory_mb: f64,
-    /// Open descriptors with no traffic, in the first life and in the last.
-    pub descriptors: [usize; 2],
-}
-
-impl Counts {
-    /// As JSON.
-    #[must_use]
-    pub fn json(&self) -> Value {
-        json!({
-            "rounds": self.rounds, "datagrams": self.datagrams, "hostile": self.hostile,
-            "stored": self.stored, "shed": self.shed, "dropped": self.dropped,
-            "lives": self.lives, "webhook_requests": self.webhook_requests,
-            "memory_mb": self.memory_mb, "descriptors": self.descriptors,
-        })
-    }
 }
 
 /// A node with what is around it.
