@@ -148,18 +148,12 @@ impl Serving {
         let mut last = Instant::now();
         loop {
             let received = self.receive(last + self.pause());
-            if let Some(stored) = self.committer.poll() {
-                self.end_surely(stored)?;
-            }
-            match received {
-                Ok(arena) => self.ingest(arena),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    self.settle_surely()?;
-                    self.commit_surely()?;
-                    self.sweep();
-                    return Ok(());
-                }
+            let is_over = self.take(received)?;
+            if is_over {
+                self.settle_surely()?;
+                self.commit_surely()?;
+                self.sweep();
+                return Ok(());
             }
             let is_order = self.writer.takes_orders() && !self.running.shared.orders.1.is_empty();
             if last.elapsed() >= self.pause() || self.writer.is_laden() || is_order {
@@ -168,6 +162,21 @@ impl Serving {
                 self.commit_ahead_surely()?;
             }
         }
+    }
+
+    /// Ingests what has come, and ends the commit that has been stored meanwhile. Whether nobody can send more.
+    ///
+    /// In this order: where the commit has failed the process may end before it is made, and then only what
+    /// was ingested is counted as lost. While a commit is under way events may be ingested.
+    fn take(&mut self, received: Result<Arena, RecvTimeoutError>) -> Result<bool, WriterError> {
+        let is_over = matches!(received, Err(RecvTimeoutError::Disconnected));
+        if let Ok(arena) = received {
+            self.ingest(arena);
+        }
+        if let Some(stored) = self.committer.poll() {
+            self.end_surely(stored)?;
+        }
+        Ok(is_over)
     }
 
     /// How long it waits from one commit to the next.
@@ -375,8 +384,10 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::event::{EventRef, Seq};
+    use crate::event::{EventRef, Seq, SourceKey};
+    use crate::filter::Subject;
     use crate::intake::{self, ShardIntake};
+    use crate::order::Order;
     use crate::recount::recount;
     use crate::repeat::Repeats;
     use crate::testing::event;
@@ -433,6 +444,19 @@ mod tests {
         }
     }
 
+    /// Opens a file on a disk that is full, stalls, and says that somebody waits as these say.
+    fn flaky(flags: [Arc<AtomicBool>; 3]) -> Opener {
+        Box::new(move |options: &Options, opening| {
+            drop(open::open(options, opening)?);
+            let file = fs::OpenOptions::new().read(true).write(true).open(&options.path).unwrap();
+            let file = FileBackend::new(file).unwrap();
+            let [is_full, stalls, is_awaited] = flags.clone();
+            Builder::new()
+                .create_with_backend(Flaky { file, is_full, stalls, is_awaited })
+                .map_err(|error| open::open_error(&options.path, error.into()))
+        })
+    }
+
     struct Bench {
         folder: tempfile::TempDir,
         options: Options,
@@ -450,19 +474,9 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let options = Options::new(folder.path().join("test.redb"), Uuid::from_u128(1));
             let [is_full, stalls, is_awaited] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
-            let flags = [is_full.clone(), stalls.clone(), is_awaited.clone()];
-            let opener = move |options: &Options, opening| {
-                drop(open::open(options, opening)?);
-                let file =
-                    fs::OpenOptions::new().read(true).write(true).open(&options.path).unwrap();
-                let file = FileBackend::new(file).unwrap();
-                let [is_full, stalls, is_awaited] = flags.clone();
-                Builder::new()
-                    .create_with_backend(Flaky { file, is_full, stalls, is_awaited })
-                    .map_err(|error| open::open_error(&options.path, error.into()))
-            };
+            let opener = flaky([is_full.clone(), stalls.clone(), is_awaited.clone()]);
             let (shards, writer) = intake::channel(2);
-            let (store, thread) = start_with(options.clone(), writer, Box::new(opener));
+            let (store, thread) = start_with(options.clone(), writer, opener);
             let sent = 0;
             let bench =
                 Self { folder, options, is_full, stalls, is_awaited, shards, store, thread, sent };
@@ -659,6 +673,90 @@ mod tests {
         assert_eq!(store.stats().events_lost.get(), 20);
         let recount = recount(&options.path).unwrap();
         assert!(recount.is_exact() && recount.events == 10, "{recount:?}");
+    }
+
+    /// What the writer's thread has, without the thread.
+    struct Unthreaded {
+        _folder: tempfile::TempDir,
+        is_full: Arc<AtomicBool>,
+        shards: Vec<ShardIntake>,
+        serving: Serving,
+    }
+
+    impl Unthreaded {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let options = Options::new(folder.path().join("test.redb"), Uuid::from_u128(1));
+            let [is_full, stalls, is_awaited] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
+            let opener = flaky([is_full.clone(), stalls, is_awaited]);
+            let (shards, intake) = intake::channel(1);
+            let shared = Arc::new(Shared::new(options.node_id));
+            let mut running = Running { shared: shared.clone(), options, intake, opener };
+            let (db, loaded) = running.open().unwrap();
+            let clock =
+                Clock::new(loaded.time, running.options.retention_ns, Time::now(), steady());
+            let writer = Writer::new(shared, &running.options, loaded, Time::now());
+            let (committer, db) = (Committer::new(), Some(Arc::new(db)));
+            let serving = Serving { running, writer, committer, clock, db, spared: 0 };
+            Self { _folder: folder, is_full, shards, serving }
+        }
+
+        /// An arena with so many events of one source, whose messages are large.
+        fn arena(&mut self, events: u64) -> Arena {
+            let mut arena = self.shards[0].take().unwrap();
+            for _ in 0..events {
+                arena.push(&EventRef { message: &[b'x'; 500], ..event(1) }).unwrap();
+            }
+            arena
+        }
+
+        /// Makes a commit that fails, up to where that is known and nobody has looked.
+        fn fail_to_commit(&mut self) {
+            self.is_full.store(true, Ordering::SeqCst);
+            self.serving.commit_ahead_surely().unwrap();
+            let committer = &self.serving.committer;
+            while committer.outcome().is_some_and(crossbeam_channel::Receiver::is_empty) {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    #[test]
+    fn an_arena_in_hand_when_a_commit_has_failed_is_among_what_is_lost() {
+        let mut writing = Unthreaded::new();
+        let (first, in_hand) = (writing.arena(3), writing.arena(4));
+        writing.serving.ingest(first);
+        writing.fail_to_commit();
+        let Unthreaded { mut serving, shards, .. } = writing;
+        drop(shards);
+        let ended = serving.take(Ok(in_hand));
+        assert!(matches!(ended, Err(WriterError::Lost { events: 7, .. })), "{ended:?}");
+        assert_eq!(serving.running.shared.stats.events_lost.get(), 7);
+    }
+
+    #[test]
+    fn what_came_after_a_commit_that_failed_is_forgotten_too() {
+        let mut writing = Unthreaded::new();
+        // So much that the commit closes the block.
+        let (large, later) = (writing.arena(200), writing.arena(5));
+        writing.serving.ingest(large);
+        writing.fail_to_commit();
+        writing.serving.ingest(later);
+        let subject = Subject::Source(SourceKey::of(event(1).source.ip()));
+        let (done, told) = crossbeam_channel::bounded(1);
+        let store = Store(writing.serving.running.shared.clone());
+        store.0.set_phase(Phase::Ready);
+        store.order(Order::Forget(subject, done)).unwrap();
+        writing.is_full.store(false, Ordering::SeqCst);
+        assert!(!writing.serving.take(Err(RecvTimeoutError::Timeout)).unwrap());
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while told.is_empty() {
+            assert!(Instant::now() < deadline, "the order is not carried out");
+            writing.serving.commit_ahead_surely().unwrap();
+            writing.serving.settle_surely().unwrap();
+        }
+        assert_eq!(told.recv().unwrap().events, 205);
+        assert_eq!(store.log().unwrap().since(Seq(0), 1000).unwrap(), Vec::new());
     }
 
     #[test]

@@ -577,3 +577,14 @@ fn a_reader_gets_the_events_after_its_cursor() {
     assert!(log.since(Seq(0), 0).unwrap().is_empty());
     assert_eq!(log.last().unwrap(), Seq(10));
 }
+
+#[test]
+fn no_order_is_taken_on_between_the_begin_of_a_commit_and_its_end() {
+    let mut bench = Bench::new(u64::MAX);
+    bench.ingest(&event(1));
+    bench.begin_commit();
+    assert!(!bench.writer.takes_orders() && bench.writer.may_run_ahead());
+    bench.ingest(&event(1));
+    bench.end_commit();
+    assert!(bench.writer.takes_orders());
+}

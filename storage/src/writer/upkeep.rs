@@ -46,14 +46,15 @@ impl Writer {
         Some(self.peers.clone())
     }
 
-    /// Whether the next order can be taken on.
+    /// Whether the next order can be taken on. None while a commit is to be stored: what was ingested after
+    /// it began is in no block of it, and would escape an order to forget that began with its end.
     pub(crate) fn takes_orders(&self) -> bool {
-        self.forgetting.is_none() && self.importing.is_none()
+        self.prepared.is_none() && self.may_run_ahead()
     }
 
     /// Whether events may be ingested before the commit that has begun has ended.
     pub(crate) fn may_run_ahead(&self) -> bool {
-        self.takes_orders()
+        self.forgetting.is_none() && self.importing.is_none()
     }
 
     /// By how many bytes the log is larger than it may be, without what has expired and is yet to be
