@@ -123,9 +123,10 @@ impl Writer {
         forgetting.take_row(&mut self.counts, &mut eviction)
     }
 
-    /// Looks again what the log takes: after the disk has failed nobody knows which commit the file has.
+    /// Looks again what the log takes: after the disk has failed nobody knows which commit the file has. What
+    /// the commit that failed took out has expired, although it is not stored yet.
     pub(crate) fn measure(&mut self, db: &Database) -> Result<(), Error> {
-        let (all, expired) = View::new(db)?.log_bytes(self.state.expired)?;
+        let (all, expired) = View::new(db)?.log_bytes(self.expiry.through())?;
         self.log_bytes = all;
         self.expiry.set_bytes(expired);
         Ok(())
