@@ -202,7 +202,8 @@ pub fn number_named_by_peers<'a>(
 }
 
 /// Whether a private address is kept out because the operator did not ask for it.
-fn is_held_back(ip: IpAddr, policy: &Policy) -> bool {
+#[must_use]
+pub fn is_held_back(ip: IpAddr, policy: &Policy) -> bool {
     !policy.block_private && !policy.allow.test_addresses() && is_private(ip)
 }
 

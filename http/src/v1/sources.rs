@@ -7,7 +7,7 @@ use sentrypeer_storage::blocklist::{self, Selection};
 use sentrypeer_storage::event::{SourceKey, Time, Transport, Verification};
 use sentrypeer_storage::key::Key;
 use sentrypeer_storage::method::Method;
-use sentrypeer_storage::policy::{self, is_private};
+use sentrypeer_storage::policy;
 use sentrypeer_storage::prefix::Prefix;
 use sentrypeer_storage::rollup::Dimension;
 use sentrypeer_storage::snapshot::{Snapshot, Table};
@@ -193,7 +193,7 @@ fn why(view: &View, key: &SourceKey, row: &SourceRow, is_blocked: bool, score: f
     if row.verified_at(least).is_none() {
         return format!("not proven: anybody may have forged it; {} is needed", least.name());
     }
-    if is_private(key.ip()) && !policy.block_private {
+    if blocklist::is_held_back(key.ip(), policy) {
         return "private addresses are not blocked here".to_owned();
     }
     if score < policy.score_threshold {

@@ -81,6 +81,14 @@ fn a_source_says_why_it_is_not_blocked() {
 }
 
 #[test]
+fn a_private_source_that_may_be_blocked_for_a_test_is_not_said_to_be_held_back() {
+    let node = Node::with(&[proven("10.0.0.7", "", at(1))]);
+    node.set_policy(|policy| policy.score_threshold = 1.5);
+    let source = get(&node, "/api/v1/sources/10.0.0.7");
+    assert_eq!(source["why"], "the score has fallen below 1.5");
+}
+
+#[test]
 fn sources_are_filtered_by_all_that_is_asked_for() {
     let node = seen();
     let addresses = |query: &str| {
