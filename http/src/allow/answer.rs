@@ -149,7 +149,7 @@ fn read(body: &[u8], now: Time) -> Result<Entry, String> {
     let subject = sent.entry.parse().map_err(|_| {
         "\"entry\" is neither an address, a prefix, a number nor the begin of one.".to_owned()
     })?;
-    let is_text = !sent.reason.trim().is_empty() && !sent.reason.contains(char::is_control);
+    let is_text = !sent.reason.trim().is_empty() && !sent.reason.contains(is_order);
     if !is_text || sent.reason.len() > ALLOW_REASON_BYTES_MAX {
         return Err(format!(
             "\"reason\" must say in 1 to {ALLOW_REASON_BYTES_MAX} bytes of one line why."
@@ -161,6 +161,14 @@ fn read(body: &[u8], now: Time) -> Result<Entry, String> {
     });
     let expires = expires.transpose()?;
     Ok(Entry { subject, reason: sent.reason, expires, origin: Origin::Added })
+}
+
+/// Whether a terminal or a log may take a character for an order: it ends a line, or turns the direction of
+/// writing, so that an entry would read as another one.
+fn is_order(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
+        || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 fn remove(book: &dyn AllowBook, segment: &str) -> Result<(Response, String), Refused> {

@@ -247,6 +247,8 @@ fn what_is_no_entry_is_refused_and_changes_nothing() {
         json!({"entry": "1.2.3.4", "reason": " "}),
         json!({"entry": "1.2.3.4", "reason": long}),
         json!({"entry": "1.2.3.4", "reason": "x\nroot: all is well"}),
+        json!({"entry": "1.2.3.4", "reason": "x\u{2028}root: all is well"}),
+        json!({"entry": "1.2.3.4", "reason": "x\u{202e}llew si lla"}),
         json!({"entry": "1.2.3.4", "reason": "x", "expires": "2001-01-01T00:00:00Z"}),
         json!({"entry": "1.2.3.4", "reason": "x", "expires": "soon"}),
         json!({"entry": "1.2.3.4", "reason": "x", "until": "2091-01-01T00:00:00Z"}),
