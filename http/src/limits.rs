@@ -106,6 +106,9 @@ pub const API_FEEDS_MAX: usize = 8;
 /// time from the shards.
 pub const API_DOCUMENT_THREADS: usize = 2;
 
+/// Lists that are prepared at once: a thread is left for what a firewall waits for.
+pub const API_LISTS_PREPARED_MAX: usize = API_DOCUMENT_THREADS - 1;
+
 /// How long a request waits for its turn among [`API_LISTS_MAX`] or [`API_FEEDS_MAX`] before it is told to come
 /// back: shorter than what clients wait, long enough to bridge a burst.
 pub const API_DOCUMENT_WAIT_MAX: Duration = Duration::from_secs(5);

@@ -26,7 +26,8 @@ use crate::counters::Incident;
 use crate::endpoint::{Endpoint, Route, Work};
 use crate::exchange::{EVENT_STREAM, Lane, Request, Response};
 use crate::limits::{
-    API_DOCUMENT_WAIT_MAX, API_FEEDS_MAX, API_LISTS_MAX, API_STREAMS_MAX, RETRY_AFTER_S,
+    API_DOCUMENT_WAIT_MAX, API_FEEDS_MAX, API_LISTS_MAX, API_LISTS_PREPARED_MAX, API_STREAMS_MAX,
+    RETRY_AFTER_S,
 };
 use crate::routes::{finished, handle};
 use crate::v1::stream::Tail;
@@ -38,6 +39,8 @@ pub(super) struct Answering {
     pub(super) access: Arc<Access>,
     pub(super) allow: Option<Arc<dyn AllowBook>>,
     lists: Arc<Semaphore>,
+    /// Of the lists, those that are prepared now.
+    prepared: Arc<Semaphore>,
     feeds: Arc<Semaphore>,
     seats: Arc<Semaphore>,
     streams: Streams,
@@ -71,6 +74,7 @@ impl Answering {
             access,
             allow,
             lists: semaphore(API_LISTS_MAX),
+            prepared: semaphore(API_LISTS_PREPARED_MAX),
             feeds: semaphore(API_FEEDS_MAX),
             seats: semaphore(API_STREAMS_MAX),
             streams: Streams { reading: semaphore(1), stopping },
@@ -181,10 +185,11 @@ impl Answering {
     /// What the router answers.
     async fn routed(&self, parts: &Parts, beat: Option<&Beat>) -> Routed {
         // Who reads lists slowly keeps no firewall from its feed.
-        let documents = match Route::of(parts.uri.path()).spec().work {
+        let work = Route::of(parts.uri.path()).spec().work;
+        let documents = match work {
             Work::Feed => Arc::clone(&self.feeds),
             Work::List => Arc::clone(&self.lists),
-            Work::Apart => return (self.apart(parts).await, None, None),
+            Work::Apart => return (self.apart(parts, None).await, None, None),
             Work::Little => return (route(&self.ctx, parts), None, None),
             Work::Stream => return self.stream(parts).await,
         };
@@ -193,7 +198,12 @@ impl Answering {
             return (busy(&self.ctx, parts), None, None);
         };
         beat.into_iter().for_each(Beat::moved);
-        (self.apart(parts).await, None, Some(permit))
+        let turn = match work {
+            // Nobody closes it; without a turn the list would only come sooner.
+            Work::List => Arc::clone(&self.prepared).acquire_owned().await.ok(),
+            _ => None,
+        };
+        (self.apart(parts, turn).await, None, Some(permit))
     }
 
     /// A live stream, which has its place for as long as it lasts.
@@ -223,10 +233,15 @@ impl Answering {
         (by_front(&self.ctx, parts, head), Some(live), Some(permit))
     }
 
-    /// What the router answers, made on a thread where it keeps nobody waiting.
-    async fn apart(&self, parts: &Parts) -> Response {
+    /// What the router answers, made on a thread where it keeps nobody waiting. A `turn` ends with that, also
+    /// where nobody waits for the answer any more.
+    async fn apart(&self, parts: &Parts, turn: Option<OwnedSemaphorePermit>) -> Response {
         let (ctx, asked) = (Arc::clone(&self.ctx), parts.clone());
-        let response = spawn_blocking(move || route(&ctx, &asked)).await;
+        let response = spawn_blocking(move || {
+            let _turn = turn;
+            route(&ctx, &asked)
+        })
+        .await;
         response.unwrap_or_else(|_| failed(&self.ctx, parts))
     }
 }
