@@ -10,8 +10,9 @@ use crate::routes::View;
 /// `changed` is the last generation that changed the document, and `selected` whatever of the
 /// request chooses what it shows. `visible` is the number of entries in it: within one generation
 /// and policy, time alone changes a document too, for entries expire and scores decay; both only
-/// ever take entries away, so their number tells the states of one generation apart. Each content
-/// coding is another document.
+/// ever take entries away, so their number tells the states of one generation apart. But an entry of
+/// this node's may give way to what peers say of the same address: who shows both puts the number of the
+/// latter into `selected`. Each content coding is another document.
 pub(crate) fn of(
     view: &View,
     request: &Request<'_>,

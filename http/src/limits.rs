@@ -272,6 +272,10 @@ pub const ZONE_TTL_S: u32 = 300;
 /// fails where a set exists with another one. 1,048,576 addresses take about 40 MB in the kernel.
 pub const IPSET_ENTRIES_MAX: usize = 1 << 20;
 
+/// So much earlier than its generation a delta says that it holds, in ns: what is seen waits for a shard's
+/// arena and for a commit before it is published.
+pub const DELTA_OVERLAP_NS: u64 = 10_000_000_000;
+
 /// Longest name that the kernel takes for a set (`IPSET_MAXNAMELEN` less its NUL), in bytes.
 pub const IPSET_NAME_BYTES_MAX: usize = 31;
 

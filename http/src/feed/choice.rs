@@ -19,7 +19,7 @@ pub(super) struct Choice {
     pub(super) min_count: u64,
     /// Seen within so many seconds.
     pub(super) max_age_s: Option<u64>,
-    /// Seen since then.
+    /// Seen since then; of what peers say, told since then.
     pub(super) seen_since: Time,
     /// At most so many: those with the highest scores.
     pub(super) limit: usize,

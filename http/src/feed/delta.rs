@@ -9,7 +9,7 @@ use super::choice::Choice;
 use super::ipset::Options;
 use super::list::{Entry, List, taken_back};
 use crate::exchange::{Response, TEXT};
-use crate::limits::{CHUNK_BYTES, ROW_BYTES_MAX};
+use crate::limits::{CHUNK_BYTES, DELTA_OVERLAP_NS, ROW_BYTES_MAX};
 use crate::routes::View;
 use crate::timestamp::Rfc3339;
 
@@ -25,6 +25,8 @@ pub(super) fn document(view: &View, options: Options, now: Time) -> Response {
     gone.retain(|(ip, _)| sentrypeer_storage::blocklist::Family::of(*ip) == options.family);
     let (added, removed) = (list.len(), gone.len());
     let generation = view.snapshot.generation;
+    // What came before this, and is on the way to the next generation, comes again or comes late.
+    let as_of = now.min(view.snapshot.time).minus_ns(DELTA_OVERLAP_NS);
     let mut next = 0;
     let mut gone = gone.into_iter();
     let mut is_over = false;
@@ -38,7 +40,7 @@ pub(super) fn document(view: &View, options: Options, now: Time) -> Response {
             } else if let Some((ip, _)) = gone.next() {
                 out.push_str(&format!("del {set} {ip} -exist\n"));
             } else {
-                let as_of = Rfc3339(now);
+                let as_of = Rfc3339(as_of);
                 out.push_str(&format!(
                     "# {added} added, {removed} taken back, generation {generation}, as of {as_of}\n"
                 ));

@@ -10,7 +10,7 @@ use super::misp;
 use crate::access::hex;
 use crate::etag;
 use crate::exchange::{Request, Response};
-use crate::limits::{CHUNK_BYTES, ROW_BYTES_MAX};
+use crate::limits::{CHUNK_BYTES, IPSET_NAME_TIME_S_MAX, ROW_BYTES_MAX};
 use crate::routes::View;
 
 const NS_PER_S: u64 = 1_000_000_000;
@@ -49,8 +49,10 @@ fn document(view: &View, format: Format, request: &Request<'_>) -> Response {
     let changed = view.snapshot.sources_changed;
     let all = facts.entries + facts.left_out;
     // Also on a quiet node an entry has ever less time left: see `ipset`.
-    let period = request.now.0 / NS_PER_S / (facts.choice.timeout_s_max / 2).max(1);
-    let selected = format!("{}.{period}", facts.choice);
+    let period_s = (facts.choice.timeout_s_max / 2).clamp(1, IPSET_NAME_TIME_S_MAX);
+    let period = request.now.0 / NS_PER_S / period_s;
+    // Where an entry of this node's ends, one of peers may take its place: their sum stays.
+    let selected = format!("{}.{period}.{}", facts.choice, list.by_peers);
     let etag = etag::of(view, request, format.name(), changed, all, &selected);
     let (entries, generation) = (facts.entries.to_string(), facts.generation.to_string());
     let response = etag::respond(request, etag::weak(&etag), || {

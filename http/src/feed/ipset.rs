@@ -188,11 +188,13 @@ struct Size {
 
 impl Size {
     /// `None` if there is no entry. A firewall waits for the first line, so as long as no set can be too
-    /// small only a sample is looked at: the rows are in the order of a keyed hash.
+    /// small only a sample is looked at: the rows are in the order of a keyed hash. What peers say of
+    /// comes on top, and is counted as if none of it were among those.
     fn of(view: &View, options: &Options, now: Time) -> Option<Self> {
         let all = || entries(view, options, now);
         let rows = view.snapshot.sources.len();
-        if rows > IPSET_ENTRIES_MAX {
+        let peers = view.snapshot.peers.sources();
+        if rows + peers.len() > IPSET_ENTRIES_MAX {
             let cut = Cut::at(IPSET_ENTRIES_MAX, || all().map(|blocked| blocked.score));
             return (cut.kept > 0).then_some(Self { about: cut.kept, cut: Some(cut) });
         }
@@ -202,7 +204,8 @@ impl Size {
             blocked(key, row, &view.policy, selection, now).is_some_and(|entry| can_hold(&entry))
         });
         let found = found.count();
-        let about = found * rows / rows.clamp(1, IPSET_SAMPLE_ROWS);
+        let of_family = peers.iter().filter(|(key, _)| Family::of(key.ip()) == options.family);
+        let about = found * rows / rows.clamp(1, IPSET_SAMPLE_ROWS) + of_family.count();
         (found > 0 || all().next().is_some()).then_some(Self { about, cut: None })
     }
 }

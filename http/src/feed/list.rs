@@ -73,6 +73,8 @@ pub(super) struct List {
     entries: Vec<(SourceKey, Time)>,
     /// How many are not in it because there are too many.
     pub(super) left_out: usize,
+    /// How many only peers name, with those that are left out.
+    pub(super) by_peers: usize,
 }
 
 impl List {
@@ -91,8 +93,10 @@ impl List {
             blocked(key, row, &policy, selection, now).filter(|_| fits).filter(can_be)
         };
         let chosen_by_peers = |key: &SourceKey, row: &PeerRow| {
-            // When they saw it says nothing of when it was told here: who asks what has come since gets all.
-            let fits = u64::from(row.voters) >= choice.min_count && row.last >= oldest;
+            // When they saw it says nothing of when it was told here. What was hidden by a row of this node's
+            // may be new on the list although it was told before.
+            let is_new = row.told >= choice.seen_since || snapshot.sources.get(key).is_some();
+            let fits = u64::from(row.voters) >= choice.min_count && row.last >= oldest && is_new;
             blocked_by_peers(&snapshot, key, row, &policy, selection, now)
                 .filter(|_| fits)
                 .filter(can_be)
@@ -104,12 +108,14 @@ impl List {
         let mut entries: Vec<(SourceKey, Time)> =
             Vec::with_capacity(snapshot.sources.len() + peers.len());
         entries.extend(found);
+        let own = entries.len();
         let found = peers.iter().filter_map(|(key, row)| {
             let blocked = chosen_by_peers(key, row)?;
             Some((*key, blocked.expires))
         });
         entries.extend(found);
         let all = entries.len();
+        let by_peers = all - own;
         if all > choice.limit {
             let score = |key: &SourceKey| {
                 let own = snapshot.sources.get(key).and_then(|row| chosen(key, row));
@@ -121,7 +127,7 @@ impl List {
             entries.retain(|(key, _)| score(key).is_some_and(|score| cut.takes(score)));
         }
         entries.sort_unstable_by_key(|(key, _)| u128::from_be_bytes(key.0));
-        Self { left_out: all - entries.len(), snapshot, policy, now, selection, entries }
+        Self { left_out: all - entries.len(), by_peers, snapshot, policy, now, selection, entries }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -179,6 +185,7 @@ impl List {
 
 /// What would be on the list if it were not for the allow-list or its like: who took it from an earlier
 /// list should let it go. `min` is the proof that was demanded there; `None`: what the policy demands.
+/// Unspecified addresses, which no list has, are not in it: no kernel can take them out.
 pub(super) fn taken_back(view: &View, min: Option<Verification>, now: Time) -> Vec<(IpAddr, u8)> {
     let View { snapshot, policy } = view;
     let min = min.unwrap_or(policy.min_verification);
@@ -200,6 +207,7 @@ pub(super) fn taken_back(view: &View, min: Option<Verification>, now: Time) -> V
         was_told && !is_blocked(key, row)
     });
     found.extend(told.map(|(key, _)| *key));
+    found.retain(|key| !key.ip().is_unspecified());
     found.sort_unstable();
     found.dedup();
     let prefix = |key: SourceKey| match Family::of(key.ip()) {
