@@ -85,38 +85,38 @@ fn of_status(status: &Status, out: &mut String) {
     let (gauge, counter) = (Kind::Gauge, Kind::Counter);
     let acted_on = "What is acted on because enough other nodes say so.";
     for (name, kind, help, label, values) in [
-        ("named", gauge, "What other nodes name.", "kind", subjects(status.named)),
-        ("listed", gauge, acted_on, "kind", subjects(status.listed)),
+        ("sentrypeer_peers_named", gauge, "What other nodes name.", "kind", subjects(status.named)),
+        ("sentrypeer_peers_listed", gauge, acted_on, "kind", subjects(status.listed)),
         (
-            "batches_total",
+            "sentrypeer_peers_batches_total",
             counter,
             "Signed batches.",
             "direction",
             both(counts.batches_given, counts.batches_got),
         ),
         (
-            "records_total",
+            "sentrypeer_peers_records_total",
             counter,
             "Records in signed batches.",
             "direction",
             both(counts.records_given, counts.records_got),
         ),
         (
-            "grants_total",
+            "sentrypeer_peers_grants_total",
             counter,
             "Leave to read, for a day.",
             "direction",
             both(counts.grants_given, counts.grants_got),
         ),
         (
-            "legacy_records_total",
+            "sentrypeer_peers_legacy_records_total",
             counter,
             "Events in the format of 4.x.",
             "direction",
             both(counts.legacy_given, counts.legacy_got),
         ),
     ] {
-        labelled(out, &format!("sentrypeer_peers_{name}"), kind, help, label, values);
+        labelled(out, name, kind, help, label, values);
     }
     let name = "sentrypeer_peers_dropped_total";
     let values = [
