@@ -9,6 +9,8 @@
 
 mod publish;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;

@@ -89,7 +89,7 @@ impl Session {
                 }
             }
             Tag::Read(Get::Proofs { node }) => match Proof::decode(bytes) {
-                Ok(proof) if proof.node() == node => self.convict(&proof, now),
+                Ok(proof) if proof.node() == node => _ = self.convict(&proof, now),
                 Ok(_) => self.counts.refuse("proof", "node"),
                 Err(refused) => self.counts.refuse("proof", refused.name()),
             },
@@ -131,6 +131,10 @@ impl Session {
             return self.publisher.own_announcement(epoch, now.epoch);
         }
         self.reader.connected();
+        // Nobody is to make us ask for what we would not take.
+        if self.book.trust.regard(said.node, now.s) == Regard::Denied {
+            return;
+        }
         self.book.ledger.announced(said.node, said.seal_key, epoch, now.s);
         self.announced.insert(said.node, said.batches);
         self.reader.announced(said.node, epoch);
@@ -172,13 +176,15 @@ impl Session {
         {
             return Ok(());
         }
-        if let Some(proof) = self.book.trust.witness(&head.signed) {
-            self.show(&proof, now.s);
-            self.convict(&proof, now);
-            return Ok(());
-        }
         if let Err(not_taken) = self.book.admits(node, epoch, now) {
             self.counts.refuse("batch", not_taken.name());
+            return Ok(());
+        }
+        if let Some(proof) = self.book.trust.witness(&head.signed) {
+            // One proof is enough, however many a liar gives.
+            if self.convict(&proof, now) {
+                self.show(&proof, now.s);
+            }
             return Ok(());
         }
         let places = head.chunk_places();
@@ -257,8 +263,10 @@ impl Session {
         }
     }
 
-    fn convict(&mut self, proof: &Proof, now: Now) {
-        if self.book.trust.convict(proof, now.s) {
+    /// That a node lies. Whether that is new.
+    fn convict(&mut self, proof: &Proof, now: Now) -> bool {
+        let is_new = self.book.trust.convict(proof, now.s);
+        if is_new {
             self.counts.proofs += 1;
             self.book.sweep(now);
             log::warn!(
@@ -266,6 +274,7 @@ impl Session {
                 proof.node()
             );
         }
+        is_new
     }
 
     /// That the listener on the key of 4.x heard a value, or that one has expired.
