@@ -311,6 +311,13 @@ impl Reader {
         Some(get)
     }
 
+    /// Counts a get that is not of the plan. Whether there may be one more in this epoch.
+    pub fn may_get_more(&mut self) -> bool {
+        let may = self.made < GETS_EPOCH_MAX;
+        self.made += usize::from(may);
+        may
+    }
+
     /// That a page of announcements held so many that are valid: a full one has a next.
     pub fn page_read(&mut self, epoch: Epoch, shard: u8, page: u8, valid: usize) {
         if epoch == self.epoch && valid >= PAGE_VALUES && page + 1 < PAGES {

@@ -174,6 +174,8 @@ pub struct Session {
     legacy_in: legacy::Reader,
     legacy_live: HashSet<u64, RandomState>,
     half_read: HashMap<u64, HalfRead>,
+    /// Chunks to get: a queue of their own, so that they are never before a save or a put.
+    chunk_gets: VecDeque<(Tag, Place)>,
     next_half: u64,
     /// Batches that were announced and read in the epoch that is being read, of each node.
     announced: HashMap<NodeKey, u8>,
@@ -245,6 +247,7 @@ impl Session {
             legacy_in: legacy::Reader::new(begin.node_id),
             legacy_live: HashSet::default(),
             half_read: HashMap::new(),
+            chunk_gets: VecDeque::new(),
             next_half: 0,
             announced: HashMap::new(),
             read: HashMap::new(),
@@ -293,6 +296,7 @@ impl Session {
         self.failed.clear();
         self.untaken.clear();
         self.half_read.clear();
+        self.chunk_gets.clear();
         self.legacy_live.clear();
         self.actions
             .retain(|action| matches!(action, Action::SaveSequence(_) | Action::SaveLedger(_)));
@@ -349,8 +353,11 @@ impl Session {
         self.actions.pop_front()
     }
 
-    /// The next get of the reader's plan; asked for only when there may be one more.
+    /// The next chunk, or get of the reader's plan; asked for only when there may be one more.
     pub fn next_get(&mut self) -> Option<Action> {
+        if let Some(chunk) = self.next_chunk() {
+            return Some(chunk);
+        }
         let get = self.reader.next_get()?;
         let place = self.place_of(get)?;
         Some(Action::Get(Tag::Read(get), place))

@@ -8,7 +8,7 @@ use crate::book::Now;
 use crate::epoch::{Day, Epoch, day_of};
 use crate::grants::Regard;
 use crate::keys::{Place, shard};
-use crate::limits::{HALF_READ_MAX, KEY_VALUES_MAX};
+use crate::limits::{BATCHES_MAX, HALF_READ_MAX, KEY_VALUES_MAX};
 use crate::reader::Get;
 use crate::wire::announcement::Announcement;
 use crate::wire::batch::Head;
@@ -202,7 +202,11 @@ impl Session {
         if self.half_read.values().any(is_there) {
             return;
         }
-        if self.half_read.len() >= HALF_READ_MAX {
+        let node = head.header().node;
+        let is_of_node = |half: &&HalfRead| half.epoch == epoch && half.head.header().node == node;
+        let of_node = self.half_read.values().filter(is_of_node).count();
+        // An honest node has no more, and one alone is not to stand in the way of all others.
+        if of_node >= BATCHES_MAX || self.half_read.len() >= HALF_READ_MAX {
             self.counts.half_read_dropped += 1;
             return;
         }
@@ -210,10 +214,27 @@ impl Session {
         self.next_half += 1;
         for (number, place) in places.iter().enumerate() {
             let tag = Tag::Chunk { half, number: number as u8 };
-            self.actions.push_back(Action::Get(tag, *place));
+            self.chunk_gets.push_back((tag, *place));
         }
         let chunks = vec![None; places.len()];
         self.half_read.insert(half, HalfRead { head, chunks, epoch });
+    }
+
+    /// The next chunk to get; those of a batch that was given up meanwhile are of no use. They count
+    /// like all gets of an epoch, and where there may be no more the batches are given up.
+    pub(super) fn next_chunk(&mut self) -> Option<Action> {
+        while let Some((tag, place)) = self.chunk_gets.pop_front() {
+            let Tag::Chunk { half, .. } = tag else { continue };
+            if !self.is_missing(half, tag) {
+                continue;
+            }
+            if self.reader.may_get_more() {
+                return Some(Action::Get(tag, place));
+            }
+            self.half_read.remove(&half);
+            self.counts.half_read_dropped += 1;
+        }
+        None
     }
 
     fn chunk(&mut self, half: u64, number: u8, bytes: &[u8], policy: &Policy, now: Now) {

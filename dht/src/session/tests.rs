@@ -3,6 +3,7 @@
 use super::*;
 use crate::epoch::{Day, Sequence};
 use crate::keys::DayKey;
+use crate::limits::BATCHES_MAX;
 use crate::publisher::Stamp;
 use crate::rules::Rules;
 use crate::testing::{body_of, identity};
@@ -89,4 +90,33 @@ fn who_is_denied_is_not_met_by_announcing_itself() {
     session.book.trust = Trust::default();
     announce(&mut session);
     assert!(session.book.ledger.get(node).is_some());
+}
+
+#[test]
+fn one_node_has_no_more_halves_than_batches_and_its_chunks_wait_behind_saves() {
+    let mut session = session();
+    for n in 0..20 {
+        hear(&mut session, &batch(n, 300));
+    }
+    assert_eq!(session.half_read.len(), BATCHES_MAX);
+    assert_eq!(session.counts.half_read_dropped, 20 - BATCHES_MAX as u64);
+    let is_chunk = |action: &Action| matches!(action, Action::Get(Tag::Chunk { .. }, _));
+    assert!(std::iter::from_fn(|| session.next_action()).all(|action| !is_chunk(&action)));
+    let Some(Action::Get(tag, _)) = session.next_get() else { panic!("a chunk") };
+    session.got(tag);
+    assert_eq!(session.half_read.len(), BATCHES_MAX - 1, "it was not there");
+    let Tag::Chunk { half: gone, .. } = tag else { panic!("a chunk") };
+    let chunks: Vec<Action> = std::iter::from_fn(|| session.next_get()).collect();
+    assert!(chunks.iter().any(is_chunk));
+    let is_of_gone = |tag: &Tag| matches!(tag, Tag::Chunk { half, .. } if *half == gone);
+    assert!(!chunks.iter().any(|a| matches!(a, Action::Get(tag, _) if is_of_gone(tag))));
+}
+
+#[test]
+fn chunks_count_among_the_gets_of_an_epoch() {
+    let mut session = session();
+    while session.reader.may_get_more() {}
+    hear(&mut session, &batch(0, 300));
+    assert_eq!(session.next_get(), None);
+    assert_eq!((session.half_read.len(), session.counts.half_read_dropped), (0, 1));
 }
