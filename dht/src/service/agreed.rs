@@ -16,6 +16,8 @@ pub(super) struct Agreed {
     /// What was agreed on before this process, until it lapses: votes are in memory only, and are not
     /// cast again for what is known. `None` until the database is open.
     before: Option<Arc<Peers>>,
+    /// What the database had when that was last held against it.
+    seen: Option<Arc<Peers>>,
     told: Option<Arc<Peers>>,
     looked: Option<Instant>,
     pause: Duration,
@@ -24,7 +26,7 @@ pub(super) struct Agreed {
 impl Agreed {
     /// It looks once in so long.
     pub(super) fn new(pause: Duration) -> Self {
-        Self { before: None, told: None, looked: None, pause }
+        Self { before: None, seen: None, told: None, looked: None, pause }
     }
 
     /// Tells what is agreed on now, if it is time and that is news. `before` is what the database has.
@@ -36,17 +38,40 @@ impl Agreed {
         tell: &mut dyn FnMut(Arc<Peers>) -> bool,
     ) {
         let Some(before) = before else { return };
+        self.hold_against(before);
         if self.looked.is_some_and(|looked| looked.elapsed() < self.pause) {
             return;
         }
         self.looked = Some(Instant::now());
-        let first = self.before.get_or_insert_with(|| before.clone());
+        let Some(first) = &self.before else { return };
         let told = self.told.as_ref().unwrap_or(before);
         let peers = Arc::new(together(book, first, now));
         if peers != *told && tell(peers.clone()) {
             self.told = Some(peers);
         }
     }
+
+    /// What was taken out of the database is not to come back from here. All that was told since holds
+    /// whatever was there at first, so that what is told and not there yet hides nothing. Looked at with
+    /// every change, not once a minute: what we tell meanwhile would put it back.
+    fn hold_against(&mut self, present: &Arc<Peers>) {
+        if self.seen.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, present)) {
+            return;
+        }
+        self.seen = Some(present.clone());
+        self.before = Some(match &self.before {
+            None => present.clone(),
+            Some(first) => Arc::new(still_there(first, present)),
+        });
+    }
+}
+
+/// What the database still has of what was agreed on before: the rest the operator has had forgotten, or
+/// it has lapsed.
+fn still_there(first: &Peers, present: &Peers) -> Peers {
+    let sources = first.sources().iter().filter(|(key, _)| present.source(key).is_some());
+    let numbers = first.numbers().iter().filter(|(key, _)| present.number(key).is_some());
+    Peers::new(sources.copied().collect(), numbers.cloned().collect())
 }
 
 /// What is listed now, and what was before and has not lapsed.
@@ -121,5 +146,34 @@ mod tests {
         assert_eq!(tell(&mut agreed, Some(&before), 10, takes), 2, "it was not taken");
         assert_eq!(tell(&mut agreed, Some(&before), 11, takes), 2);
         assert_eq!(told[1].sources(), [(key(2), row(20))]);
+    }
+
+    #[test]
+    fn what_the_operator_has_had_forgotten_does_not_come_back() {
+        let book = Book::new(Rules::default(), Trust::default());
+        let minute = |n: u32| Time(u64::from(n) * NS_PER_MINUTE);
+        let (last, by_trusted) = (minute(1), false);
+        // Each lapses in the minute that is its key.
+        let row = |n| PeerRow {
+            until: minute(n),
+            last,
+            voters: 3,
+            by_trusted,
+            weight: 1.0,
+            told: Time(0),
+        };
+        let of = |keys: &[u32]| {
+            Arc::new(Peers::new(keys.iter().map(|n| (key(*n), row(*n))).collect(), Vec::new()))
+        };
+        let mut agreed = Agreed::new(Duration::ZERO);
+        let mut told = Vec::new();
+        let all = of(&[2, 7, 8, 9]);
+        for (at, present) in [(1, &all), (3, &all), (4, &of(&[7, 9])), (5, &of(&[7, 9]))] {
+            agreed.tell(&book, Some(present), minute(at), &mut |peers| {
+                told.push(peers);
+                true
+            });
+        }
+        assert_eq!(told, [of(&[7, 8, 9]), of(&[7, 9])], "8 was forgotten");
     }
 }
