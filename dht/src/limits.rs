@@ -106,6 +106,10 @@ pub const PUT_KEPT_S: u64 = 20 * 60;
 /// Records that a node may tell in one epoch, and so in one batch.
 pub const RECORDS_MAX: usize = 2000;
 
+/// Of those the ones that are kept for numbers, where there are so many: a flood of addresses is not to
+/// silence them.
+pub const NUMBERS_ROOM: usize = RECORDS_MAX / 4;
+
 /// Bytes that a node may tell in one epoch, as put, all batches together.
 pub const EPOCH_BYTES_MAX: usize = 256 * 1024;
 

@@ -11,7 +11,10 @@ use crate::book::Now;
 use crate::epoch::{Day, Epoch, day_of};
 use crate::grants::GrantTo;
 use crate::keys::{Place, shard};
-use crate::limits::{DAY_S, GRANT_AHEAD_S, PAGE_VALUES, PAGES, PUT_RETRY_S, RETELL_PAUSE_S};
+use crate::limits::{
+    DAY_S, GRANT_AHEAD_S, NUMBERS_ROOM, PAGE_VALUES, PAGES, PUT_RETRY_S, RECORDS_MAX,
+    RETELL_PAUSE_S,
+};
 use crate::publisher::{Held, Publication};
 use crate::reader::scaled;
 use crate::record::{self, KEY_HASH};
@@ -47,6 +50,7 @@ impl Session {
         self.sighted(&sources, &numbers, now);
         let day_key = self.identity.day_key(self.settings.calendar.day(now.epoch));
         let calendar = self.settings.calendar;
+        let [taken, sources, numbers] = fitting(taken, sources, numbers);
         let bodies = [&taken, &sources, &numbers];
         match self.publisher.prepare(&self.identity, &day_key, now.epoch, &bodies, calendar) {
             Ok(state) => {
@@ -96,7 +100,6 @@ impl Session {
             }
             return;
         };
-        // What did not fit counts as told too, and has its turn when it is seen again.
         for body in std::mem::take(&mut self.told) {
             self.selection.told(&body, now_s);
         }
@@ -252,7 +255,70 @@ impl Session {
     }
 }
 
+/// What of it fits one epoch: some room is the numbers', however many addresses there are. What does not
+/// fit is not told, and so is news in the next epoch still.
+fn fitting(mut taken: Body, mut sources: Body, mut numbers: Body) -> [Body; 3] {
+    taken.cut(RECORDS_MAX - NUMBERS_ROOM);
+    let room = RECORDS_MAX - usize::from(taken.len());
+    sources.cut(room - usize::from(numbers.len()).min(NUMBERS_ROOM));
+    numbers.cut(room - usize::from(sources.len()));
+    [taken, sources, numbers]
+}
+
 /// When a day has ended, in seconds since 1970.
 fn end_of(day: Day) -> u64 {
     (u64::from(day.0) + 1) * DAY_S
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::epoch::Calendar;
+    use crate::publisher::{Publisher, Stamp};
+    use crate::testing::{body_of, identity};
+    use crate::wire::body::Withdrawals;
+    use crate::wire::number::NumberRecord;
+    use crate::wire::source::SeenRecord;
+
+    fn numbers(count: u32) -> Body {
+        let verification = sentrypeer_storage::event::Verification::ReturnPath;
+        let seen = SeenRecord { minute: 28_800_000, count_log2: 1, verification };
+        let record = |n: u32| NumberRecord { number: number(n), seen };
+        Body::numbers((0..count).map(record).collect())
+    }
+
+    fn number(n: u32) -> sentrypeer_storage::key::NumberKey {
+        sentrypeer_storage::key::NumberKey::of(format!("+4420{n:08}").as_bytes())
+    }
+
+    fn withdrawals(count: u32) -> Body {
+        let numbers = (0..count).map(number).collect();
+        Body::withdrawals(Withdrawals { sources: Vec::new(), numbers })
+    }
+
+    #[test]
+    fn everything_that_counts_as_told_is_published_and_every_kind_has_its_turn() {
+        let room = NUMBERS_ROOM as u16;
+        let max = RECORDS_MAX as u16;
+        for (given, expected) in [
+            ((1, 2000, 2000), [1, max - 1 - room, room]),
+            ((0, 2000, 3), [0, max - 3, 3]),
+            ((0, 10, 2000), [0, 10, max - 10]),
+            ((2000, 2000, 2000), [max - room, 0, room]),
+            ((2000, 2000, 0), [max - room, room, 0]),
+            ((5, 6, 7), [5, 6, 7]),
+        ] {
+            let (taken, sources, numbers) =
+                (withdrawals(given.0), body_of(given.1), numbers(given.2));
+            let bodies = fitting(taken, sources, numbers);
+            assert_eq!(bodies.each_ref().map(Body::len), expected);
+            let mut publisher = Publisher::first(Stamp([1; 32]));
+            let (identity, epoch) = (identity(1), Epoch(2_992_464));
+            let key = identity.day_key(Day(20_781));
+            let bodies = bodies.each_ref();
+            publisher.prepare(&identity, &key, epoch, &bodies, Calendar::default()).unwrap();
+            let put = publisher.saved(true).unwrap();
+            assert_eq!(put.records, expected.iter().sum::<u16>());
+        }
+    }
 }

@@ -64,7 +64,7 @@ impl Body {
     #[must_use]
     pub fn sources(mut records: Vec<SourceRecord>) -> Self {
         records.retain(|record| may_be_told(&record.source));
-        newest(&mut records, |record| record.seen.minute);
+        newest(&mut records, RECORDS_MAX, |record| record.seen.minute);
         // What is kept of two of one subject is the newer, which stands first.
         records.sort_by_key(|record| order(&record.source));
         records.dedup_by_key(|record| record.source);
@@ -75,7 +75,7 @@ impl Body {
     #[must_use]
     pub fn numbers(mut records: Vec<NumberRecord>) -> Self {
         records.retain(|record| number::may_be_told(record.number.as_bytes()));
-        newest(&mut records, |record| record.seen.minute);
+        newest(&mut records, RECORDS_MAX, |record| record.seen.minute);
         records.sort_by(|a, b| a.number.cmp(&b.number));
         records.dedup_by(|b, a| a.number == b.number);
         Self(Inner::Numbers(records))
@@ -93,6 +93,24 @@ impl Body {
         taken.numbers.dedup();
         taken.numbers.truncate(RECORDS_MAX - taken.sources.len());
         Self(Inner::Withdrawals(taken))
+    }
+
+    /// Leaves so many records of it: of addresses and numbers the newest.
+    pub fn cut(&mut self, max: usize) {
+        match &mut self.0 {
+            Inner::Sources(records) => {
+                newest(records, max, |record| record.seen.minute);
+                records.sort_by_key(|record| order(&record.source));
+            }
+            Inner::Numbers(records) => {
+                newest(records, max, |record| record.seen.minute);
+                records.sort_by(|a, b| a.number.cmp(&b.number));
+            }
+            Inner::Withdrawals(taken) => {
+                taken.sources.truncate(max);
+                taken.numbers.truncate(max - taken.sources.len());
+            }
+        }
     }
 
     /// What it tells.
@@ -183,9 +201,9 @@ fn order(source: &SourceKey) -> (bool, u64) {
 }
 
 /// Keeps the newest, sorted by time, and only what is young enough beside the newest of all.
-fn newest<R>(records: &mut Vec<R>, minute: impl Fn(&R) -> u32) {
+fn newest<R>(records: &mut Vec<R>, max: usize, minute: impl Fn(&R) -> u32) {
     records.sort_by_key(|record| std::cmp::Reverse(minute(record)));
-    records.truncate(RECORDS_MAX);
+    records.truncate(max);
     let newest = u64::from(records.first().map_or(0, &minute));
     records.retain(|record| newest - u64::from(minute(record)) <= AGE_MINUTES_MAX);
 }
