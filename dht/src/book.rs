@@ -124,7 +124,7 @@ impl Book {
     #[must_use]
     pub fn new(rules: Rules, trust: Trust) -> Self {
         Self {
-            ledger: Ledger::new(rules),
+            ledger: Ledger::new(rules).keeping(trust.trusted().clone()),
             trust,
             sources: Quorum::new(rules),
             numbers: Quorum::new(rules),

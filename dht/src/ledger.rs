@@ -6,7 +6,7 @@
 //! same epoch as, whoever confirms them: so repeating what others say earns nothing. It is halved
 //! every week.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use foldhash::fast::RandomState;
 use foldhash::quality::RandomState as QualityState;
@@ -202,6 +202,8 @@ pub struct Ledger {
     names: HashMap<NodeKey, PeerId, QualityState>,
     peers: HashMap<PeerId, Peer, RandomState>,
     next: u32,
+    /// Nodes that the operator trusts: they are never forgotten, however many others there are.
+    kept: BTreeSet<NodeKey>,
     /// Nodes that were forgotten, or not taken, because there were too many.
     pub evicted: u64,
 }
@@ -210,8 +212,20 @@ impl Ledger {
     /// A ledger in which nobody stands.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
-        let rules = rules.sane();
-        Self { rules, names: HashMap::default(), peers: HashMap::default(), next: 0, evicted: 0 }
+        Self {
+            rules: rules.sane(),
+            names: HashMap::default(),
+            peers: HashMap::default(),
+            next: 0,
+            kept: BTreeSet::new(),
+            evicted: 0,
+        }
+    }
+
+    /// The same, never forgetting these nodes.
+    #[must_use]
+    pub fn keeping(self, kept: BTreeSet<NodeKey>) -> Self {
+        Self { kept, ..self }
     }
 
     /// What is known of a node.
@@ -262,6 +276,9 @@ impl Ledger {
         if self.names.len() >= PEERS_MAX {
             self.evict(now_s);
         }
+        if self.names.len() >= PEERS_MAX && self.kept.contains(&node) {
+            self.forget_least(now_s);
+        }
         if self.names.len() >= PEERS_MAX {
             self.evicted += 1;
             return None;
@@ -277,20 +294,33 @@ impl Ledger {
         id
     }
 
-    /// Forgets a sixteenth of the nodes: of those that have earned nothing the longest silent. So
+    /// Forgets a sixteenth of the nodes: of those that have earned nothing, and that the operator does not
+    /// trust, the longest silent. So
     /// many at once, because each look costs as much as there are nodes.
     fn evict(&mut self, now_s: u64) {
         let mut idle: Vec<(Epoch, NodeKey)> = self
             .iter()
             .filter(|peer| peer.credit(now_s) < GRANT_CREDIT_MIN)
+            .filter(|peer| !self.kept.contains(&peer.node))
             .map(|peer| (peer.last, peer.node))
             .collect();
         idle.sort_unstable();
-        for (_, node) in idle.into_iter().take(PEERS_MAX / 16) {
-            if let Some(id) = self.names.remove(&node) {
-                self.peers.remove(&id);
-                self.evicted += 1;
-            }
+        idle.into_iter().take(PEERS_MAX / 16).for_each(|(_, node)| self.forget(node));
+    }
+
+    /// Forgets who has the least credit: somebody whom the operator trusts comes before anybody else.
+    fn forget_least(&mut self, now_s: u64) {
+        let others = self.iter().filter(|peer| !self.kept.contains(&peer.node));
+        let least = others.min_by(|a, b| a.credit(now_s).total_cmp(&b.credit(now_s)));
+        if let Some(node) = least.map(|peer| peer.node) {
+            self.forget(node);
+        }
+    }
+
+    fn forget(&mut self, node: NodeKey) {
+        if let Some(id) = self.names.remove(&node) {
+            self.peers.remove(&id);
+            self.evicted += 1;
         }
     }
 
@@ -484,5 +514,27 @@ mod tests {
         }
         assert!(ledger.len() <= PEERS_MAX && ledger.evicted >= 2 * PEERS_MAX as u64);
         assert!(ledger.get(node(0)).is_some());
+    }
+
+    #[test]
+    fn a_flood_drives_out_nobody_whom_the_operator_trusts() {
+        let (first, last) = (node(u32::MAX), node(u32::MAX - 1));
+        let mut ledger = ledger().keeping(BTreeSet::from([first, last]));
+        ledger.announced(first, [1; 32], epoch(0), NOW);
+        for n in 0..PEERS_MAX as u32 + 1 {
+            ledger.meet(node(n), epoch(1), NOW);
+        }
+        assert!(ledger.evicted > 0 && ledger.get(first).is_some());
+        let all: Vec<NodeKey> = ledger.iter().map(|peer| peer.node).collect();
+        let ids = all.iter().filter_map(|node| ledger.id(*node)).collect::<Vec<_>>();
+        ids.iter().for_each(|id| ledger.confirm(*id, OWN, epoch(1), NOW));
+        let mut more = PEERS_MAX as u32 + 1;
+        while let Some(id) = ledger.meet(node(more), epoch(1), NOW) {
+            ledger.confirm(id, OWN, epoch(1), NOW);
+            more += 1;
+        }
+        assert_eq!(ledger.len(), PEERS_MAX, "all of them have earned something");
+        assert!(ledger.meet(last, epoch(2), NOW).is_some() && ledger.get(first).is_some());
+        assert!(ledger.len() <= PEERS_MAX);
     }
 }

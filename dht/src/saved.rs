@@ -49,7 +49,7 @@ pub fn decode(bytes: &[u8], rules: Rules, trust: &mut Trust) -> Result<Ledger, R
     }
     let mut input = Input::new(content);
     input.opening(MAGIC)?;
-    let mut ledger = Ledger::new(rules);
+    let mut ledger = Ledger::new(rules).keeping(trust.trusted().clone());
     let peers = input.u32()? as usize;
     if peers > PEERS_MAX {
         return Err(Refused::Range("nodes"));

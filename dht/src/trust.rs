@@ -48,6 +48,12 @@ impl Trust {
         Self { trusted, denied, all, ..Self::default() }
     }
 
+    /// Those that the operator trusts by name.
+    #[must_use]
+    pub fn trusted(&self) -> &BTreeSet<NodeKey> {
+        &self.trusted
+    }
+
     /// Why a node is not believed now; `None` if nothing is against it.
     #[must_use]
     pub fn distrust(&self, node: NodeKey, now_s: u64) -> Option<Distrust> {
