@@ -52,6 +52,26 @@ struct Retry {
     at: Instant,
     pause: Duration,
     times: u64,
+    started: Instant,
+}
+
+impl Retry {
+    fn new(now: Instant) -> Self {
+        Self { at: now, pause: RESTART_PAUSE, times: 0, started: now }
+    }
+
+    /// That it has ended, or did not start: the pause until the next try. Each is twice as long as the
+    /// one before, until it has run longer than the longest: one that starts and ends at once is no better
+    /// than one that does not start.
+    fn failed(&mut self, now: Instant, has_run: bool) -> Duration {
+        if has_run && now.saturating_duration_since(self.started) >= RESTART_PAUSE_MAX {
+            self.pause = RESTART_PAUSE;
+        }
+        let pause = self.pause;
+        self.at = now + pause;
+        self.pause = (pause * 2).min(RESTART_PAUSE_MAX);
+        pause
+    }
 }
 
 /// An operation that is under way.
@@ -115,7 +135,7 @@ impl Agent {
             waiting: None,
             gets: 0,
             second: Second::new(),
-            retry: Retry { at: Instant::now(), pause: RESTART_PAUSE, times: 0 },
+            retry: Retry::new(Instant::now()),
             output_dropped: 0,
             alone_since: Instant::now(),
             is_lonely: false,
@@ -170,7 +190,8 @@ impl Agent {
         }
         if let Some(mut node) = self.node.take() {
             node.shut_down(SHUTDOWN_PATIENCE);
-            log::warn!("peers: OpenDHT has ended; it is started again");
+            let pause = self.retry.failed(Instant::now(), true);
+            log::warn!("peers: OpenDHT has ended; it is started again in {} s", pause.as_secs());
             self.in_flight.clear();
             self.gets = 0;
         }
@@ -182,14 +203,13 @@ impl Agent {
         match Node::start(&self.config.node) {
             Ok(node) => {
                 self.node = Some(node);
-                self.retry.pause = RESTART_PAUSE;
+                self.retry.started = Instant::now();
                 self.waiting = None;
                 self.session.restarted(now_s());
             }
             Err(error) => {
-                log::warn!("peers: {error}; next try in {} s", self.retry.pause.as_secs());
-                self.retry.at = Instant::now() + self.retry.pause;
-                self.retry.pause = (self.retry.pause * 2).min(RESTART_PAUSE_MAX);
+                let pause = self.retry.failed(Instant::now(), false);
+                log::warn!("peers: {error}; next try in {} s", pause.as_secs());
             }
         }
     }
@@ -383,5 +403,25 @@ impl Agent {
             dropped: (dropped.events, dropped.values),
             restarts: self.retry.times,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_as_soon_as_it_starts_is_tried_less_and_less_often() {
+        let mut now = Instant::now();
+        let mut retry = Retry::new(now);
+        let mut fail = |ran: Duration| {
+            (retry.started, now) = (now, now + ran);
+            retry.failed(now, true)
+        };
+        let pauses = [0; 3].map(|_| fail(Duration::ZERO));
+        assert_eq!(pauses, [1, 2, 4].map(|times| RESTART_PAUSE * times));
+        (0..9).for_each(|_| _ = fail(Duration::ZERO));
+        assert_eq!(fail(Duration::ZERO), RESTART_PAUSE_MAX);
+        assert_eq!(fail(RESTART_PAUSE_MAX), RESTART_PAUSE, "that was a good run");
     }
 }
