@@ -10,7 +10,7 @@ use sentrypeer_storage::policy::Policy;
 use crate::epoch::{Day, Epoch, Sequence};
 use crate::grants::{GrantTo, Regard};
 use crate::ledger::{Ledger, PeerId};
-use crate::limits::{FUTURE_MAX_S, LATE_EPOCHS_MAX, PEER_DATA_AGE_MAX_S};
+use crate::limits::{FUTURE_MAX_S, GRANT_CREDIT_MIN, LATE_EPOCHS_MAX, PEER_DATA_AGE_MAX_S};
 use crate::quorum::{Confirmed, Listing, Quorum, Voted, Voter};
 use crate::rules::Rules;
 use crate::selection::{may_share_number, may_share_source};
@@ -18,6 +18,7 @@ use crate::trust::{Distrust, Trust};
 use crate::wire::NodeKey;
 use crate::wire::body::{Body, Records, Withdrawals};
 use crate::wire::header::Kind;
+use crate::wire::proof::Proof;
 use crate::wire::source::{SeenRecord, SourceRecord};
 
 /// The present, as the caller knows it.
@@ -264,6 +265,13 @@ impl Book {
         self.credit(&confirmed, now);
     }
 
+    /// That a node lies. Whether that is new.
+    pub fn convict(&mut self, proof: &Proof, now: Now) -> bool {
+        let ledger = &self.ledger;
+        let credit = |node| ledger.get(node).map_or(0.0, |peer| peer.credit(now.s));
+        self.trust.convict(proof, now.s, |node| credit(node) >= GRANT_CREDIT_MIN)
+    }
+
     /// The grants that are to be made for a day; see [`Ledger::grants`].
     pub fn grants(&mut self, day: Day, now: Now, seed: u64) -> Vec<GrantTo> {
         let trust = &self.trust;
@@ -477,7 +485,7 @@ mod tests {
         };
         assert_eq!(book.trust.witness(&seal(1).signed), None);
         let proof = book.trust.witness(&seal(2).signed).unwrap();
-        book.trust.convict(&proof, now.s);
+        book.convict(&proof, now);
         let taken = book.accept(
             identity.node(),
             Sequence::new(now.epoch, 1),

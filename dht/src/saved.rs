@@ -138,7 +138,7 @@ mod tests {
             let key = liar.day_key(Day(1));
             let signed = seal(&liar, &key, sequence, [0; 32], &body_of(records)).signed;
             if let Some(proof) = trust.witness(&signed) {
-                trust.convict(&proof, NOW);
+                trust.convict(&proof, NOW, |_| false);
             }
         }
         (ledger, trust)

@@ -104,15 +104,26 @@ impl Trust {
         None
     }
 
-    /// That a node lies. Whether that is new.
-    pub fn convict(&mut self, proof: &Proof, now_s: u64) -> bool {
+    /// That a node lies. Whether that is new. Where there are too many the one is forgotten whose term ends
+    /// first of those that have no name to lose: not trusted, and not one that `has_credit`. So keys that
+    /// cost nothing do not fill the list.
+    pub fn convict(
+        &mut self,
+        proof: &Proof,
+        now_s: u64,
+        has_credit: impl Fn(NodeKey) -> bool,
+    ) -> bool {
         self.liars.retain(|_, (until_s, _)| *until_s > now_s);
         if self.liars.contains_key(&proof.node()) {
             return false;
         }
         if self.liars.len() >= PROOFS_MAX {
             self.proofs_dropped += 1;
-            return false;
+            let is_cheap = |node: &NodeKey| !self.trusted.contains(node) && !has_credit(*node);
+            let cheap = self.liars.iter().filter(|(node, _)| is_cheap(node));
+            let first = cheap.min_by_key(|(_, (until_s, _))| *until_s).map(|(node, _)| *node);
+            let Some(first) = first else { return false };
+            self.liars.remove(&first);
         }
         self.liars.insert(proof.node(), (now_s + DISTRUST_S, *proof));
         true
@@ -158,7 +169,7 @@ mod tests {
         assert_eq!(trust.witness(&signed(0, 1)), None, "the same again is no lie");
         assert_eq!(trust.witness(&signed(1, 2)), None);
         let proof = trust.witness(&signed(0, 2)).unwrap();
-        assert!(trust.convict(&proof, NOW) && !trust.convict(&proof, NOW));
+        assert!(trust.convict(&proof, NOW, |_| false) && !trust.convict(&proof, NOW, |_| false));
         assert_eq!(trust.regard(node, NOW), Regard::Denied);
         assert_eq!(trust.regard(node, NOW + DISTRUST_S - 1), Regard::Denied);
         assert_eq!(trust.regard(node, NOW + DISTRUST_S), Regard::Usual);
@@ -171,11 +182,35 @@ mod tests {
         trust.witness(&signed(0, 1));
         let proof = trust.witness(&signed(0, 2)).unwrap();
         assert_eq!(trust.regard(node, NOW), Regard::Trusted);
-        trust.convict(&proof, NOW);
+        trust.convict(&proof, NOW, |_| false);
         assert_eq!(trust.regard(node, NOW), Regard::Denied, "a lie counts more than trust");
         assert!(trust.pardon(node) && !trust.pardon(node));
         assert_eq!(trust.regard(node, NOW), Regard::Trusted);
         assert_eq!(Trust::new([node], [node], true).regard(node, NOW), Regard::Denied);
         assert_eq!(Trust::new([], [], true).regard(node, NOW), Regard::Trusted);
+    }
+
+    fn proof_of(who: u32) -> Proof {
+        let mut seed = [0; 32];
+        seed[..4].copy_from_slice(&who.to_be_bytes());
+        let identity = crate::keys::Identity::from_seed(&seed);
+        let (key, sequence) = (identity.day_key(Day(1)), Sequence::new(Epoch(2_880_000), 0));
+        let said =
+            |records| batch::seal(&identity, &key, sequence, [0; 32], &body_of(records)).signed;
+        Proof::of(&said(1), &said(2)).unwrap()
+    }
+
+    #[test]
+    fn throwaway_keys_do_not_fill_the_list_of_liars() {
+        let mut trust = Trust::default();
+        let first = proof_of(0);
+        let has_credit = |node| node == first.node();
+        for who in 0..PROOFS_MAX as u32 + 2 {
+            assert!(trust.convict(&proof_of(who), NOW + u64::from(who), has_credit));
+        }
+        assert_eq!((trust.liars().count(), trust.proofs_dropped), (PROOFS_MAX, 2));
+        let is_denied = |who| trust.regard(proof_of(who).node(), NOW) == Regard::Denied;
+        assert_eq!([0, 1, 2, 3].map(is_denied), [true, false, false, true]);
+        assert!(!trust.convict(&proof_of(1), NOW, |_| true), "all of them have a name to lose");
     }
 }

@@ -200,6 +200,8 @@ pub struct Session {
     put_at_s: u64,
     random: u64,
     granted_in: Epoch,
+    /// The last epoch in which somebody was caught lying.
+    convicted_in: Epoch,
     /// Where our last publication was put and no node has taken it yet.
     untaken: Vec<Place>,
     /// When somebody was granted who could not read us when most was told, or nobody could.
@@ -266,6 +268,7 @@ impl Session {
             put_at_s: 0,
             random: begin.random,
             granted_in: Epoch(0),
+            convicted_in: Epoch(0),
             untaken: Vec::new(),
             new_listener: None,
             retold_s: 0,

@@ -286,16 +286,22 @@ impl Session {
 
     /// That a node lies. Whether that is new.
     fn convict(&mut self, proof: &Proof, now: Now) -> bool {
-        let is_new = self.book.trust.convict(proof, now.s);
-        if is_new {
-            self.counts.proofs += 1;
+        if !self.book.convict(proof, now) {
+            return false;
+        }
+        self.counts.proofs += 1;
+        // A sweep looks at all that is known, and there is one at the end of the epoch in any case; keys
+        // that lie cost nothing, and shall not make us sweep, nor fill the log.
+        if self.convicted_in != now.epoch {
+            self.convicted_in = now.epoch;
             self.book.sweep(now);
             log::warn!(
-                "peers: {} has signed two batches with one sequence; it is distrusted for 30 days",
+                "peers: {} has signed two batches with one sequence; it is distrusted for 30 days \
+                 (others in the next minutes are only counted)",
                 proof.node()
             );
         }
-        is_new
+        true
     }
 
     /// That the listener on the key of 4.x heard a value, or that one has expired.
