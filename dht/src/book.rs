@@ -10,7 +10,7 @@ use sentrypeer_storage::policy::Policy;
 use crate::epoch::{Day, Epoch, Sequence};
 use crate::grants::{GrantTo, Regard};
 use crate::ledger::{Ledger, PeerId};
-use crate::limits::{FUTURE_MAX_S, GRANT_CREDIT_MIN, LATE_EPOCHS_MAX, PEER_DATA_AGE_MAX_S};
+use crate::limits::{FUTURE_MAX_S, LATE_EPOCHS_MAX, PEER_DATA_AGE_MAX_S};
 use crate::quorum::{Confirmed, Listing, Quorum, Voted, Voter};
 use crate::rules::Rules;
 use crate::selection::{may_share_number, may_share_source};
@@ -268,8 +268,14 @@ impl Book {
     /// That a node lies. Whether that is new.
     pub fn convict(&mut self, proof: &Proof, now: Now) -> bool {
         let ledger = &self.ledger;
-        let credit = |node| ledger.get(node).map_or(0.0, |peer| peer.credit(now.s));
-        self.trust.convict(proof, now.s, |node| credit(node) >= GRANT_CREDIT_MIN)
+        self.trust.convict(proof, now.s, |node| ledger.has_credit(node, now.s))
+    }
+
+    /// Whether a node is one of the few that stay where there is no room for all: the operator trusts it by
+    /// name, or it has earned something.
+    #[must_use]
+    pub fn is_worth_keeping(&self, node: NodeKey, now: Now) -> bool {
+        self.trust.trusted().contains(&node) || self.ledger.has_credit(node, now.s)
     }
 
     /// The grants that are to be made for a day; see [`Ledger::grants`].

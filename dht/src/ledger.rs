@@ -234,6 +234,12 @@ impl Ledger {
         self.peers.get(self.names.get(&node)?)
     }
 
+    /// Whether a node is known and has earned something that has not faded.
+    #[must_use]
+    pub fn has_credit(&self, node: NodeKey, now_s: u64) -> bool {
+        self.get(node).is_some_and(|peer| peer.credit(now_s) >= GRANT_CREDIT_MIN)
+    }
+
     /// The id of a node, if it is known.
     #[must_use]
     pub fn id(&self, node: NodeKey) -> Option<PeerId> {

@@ -111,20 +111,37 @@ impl Reader {
     }
 
     /// That a node lets us read it for a day. Keys of days long past are forgotten. Who could not be read
-    /// before, because we have just begun or it has, is asked for what it still keeps.
-    pub fn granted(&mut self, grant: &Grant, today: Day) {
+    /// before, because we have just begun or it has, is asked for what it still keeps. Where there are too
+    /// many, those go that are not `worth` it: neither trusted nor credited.
+    pub fn granted(&mut self, grant: &Grant, today: Day, worth: impl Fn(NodeKey) -> bool) {
         let is_near = grant.day.0 + 1 >= today.0 && grant.day.0 <= today.0 + 1;
-        if !is_near
-            || (!self.partners.contains_key(&grant.granter) && self.partners.len() >= PEERS_MAX)
-        {
+        if !is_near {
             return;
         }
         let is_new = !self.partners.contains_key(&grant.granter);
+        if is_new && self.partners.len() >= PEERS_MAX {
+            self.part(&worth);
+            if self.partners.len() >= PEERS_MAX {
+                return;
+            }
+        }
         let partner = self.partners.entry(grant.granter).or_default();
         partner.days.retain(|day, _| day.0 + 1 >= today.0);
         partner.days.insert(grant.day, grant.day_key);
         if is_new {
             self.ask_back(grant.granter, MISSED_EPOCHS_MAX);
+        }
+    }
+
+    /// Parts from a sixteenth of the partners: of those that are not worth it the longest silent. So many
+    /// at once, because each look costs as much as there are partners.
+    fn part(&mut self, worth: &impl Fn(NodeKey) -> bool) {
+        let idle = self.partners.iter().filter(|(node, _)| !worth(**node));
+        let mut idle: Vec<(u32, NodeKey)> =
+            idle.map(|(node, partner)| (partner.silent, *node)).collect();
+        idle.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, node) in idle.into_iter().take(PEERS_MAX / 16) {
+            self.partners.remove(&node);
         }
     }
 
@@ -372,7 +389,7 @@ mod tests {
         let today = CALENDAR().day(CALENDAR().epoch(START));
         for n in 0..partners {
             let grant = Grant { granter: node(n), day: today, day_key: DayKey([n as u8; 32]) };
-            reader.granted(&grant, today);
+            reader.granted(&grant, today, |_| false);
         }
         reader
     }
@@ -498,9 +515,9 @@ mod tests {
         drain(&mut reader);
         let today = CALENDAR().day(reader.epoch());
         let grant = Grant { granter: node(1), day: today, day_key: DayKey([1; 32]) };
-        reader.granted(&grant, today);
+        reader.granted(&grant, today, |_| false);
         assert_eq!(drain(&mut reader).len(), MISSED_EPOCHS_MAX as usize);
-        reader.granted(&Grant { day: Day(today.0 + 1), ..grant }, today);
+        reader.granted(&Grant { day: Day(today.0 + 1), ..grant }, today, |_| false);
         assert_eq!(drain(&mut reader), []);
     }
 
@@ -511,9 +528,21 @@ mod tests {
         let epoch = CALENDAR().epoch(START);
         assert!(reader.can_read(node(0), epoch) && !reader.can_read(node(0), epoch.plus(144)));
         let far = Grant { granter: node(9), day: Day(today.0 + 2), day_key: DayKey([1; 32]) };
-        reader.granted(&far, today);
+        reader.granted(&far, today, |_| false);
         assert_eq!(reader.partners.len(), 1);
         reader.tick(START + 3 * 86_400, |_| Some(0));
         assert_eq!(reader.partners.len(), 0);
+    }
+
+    #[test]
+    fn a_flood_of_grants_parts_us_from_nobody_who_is_worth_it_and_shuts_nobody_out() {
+        let mut reader = reader(2);
+        let today = CALENDAR().day(CALENDAR().epoch(START));
+        for n in 2..PEERS_MAX as u32 + 100 {
+            let grant = Grant { granter: node(n), day: today, day_key: DayKey([1; 32]) };
+            reader.granted(&grant, today, |who| who == node(0));
+            assert!(reader.partners.contains_key(&node(n)) && reader.partners.len() <= PEERS_MAX);
+        }
+        assert!(reader.partners.contains_key(&node(0)));
     }
 }

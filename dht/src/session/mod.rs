@@ -361,9 +361,13 @@ impl Session {
         if let Some(chunk) = self.next_chunk() {
             return Some(chunk);
         }
-        let get = self.reader.next_get()?;
-        let place = self.place_of(get)?;
-        Some(Action::Get(Tag::Read(get), place))
+        loop {
+            let get = self.reader.next_get()?;
+            // A partner from whom we have parted since has no place.
+            if let Some(place) = self.place_of(get) {
+                return Some(Action::Get(Tag::Read(get), place));
+            }
+        }
     }
 
     /// What came of others.

@@ -149,7 +149,8 @@ impl Session {
             return Ok(());
         }
         self.counts.grants_got += u64::from(!self.reader.has_key(&grant));
-        self.reader.granted(&grant, day_of(now.s));
+        let book = &self.book;
+        self.reader.granted(&grant, day_of(now.s), |node| book.is_worth_keeping(node, now));
         if self.announced.contains_key(&grant.granter) {
             self.reader.announced(grant.granter, self.reader.epoch());
         }

@@ -35,7 +35,7 @@ fn session() -> Session {
     };
     let mut session = Session::new(Settings::default(), begin);
     let grant = Grant { granter: identity(2).node(), day: today(), day_key: day_key() };
-    session.reader.granted(&grant, today());
+    session.reader.granted(&grant, today(), |_| false);
     let last = identity(2).node();
     session.reader.tick(NOW + 800, |_| Some(0));
     assert!(session.reader.can_read(last, epoch()) && session.reader.epoch() == epoch());
