@@ -310,7 +310,9 @@ impl Agent {
             Event::Value { operation, bytes, id, is_expired } => {
                 let Some(InFlight { tag, .. }) = self.in_flight.get(operation) else { return };
                 match *tag {
-                    Tag::Legacy => self.session.legacy_value(bytes, *id, *is_expired, policy),
+                    Tag::Legacy => {
+                        self.session.legacy_value(bytes, *id, *is_expired, policy, now_s());
+                    }
                     tag => self.session.value(tag, bytes, policy, now_s()),
                 }
             }

@@ -12,7 +12,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
@@ -172,7 +172,8 @@ pub struct Session {
     reader: Reader,
     legacy_out: legacy::Publisher,
     legacy_in: legacy::Reader,
-    legacy_live: HashSet<u64, RandomState>,
+    /// What lies on the key of 4.x, and until when at most: in a flood it may not be heard that it is gone.
+    legacy_live: HashMap<u64, u64, RandomState>,
     half_read: HashMap<u64, HalfRead>,
     /// Chunks to get: a queue of their own, so that they are never before a save or a put.
     chunk_gets: VecDeque<(Tag, Place)>,
@@ -247,7 +248,7 @@ impl Session {
             selection: Selection::default(),
             legacy_out: legacy::Publisher::default(),
             legacy_in: legacy::Reader::new(begin.node_id),
-            legacy_live: HashSet::default(),
+            legacy_live: HashMap::default(),
             half_read: HashMap::new(),
             chunk_gets: VecDeque::new(),
             next_half: 0,

@@ -207,6 +207,7 @@ impl Session {
         if !self.settings.legacy || !self.settings.share {
             return;
         }
+        self.legacy_live.retain(|_, until_s| *until_s > now_s);
         if self.legacy_out.publish(event, policy, self.legacy_live.len(), now_s).is_err() {
             return;
         }

@@ -8,7 +8,7 @@ use crate::book::Now;
 use crate::epoch::{Day, Epoch, day_of};
 use crate::grants::Regard;
 use crate::keys::{Place, shard};
-use crate::limits::{BATCHES_MAX, HALF_READ_MAX, KEY_VALUES_MAX};
+use crate::limits::{BATCHES_MAX, HALF_READ_MAX, KEY_VALUES_MAX, VALUE_LIFETIME_S};
 use crate::reader::Get;
 use crate::wire::announcement::Announcement;
 use crate::wire::batch::Head;
@@ -306,13 +306,20 @@ impl Session {
     }
 
     /// That the listener on the key of 4.x heard a value, or that one has expired.
-    pub fn legacy_value(&mut self, bytes: &[u8], id: u64, is_expired: bool, policy: &Policy) {
+    pub fn legacy_value(
+        &mut self,
+        bytes: &[u8],
+        id: u64,
+        is_expired: bool,
+        policy: &Policy,
+        now_s: u64,
+    ) {
         if is_expired {
             self.legacy_live.remove(&id);
             return;
         }
-        if self.legacy_live.len() < KEY_VALUES_MAX {
-            self.legacy_live.insert(id);
+        if self.legacy_live.len() < KEY_VALUES_MAX || self.legacy_live.contains_key(&id) {
+            self.legacy_live.insert(id, now_s + VALUE_LIFETIME_S);
         }
         match self.legacy_in.read(bytes, policy) {
             Ok(record) => {

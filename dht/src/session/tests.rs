@@ -1,9 +1,11 @@
 //! What a session does with what others give it, hostile or not.
 
+use sentrypeer_storage::event::Verification;
+
 use super::*;
 use crate::epoch::{Day, Sequence};
 use crate::keys::DayKey;
-use crate::limits::BATCHES_MAX;
+use crate::limits::{BATCHES_MAX, KEY_VALUES_MAX, VALUE_LIFETIME_S};
 use crate::publisher::Stamp;
 use crate::rules::Rules;
 use crate::testing::{body_of, identity};
@@ -119,4 +121,25 @@ fn chunks_count_among_the_gets_of_an_epoch() {
     hear(&mut session, &batch(0, 300));
     assert_eq!(session.next_get(), None);
     assert_eq!((session.half_read.len(), session.counts.half_read_dropped), (0, 1));
+}
+
+fn legacy_producer() -> sentrypeer_storage::event_json::Producer {
+    let (app_name, app_version) = ("sentrypeer".into(), "0.1.0".into());
+    sentrypeer_storage::event_json::Producer { app_name, app_version, node_id: Uuid::nil() }
+}
+
+#[test]
+fn what_lay_on_the_old_key_is_forgotten_even_if_its_end_was_not_heard() {
+    let mut session = session();
+    let (policy, producer) = (Policy::default(), legacy_producer());
+    for id in 0..KEY_VALUES_MAX as u64 {
+        session.legacy_value(b"{}", id, false, &policy, NOW);
+    }
+    let event = crate::testing::stored_event("1.2.3.4:5", Verification::Connected, 1);
+    let mut given_at = |now_s| {
+        session.own_event(&event, &producer, &policy, now_s);
+        session.counts.legacy_given
+    };
+    assert_eq!(given_at(NOW + VALUE_LIFETIME_S - 1), 0, "the key is full");
+    assert_eq!(given_at(NOW + VALUE_LIFETIME_S), 1);
 }
