@@ -54,6 +54,15 @@ impl Running {
     /// If it does not end in time, or not with success.
     pub fn stop(&mut self) -> io::Result<()> {
         self.signal(Signal::SIGTERM);
+        self.wait()
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    ///
+    /// If it does not end in time, or not with success.
+    pub fn wait(&mut self) -> io::Result<()> {
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
             match self.0.try_wait()? {

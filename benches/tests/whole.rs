@@ -66,7 +66,7 @@ fn the_bench_measures_beside_its_limits_and_keeps_the_table() {
 fn the_soak_goes_through_every_mishap_and_finds_nothing_wrong() {
     let Some(programs) = programs().filter(|_| has("curl")) else { return };
     let out = tempfile::tempdir().unwrap();
-    let short = ["--minutes=0", "--round-seconds=4.5", "--pps=500"];
+    let short = ["--minutes=0", "--round-seconds=3", "--pps=500"];
     let output = run(env!("CARGO_BIN_EXE_soak"), &programs, out.path(), &short);
     let printed = String::from_utf8_lossy(&output.stdout);
     let told = String::from_utf8_lossy(&output.stderr);

@@ -49,6 +49,7 @@ pub mod selection;
 #[cfg(feature = "opendht")]
 pub mod service;
 pub mod session;
+mod standing;
 pub mod state;
 pub mod status;
 #[cfg(test)]

@@ -149,7 +149,7 @@ impl<'a> Scene<'a> {
 
     /// Those who talk as phones do, for as long as a round.
     fn senders(&self) -> io::Result<Vec<(&'static str, Child)>> {
-        let seconds = format!("--seconds={}", self.soak.round_seconds * 2.0 / 3.0);
+        let seconds = format!("--seconds={}", self.soak.round_seconds);
         let target = |port: u16| format!("--target=127.0.0.1:{port}");
         let pps = format!("--pps={}", self.soak.pps);
         let (plain, tls) = (target(self.node.sip), target(self.node.sip + 1));

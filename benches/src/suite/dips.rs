@@ -128,7 +128,7 @@ fn ask(bench: &Bench, port: u16, path: &str) -> io::Result<serde_json::Value> {
 
 /// A document and what is wanted: ms to the first byte, and to the last.
 const DOCUMENTS: [(&str, &str, f64, f64); 2] = [
-    ("ipset of a million", "/api/v1/feeds/ipset?min_verification=unverified", 50.0, 700.0),
+    ("ipset of a million", "/ip-addresses/ipset?min_verification=unverified", 50.0, 700.0),
     ("the 4.x list of a million", "/ip-addresses", f64::INFINITY, f64::INFINITY),
 ];
 

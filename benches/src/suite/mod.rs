@@ -109,7 +109,8 @@ impl Listener {
         self.process.signal(nix::sys::signal::Signal::SIGTERM);
         let mut line = String::new();
         self.said.read_line(&mut line)?;
-        self.process.stop()?;
+        // Not asked again: to be asked twice is to be told to end at once.
+        self.process.wait()?;
         if line.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_str(&line)?) }
     }
 }

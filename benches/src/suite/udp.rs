@@ -159,7 +159,8 @@ fn cpu(bench: &Bench, found: &mut Found) -> io::Result<()> {
                     .sum::<f64>()
             };
             let figures: Vec<f64> = stages.iter().map(of).collect();
-            if let Some(figure) = Figure::of(&figures) {
+            // A thread that is not there has no row.
+            if let Some(figure) = Figure::of(&figures).filter(|figure| figure.median > 0.0) {
                 let what = format!("of it the {name}, {driver}");
                 found.rows.push(Row::new("UDP", what, "ns", figure));
             }

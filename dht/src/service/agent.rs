@@ -11,13 +11,14 @@ use sentrypeer_storage::event::Time;
 use sentrypeer_storage::policy::Policy;
 
 use super::agreed::Agreed;
+use super::retry::Retry;
 use super::{Config, Inputs, now_s, random};
 use crate::epoch::Epoch;
 use crate::keys::Place;
 use crate::legacy::USER_TYPE;
 use crate::limits::{
     AGREED_PAUSE, GET_TIMEOUT_S, GETS_AT_ONCE_MAX, GETS_PER_S_MAX, LONELY_AFTER, OWN_EVENTS_MAX,
-    PUT_TIMEOUT_S, PUTS_PER_S_MAX, RESTART_PAUSE, RESTART_PAUSE_MAX, SHUTDOWN_PATIENCE,
+    PUT_TIMEOUT_S, PUTS_PER_S_MAX, SHUTDOWN_PATIENCE,
 };
 use crate::node::{Event, Kept, Node, Operation};
 use crate::saved;
@@ -44,33 +45,6 @@ impl Second {
             *self = Self::new();
         }
         is_over
-    }
-}
-
-/// When OpenDHT is started again.
-struct Retry {
-    at: Instant,
-    pause: Duration,
-    times: u64,
-    started: Instant,
-}
-
-impl Retry {
-    fn new(now: Instant) -> Self {
-        Self { at: now, pause: RESTART_PAUSE, times: 0, started: now }
-    }
-
-    /// That it has ended, or did not start: the pause until the next try. Each is twice as long as the
-    /// one before, until it has run longer than the longest: one that starts and ends at once is no better
-    /// than one that does not start.
-    fn failed(&mut self, now: Instant, has_run: bool) -> Duration {
-        if has_run && now.saturating_duration_since(self.started) >= RESTART_PAUSE_MAX {
-            self.pause = RESTART_PAUSE;
-        }
-        let pause = self.pause;
-        self.at = now + pause;
-        self.pause = (pause * 2).min(RESTART_PAUSE_MAX);
-        pause
     }
 }
 
@@ -405,25 +379,5 @@ impl Agent {
             dropped: (dropped.events, dropped.values),
             restarts: self.retry.times,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_ends_as_soon_as_it_starts_is_tried_less_and_less_often() {
-        let mut now = Instant::now();
-        let mut retry = Retry::new(now);
-        let mut fail = |ran: Duration| {
-            (retry.started, now) = (now, now + ran);
-            retry.failed(now, true)
-        };
-        let pauses = [0; 3].map(|_| fail(Duration::ZERO));
-        assert_eq!(pauses, [1, 2, 4].map(|times| RESTART_PAUSE * times));
-        (0..9).for_each(|_| _ = fail(Duration::ZERO));
-        assert_eq!(fail(Duration::ZERO), RESTART_PAUSE_MAX);
-        assert_eq!(fail(RESTART_PAUSE_MAX), RESTART_PAUSE, "that was a good run");
     }
 }

@@ -5,6 +5,7 @@
 
 mod agent;
 mod agreed;
+mod retry;
 
 use std::io;
 use std::sync::Arc;
