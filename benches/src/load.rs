@@ -27,7 +27,7 @@ const UNLIMITED: [&str; 6] =
 pub enum Way {
     /// UDP from one address.
     Udp,
-    /// UDP from [`ADDRESSES`].
+    /// UDP from 200 addresses.
     UdpFromMany,
     /// One TCP connection.
     Tcp,

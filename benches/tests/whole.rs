@@ -5,8 +5,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
+
+/// One at a time: each loads the machine, and is held to what it loads it with.
+static MACHINE: Mutex<()> = Mutex::new(());
 
 /// The folder of the built programs, if the product is among them.
 fn programs() -> Option<PathBuf> {
@@ -44,6 +48,7 @@ fn json(file: &Path) -> Value {
 #[test]
 fn the_bench_measures_beside_its_limits_and_keeps_the_table() {
     let Some(programs) = programs().filter(|_| has("curl")) else { return };
+    let _alone = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
     let out = tempfile::tempdir().unwrap();
     let folder = out.path().to_str().unwrap();
     let short = ["streams", "--repeats=1", "--seconds=0.3", "--drivers=poll", "--folder", folder];
@@ -65,6 +70,7 @@ fn the_bench_measures_beside_its_limits_and_keeps_the_table() {
 #[test]
 fn the_soak_goes_through_every_mishap_and_finds_nothing_wrong() {
     let Some(programs) = programs().filter(|_| has("curl")) else { return };
+    let _alone = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
     let out = tempfile::tempdir().unwrap();
     let short = ["--minutes=0", "--round-seconds=3", "--pps=500"];
     let output = run(env!("CARGO_BIN_EXE_soak"), &programs, out.path(), &short);
@@ -83,6 +89,7 @@ fn the_load_test_holds_what_sipp_says_against_what_is_stored() {
     let Some(programs) = programs().filter(|_| has("curl") && has("sipp") && has("socat")) else {
         return;
     };
+    let _alone = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
     let out = tempfile::tempdir().unwrap();
     let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let short = ["--seconds=1", "--tenths=1", "--scenarios", scenarios.to_str().unwrap()];

@@ -45,6 +45,7 @@ impl Places {
         self.folder.join("log")
     }
 
+    #[cfg(feature = "sqlite")]
     fn table(&self) -> PathBuf {
         self.folder.join("honey.db")
     }
