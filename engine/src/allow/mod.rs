@@ -2,8 +2,8 @@
 //!
 //! A [`Book`] has all of it, and makes the policy that everything else reads. Who changes something
 //! keeps the book locked until the change is on the disk and in the policy: so changes come one after
-//! another, and the policy's revision only grows. [`entries`] decides what is on the list, [`file`]
-//! keeps what was added, [`configured`] reads what the configuration names.
+//! another, and the policy's revision only grows. `entries` decides what is on the list, `file`
+//! keeps what was added, `configured` reads what the configuration names.
 
 mod configured;
 mod entries;
