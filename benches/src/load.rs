@@ -225,7 +225,7 @@ impl Load {
         write_addresses(&folder.path().join("addresses.csv"))?;
         let mut running = Vec::new();
         for (scenario, rate) in row.scenarios {
-            let rate = (rate * self.tenths / 10).max(1);
+            let rate = at(*rate, self.tenths);
             let sipp = self.sipp(row.way, scenario, rate, target, folder.path())?;
             running.push((*scenario, rate, sipp));
         }
@@ -241,7 +241,7 @@ impl Load {
             self.add(scenario, rate, sipp, folder.path(), &mut outcome)?;
         }
         outcome.stored = node.settle(outcome.messages as f64)?.stored;
-        outcome.withheld = node.metric("sentrypeer_replies_unsent_total")?;
+        outcome.withheld = node.metrics()?.sum("sentrypeer_replies_unsent_total")?;
         outcome.judge(row.limits);
         drop(tunnel);
         node.process.stop()?;
@@ -317,6 +317,11 @@ impl Load {
     }
 }
 
+/// So many tenths of a rate, and at least 1.
+fn at(rate: u32, tenths: u32) -> u32 {
+    (rate * tenths / 10).max(1)
+}
+
 /// Two courses as one: what ended well in the same second is added up.
 fn together(one: &[(f64, f64)], other: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let mut seconds = BTreeMap::new();
@@ -359,9 +364,12 @@ impl Tunnel {
 
 /// A line of the report.
 #[must_use]
-pub fn line(row: &Row, outcome: &Outcome) -> String {
-    let rates: Vec<String> =
-        row.scenarios.iter().map(|(scenario, rate)| format!("{scenario} {rate}/s")).collect();
+pub fn line(row: &Row, tenths: u32, outcome: &Outcome) -> String {
+    let rates: Vec<String> = row
+        .scenarios
+        .iter()
+        .map(|(scenario, rate)| format!("{scenario} {}/s", at(*rate, tenths)))
+        .collect();
     format!(
         "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
         row.name,

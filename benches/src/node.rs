@@ -188,26 +188,23 @@ impl Node {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// The sum of a metric over all its labels.
+    /// All that its `/metrics` say at one moment.
     ///
     /// # Errors
     ///
-    /// As for [`Self::get`], or if there is no such metric.
-    pub fn metric(&self, name: &str) -> io::Result<f64> {
-        sum(&self.get("/metrics")?, name)
-            .ok_or_else(|| io::Error::other(format!("there is no metric {name}")))
+    /// As for [`Self::get`].
+    pub fn metrics(&self) -> io::Result<Metrics> {
+        Ok(Metrics(self.get("/metrics")?))
     }
 
     /// What became of all events: see [`Fate`].
     ///
     /// # Errors
     ///
-    /// As for [`Self::metric`].
+    /// As for [`Metrics::sum`].
     pub fn fate(&self) -> io::Result<Fate> {
-        let text = self.get("/metrics")?;
-        let of = |name: &str| {
-            sum(&text, name).ok_or_else(|| io::Error::other(format!("there is no metric {name}")))
-        };
+        let metrics = self.metrics()?;
+        let of = |name: &str| metrics.sum(name);
         Ok(Fate {
             received: of("sentrypeer_datagrams_received_total")?,
             stored: of("sentrypeer_writer_events_stored_total")?,
@@ -220,7 +217,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// As for [`Self::metric`].
+    /// As for [`Metrics::sum`].
     pub fn settle(&self, events: f64) -> io::Result<Fate> {
         let (mut last, mut since) = (self.fate()?, Instant::now());
         while last.stored < events && since.elapsed() < Duration::from_secs(1) {
@@ -248,13 +245,23 @@ pub struct Fate {
     pub dropped: f64,
 }
 
-/// The sum of a metric over all its labels, if it is there.
-fn sum(metrics: &str, name: &str) -> Option<f64> {
-    let values = metrics.lines().filter_map(|line| {
-        let (series, value) = line.rsplit_once(' ')?;
-        (series.split('{').next() == Some(name)).then(|| value.parse::<f64>().ok())?
-    });
-    values.fold(None, |sum, value| Some(sum.unwrap_or(0.0) + value))
+/// What a node's `/metrics` said.
+pub struct Metrics(String);
+
+impl Metrics {
+    /// The sum of a metric over all its labels.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such metric.
+    pub fn sum(&self, name: &str) -> io::Result<f64> {
+        let values = self.0.lines().filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            (series.split('{').next() == Some(name)).then(|| value.parse::<f64>().ok())?
+        });
+        let sum = values.fold(None, |sum, value| Some(sum.unwrap_or(0.0) + value));
+        sum.ok_or_else(|| io::Error::other(format!("there is no metric {name}")))
+    }
 }
 
 fn spawn(place: &Place, arguments: &[String], folder: &Path) -> io::Result<Running> {
@@ -307,9 +314,10 @@ mod tests {
     #[test]
     fn a_metric_is_the_sum_over_its_labels() {
         let text = "# TYPE a counter\na{x=\"1\"} 2\na{x=\"2\"} 3\nab 10\nb 7.5\n";
-        assert_eq!(sum(text, "a"), Some(5.0));
-        assert_eq!(sum(text, "b"), Some(7.5));
-        assert_eq!(sum(text, "c"), None);
+        let metrics = Metrics(text.to_owned());
+        assert_eq!(metrics.sum("a").unwrap(), 5.0);
+        assert_eq!(metrics.sum("b").unwrap(), 7.5);
+        assert!(metrics.sum("c").is_err());
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub enum Goal {
     AtMost(f64),
     /// The ratio to the limit is to be at least this.
     RatioAtLeast(f64),
+    /// The ratio to the limit is to be at most this.
+    RatioAtMost(f64),
 }
 
 /// One figure with what belongs to it.
@@ -102,6 +104,7 @@ impl Row {
             Goal::AtLeast(least) => Some(self.figure.median >= least),
             Goal::AtMost(most) => Some(self.figure.median <= most),
             Goal::RatioAtLeast(least) => Some(self.limit.as_ref()?.ratio.median >= least),
+            Goal::RatioAtMost(most) => Some(self.limit.as_ref()?.ratio.median <= most),
         }
     }
 
@@ -111,6 +114,7 @@ impl Row {
             Some(Goal::AtLeast(n)) => format!(">= {}", Figure::once(n).text()),
             Some(Goal::AtMost(n)) => format!("<= {}", Figure::once(n).text()),
             Some(Goal::RatioAtLeast(n)) => format!("ratio >= {}", Figure::once(n).text()),
+            Some(Goal::RatioAtMost(n)) => format!("ratio <= {}", Figure::once(n).text()),
         };
         match self.is_met() {
             Some(true) => format!("{text}, met"),
@@ -148,6 +152,7 @@ impl Row {
             Goal::AtLeast(n) => json!({ "at_least": n }),
             Goal::AtMost(n) => json!({ "at_most": n }),
             Goal::RatioAtLeast(n) => json!({ "ratio_at_least": n }),
+            Goal::RatioAtMost(n) => json!({ "ratio_at_most": n }),
         });
         json!({
             "part": self.part, "what": self.what, "unit": self.unit, "figure": self.figure.json(),
@@ -221,6 +226,8 @@ mod tests {
         assert_eq!(met(Goal::AtMost(89.9)), Some(false));
         assert_eq!(met(Goal::RatioAtLeast(0.8)), Some(true));
         assert_eq!(met(Goal::RatioAtLeast(0.81)), Some(false));
+        assert_eq!(met(Goal::RatioAtMost(0.8)), Some(true));
+        assert_eq!(met(Goal::RatioAtMost(0.79)), Some(false));
         assert_eq!(row().beside(None).wanted(Goal::RatioAtLeast(0.1)).is_met(), None);
     }
 

@@ -59,7 +59,7 @@ fn run(options: &ArgMatches) -> io::Result<bool> {
     let mut is_well = true;
     for row in &ROWS {
         let (outcome, curve) = load.run(row)?;
-        let line = line(row, &outcome);
+        let line = line(row, tenths, &outcome);
         println!("{line}");
         report = report + "\n" + &line;
         is_well &= outcome.faults.is_empty();

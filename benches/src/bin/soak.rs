@@ -70,6 +70,10 @@ fn print(report: &Report) {
         counts.stored, counts.shed, counts.dropped
     );
     println!(
+        "{:.0} commits failed while the disk was full, and were made again",
+        counts.commit_errors
+    );
+    println!(
         "at most {:.1} MB in the last life; descriptors {} at first, {} in the end; {} requests to the webhook",
         counts.memory_mb, counts.descriptors[0], counts.descriptors[1], counts.webhook_requests
     );

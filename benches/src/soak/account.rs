@@ -17,6 +17,8 @@ pub struct Books {
     pub stored: f64,
     /// Events that the writer lost.
     pub lost: f64,
+    /// Commits that failed and were made again.
+    pub commit_errors: f64,
 }
 
 impl Books {
@@ -85,6 +87,7 @@ mod tests {
         stream_messages: 15.0,
         stored: 98.0,
         lost: 2.0,
+        commit_errors: 0.0,
     };
 
     #[test]

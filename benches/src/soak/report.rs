@@ -32,6 +32,8 @@ pub struct Counts {
     pub shed: f64,
     /// Datagrams that the kernel dropped.
     pub dropped: f64,
+    /// Commits that failed, in all lives.
+    pub commit_errors: f64,
     /// Starts of the node.
     pub lives: usize,
     /// Requests that the webhook's receiver took.
@@ -49,6 +51,7 @@ impl Counts {
         json!({
             "rounds": self.rounds, "datagrams": self.datagrams, "hostile": self.hostile,
             "stored": self.stored, "shed": self.shed, "dropped": self.dropped,
+            "commit_errors": self.commit_errors,
             "lives": self.lives, "webhook_requests": self.webhook_requests,
             "memory_mb": self.memory_mb, "descriptors": self.descriptors,
         })

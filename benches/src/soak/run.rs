@@ -54,6 +54,8 @@ struct Scene<'a> {
     begin: Instant,
     /// Datagrams sent to the node since it was started; none after it was killed in the middle.
     sent: Option<f64>,
+    /// Commits of this life that failed, when it was looked at last.
+    commit_errors: f64,
     /// Memory of this life, and the most of each life before it, in MB.
     memory: f64,
     lives: Vec<f64>,
@@ -103,6 +105,7 @@ impl<'a> Scene<'a> {
             report,
             begin: Instant::now(),
             sent: Some(0.0),
+            commit_errors: 0.0,
             memory: 0.0,
             lives: Vec::new(),
             descriptors: Vec::new(),
@@ -139,9 +142,10 @@ impl<'a> Scene<'a> {
         self.end_mishap(mishap)?;
         self.check(round, mishap)?;
         if mishap == Mishap::Restarted {
-            // While nobody writes, so that no line is half there.
-            self.move_log(round)?;
+            self.wait_for_outputs()?;
             self.restart()?;
+            // So that it does not fill the disk.
+            self.move_log(round)?;
         }
         self.report.counts.rounds += 1;
         Ok(())
@@ -224,7 +228,9 @@ impl<'a> Scene<'a> {
     }
 
     fn begin_life(&mut self) -> io::Result<()> {
-        self.lives.push(std::mem::take(&mut self.memory));
+        // A life in which nobody looked says nothing.
+        self.lives.extend(Some(std::mem::take(&mut self.memory)).filter(|&mb| mb > 0.0));
+        self.report.counts.commit_errors += std::mem::take(&mut self.commit_errors);
         self.report.counts.lives += 1;
         self.node.restart()
     }
@@ -232,6 +238,7 @@ impl<'a> Scene<'a> {
     /// Stops it in order, looks through its database, and starts it again.
     fn restart(&mut self) -> io::Result<()> {
         self.node.process.stop()?;
+        self.check_end_of_log()?;
         self.check_database()?;
         self.begin_life()?;
         self.sent = Some(0.0);
@@ -258,30 +265,27 @@ impl<'a> Scene<'a> {
         self.report
             .faults
             .extend(faults.into_iter().map(|fault| format!("round {round}: {fault}")));
-        if mishap == Mishap::Restarted || mishap == Mishap::None {
-            self.tally(&books, mishap);
-        }
-        Ok(())
-    }
-
-    /// Adds up what an orderly life did; called when it ends.
-    fn tally(&mut self, books: &Books, mishap: Mishap) {
+        self.commit_errors = books.commit_errors;
         if mishap == Mishap::Restarted {
             let counts = &mut self.report.counts;
             counts.stored += books.stored;
             counts.shed += books.shed + books.lost;
             counts.dropped += books.dropped;
         }
+        Ok(())
     }
 
-    /// The books, once the writer has all that the shards handed on.
+    /// The books, once they are right, or when that takes too long: what is on its way from a shard to the
+    /// writer is not wrong yet.
     fn settled(&self) -> io::Result<Books> {
         let end = Instant::now() + PATIENCE;
         loop {
             let books = self.books()?;
-            let is_settled = books.stored + books.lost >= books.recorded
-                && self.sent.is_none_or(|sent| books.datagrams + books.dropped >= sent);
-            if is_settled || Instant::now() > end {
+            let is_right = match self.sent {
+                Some(sent) => books.faults(sent).is_empty(),
+                None => books.stored + books.lost == books.recorded,
+            };
+            if is_right || Instant::now() > end {
                 return Ok(books);
             }
             thread::sleep(LOOK);
@@ -289,7 +293,8 @@ impl<'a> Scene<'a> {
     }
 
     fn books(&self) -> io::Result<Books> {
-        let of = |name: &str| self.node.metric(&format!("sentrypeer_{name}"));
+        let metrics = self.node.metrics()?;
+        let of = |name: &str| metrics.sum(&format!("sentrypeer_{name}"));
         Ok(Books {
             datagrams: of("datagrams_received_total")?,
             dropped: of("kernel_drops_total")?,
@@ -298,7 +303,24 @@ impl<'a> Scene<'a> {
             stream_messages: of("stream_messages_total")?,
             stored: of("writer_events_stored_total")?,
             lost: of("writer_events_lost_total")?,
+            commit_errors: of("writer_commit_errors_total")?,
         })
+    }
+
+    /// Waits until every output has handed on all that there is.
+    fn wait_for_outputs(&mut self) -> io::Result<()> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let lag = self.node.metrics()?.sum("sentrypeer_output_lag_events")?;
+            if lag == 0.0 {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                self.report.faults.push(format!("the outputs are still {lag} events behind"));
+                return Ok(());
+            }
+            thread::sleep(LOOK);
+        }
     }
 
     /// Counts everything in the database again; the node is stopped.
@@ -314,24 +336,36 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    /// Every line of a JSON log must be an object of its own.
+    /// Every line of a JSON log must be an object of its own. The last may be half there while the node
+    /// writes.
     fn check_lines(&mut self, log: &Path) -> io::Result<()> {
-        let text = std::fs::read(log)?;
-        let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-        let torn = lines.filter(|line| serde_json::from_slice::<Value>(line).is_err()).count();
+        let torn = torn_lines(&std::fs::read(log)?);
         if torn > 0 {
             self.report.faults.push(format!("{torn} lines of the JSON log are torn"));
         }
         Ok(())
     }
 
+    /// The JSON log of a node that was stopped in order ends with a whole line. There is none if nothing came
+    /// since it was moved.
+    fn check_end_of_log(&mut self) -> io::Result<()> {
+        if !self.log().exists() {
+            return Ok(());
+        }
+        let text = std::fs::read(self.log())?;
+        if text.last().is_some_and(|&byte| byte != b'\n') {
+            self.report.faults.push("the JSON log ends in the middle of a line".to_owned());
+        }
+        Ok(())
+    }
+
     fn end(mut self) -> io::Result<Report> {
         self.restart()?;
-        self.lives.push(self.memory.max(0.0));
-        let lives: Vec<f64> = self.lives.iter().copied().filter(|&mb| mb > 0.0).collect();
-        self.report.faults.extend(growth(&lives));
+        self.report.faults.extend(growth(&self.lives));
         let log = self.log();
-        self.check_lines(&log)?;
+        if log.exists() {
+            self.check_lines(&log)?;
+        }
         let (first, last) = (self.descriptors.first(), self.descriptors.last());
         if let (Some(&first), Some(&last)) = (first, last) {
             self.report.counts.descriptors = [first, last];
@@ -340,7 +374,7 @@ impl<'a> Scene<'a> {
                 self.report.faults.push(fault);
             }
         }
-        self.report.counts.memory_mb = lives.last().copied().unwrap_or(0.0);
+        self.report.counts.memory_mb = self.lives.last().copied().unwrap_or(0.0);
         self.report.counts.webhook_requests = self.receiver.requests();
         if self.receiver.requests() == 0 {
             self.report.faults.push("the webhook's receiver never got anything".to_owned());
@@ -352,3 +386,23 @@ impl<'a> Scene<'a> {
 
 /// Descriptors that may be more in the end: connections that are just being closed.
 const DESCRIPTORS_MORE: usize = 12;
+
+/// Lines that are no JSON, of those that have ended.
+fn torn_lines(log: &[u8]) -> usize {
+    let ended = &log[..log.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1)];
+    let lines = ended.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    lines.filter(|line| serde_json::from_slice::<Value>(line).is_err()).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_has_ended_and_is_no_json_is_torn() {
+        assert_eq!(torn_lines(b"{}\n{\"a\":1}\n"), 0);
+        assert_eq!(torn_lines(b"{}\n{\"a\":{}\n{}\n"), 1, "two lines in one");
+        assert_eq!(torn_lines(b"{}\n{\"a\":"), 0, "somebody writes it");
+        assert_eq!(torn_lines(b""), 0);
+    }
+}
