@@ -49,7 +49,7 @@ impl Ledger {
         let mut strangers = Vec::new();
         let (mut granted, mut on_trial) = (0, 0);
         for peer in self.iter().filter(|peer| peer.seal_key != [0; 32]) {
-            if peer.granted == day {
+            if peer.is_granted(day) {
                 granted += 1;
                 on_trial += usize::from(peer.trial_until >= day);
                 continue;
@@ -155,6 +155,41 @@ mod tests {
         announce(&mut ledger, 2, NOW);
         assert_eq!(grants(&mut ledger, NOW).len(), 2);
         assert_eq!(grants(&mut ledger, NOW), []);
+    }
+
+    #[test]
+    fn before_midnight_each_is_granted_both_days_once() {
+        let mut ledger = Ledger::new(Rules::default());
+        let (today, tomorrow) = (day_of(NOW), day_of(NOW + DAY_S));
+        let mut made = Vec::new();
+        for epoch in 0..12 {
+            let now_s = NOW + DAY_S - 2 * 3600 + epoch * 600;
+            for who in 0..3 {
+                announce(&mut ledger, who, now_s);
+            }
+            for day in [today, tomorrow] {
+                made.extend(ledger.grants(day, epoch_at(now_s), now_s, 42, |_| Regard::Usual));
+            }
+            ledger.gave(today, 5);
+        }
+        let of = |day| made.iter().filter(|grant| grant.day == day).count();
+        assert_eq!((of(today), of(tomorrow)), (3, 3));
+        assert!(ledger.iter().all(|peer| peer.given == 12 * 5), "what was given today counts");
+    }
+
+    #[test]
+    fn who_was_granted_a_day_far_ahead_by_a_wrong_clock_is_granted_today() {
+        let mut ledger = Ledger::new(Rules::default());
+        announce(&mut ledger, 1, NOW + 400 * DAY_S);
+        assert_eq!(grants(&mut ledger, NOW + 400 * DAY_S).len(), 1);
+        let id = ledger.id(node(1)).unwrap();
+        for epoch in 0..6 {
+            announce(&mut ledger, 1, NOW + epoch * 600);
+            ledger.took(id, 1, 0);
+            let merit = Merit { amount: CREDIT_OWN, is_first: true };
+            ledger.confirm(id, merit, epoch_at(NOW + epoch * 600), NOW + epoch * 600);
+        }
+        assert_eq!(grants(&mut ledger, NOW + 6 * 600).len(), 1);
     }
 
     #[test]

@@ -83,6 +83,14 @@ impl Peer {
         }
     }
 
+    /// Whether it was granted our day key of that day. Before midnight each is granted the next day's too, so
+    /// the last day for which it was may be one later; what is later still was granted by a clock that was
+    /// wrong, and says nothing.
+    #[must_use]
+    pub fn is_granted(&self, day: Day) -> bool {
+        self.granted.0.checked_sub(day.0).is_some_and(|ahead| ahead <= 1)
+    }
+
     /// Its credit now.
     #[must_use]
     pub fn credit(&self, now_s: u64) -> f64 {
@@ -356,7 +364,7 @@ impl Ledger {
 
     /// That so many records were published on a day: whoever was granted it can read them.
     pub fn gave(&mut self, day: Day, records: u64) {
-        for peer in self.peers.values_mut().filter(|peer| peer.granted == day) {
+        for peer in self.peers.values_mut().filter(|peer| peer.is_granted(day)) {
             peer.given += records;
         }
     }

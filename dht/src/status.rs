@@ -112,7 +112,7 @@ pub fn peers(session: &Session, epoch: Epoch, now_s: u64) -> Vec<PeerStatus> {
                 regard: book.trust.regard(peer.node, now_s),
                 distrust: book.trust.distrust(peer.node, now_s),
                 can_read: session.reader().can_read(peer.node, epoch),
-                is_granted: peer.granted >= day_of(now_s),
+                is_granted: peer.is_granted(day_of(now_s)),
                 names: id.map(|id| book.sources.share(id)).unwrap_or_default(),
             }
         })
