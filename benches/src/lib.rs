@@ -37,3 +37,18 @@ pub mod request;
 pub mod soak;
 pub mod suite;
 pub mod table;
+
+/// How a program ends that looks whether all is well: with success if it is; what kept it from looking is
+/// said with its name.
+#[must_use]
+pub fn exit_code(program: &str, is_well: std::io::Result<bool>) -> std::process::ExitCode {
+    use std::process::ExitCode;
+    match is_well {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{program}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

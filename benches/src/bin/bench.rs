@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
+use sentrypeer_benches::exit_code;
 use sentrypeer_benches::machine::Processors;
 use sentrypeer_benches::node::Place;
 use sentrypeer_benches::suite::{Bench, Found, PARTS};
@@ -16,13 +17,7 @@ use serde_json::{Value, json};
 const WATCH: std::time::Duration = std::time::Duration::from_secs(2);
 
 fn main() -> ExitCode {
-    match run(&command().get_matches()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("bench", run(&command().get_matches()).map(|()| true))
 }
 
 fn command() -> Command {

@@ -6,20 +6,14 @@ use std::process::ExitCode;
 use std::{fs, io};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
+use sentrypeer_benches::exit_code;
 use sentrypeer_benches::load::{HEAD, Load, ROWS, line};
 use sentrypeer_benches::node::Place;
 use sentrypeer_benches::plot;
 use serde_json::Value;
 
 fn main() -> ExitCode {
-    match run(&command().get_matches()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("load-test: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("load-test", run(&command().get_matches()))
 }
 
 fn command() -> Command {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::{fs, io};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
+use sentrypeer_benches::exit_code;
 use sentrypeer_benches::node::Place;
 use sentrypeer_benches::plot;
 use sentrypeer_benches::soak::report::Report;
@@ -12,14 +13,7 @@ use sentrypeer_benches::soak::run::{Soak, run};
 use serde_json::json;
 
 fn main() -> ExitCode {
-    match soak(&command().get_matches()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("soak: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("soak", soak(&command().get_matches()))
 }
 
 fn command() -> Command {
